@@ -1,0 +1,133 @@
+//! Every bound of the program, each with its unit and its reason; it never decides what
+//! happens at a bound, which is said where the bound is used.
+
+use std::time::Duration;
+
+// --- Lines -----------------------------------------------------------------------------------
+
+/// Longest line of the protocol, its line end included. One read buffer holds many.
+pub const LINE_BYTES_MAX: usize = 4096;
+/// Longest name of a member or a group: short enough to keep inline, without allocation.
+pub const NAME_BYTES_MAX: usize = 32;
+/// Longest name of a file on the wire: what every file system stores, with room for a suffix.
+pub const FILE_NAME_BYTES_MAX: usize = 128;
+
+// --- Links -----------------------------------------------------------------------------------
+
+/// Links that one driver keeps at once. Above it, new ones are refused at the door.
+pub const LINKS_MAX: usize = 16_384;
+/// Bytes that wait in memory for one slow reader before its link is closed. A newcomer's list
+/// of [`MEMBERS_MAX`] members has to fit.
+pub const LINK_QUEUE_BYTES_MAX: usize = 1 << 20;
+/// File ranges that wait on one link: twice what an honest fetcher asks for at once.
+pub const LINK_RANGES_MAX: usize = 32;
+/// Bytes read from one link in one turn, so that no link keeps the others waiting.
+pub const READ_BUDGET_BYTES: usize = 256 << 10;
+/// Bytes of file ranges written to one link in one turn, for the same reason.
+pub const WRITE_BUDGET_BYTES: usize = 256 << 10;
+/// Connections accepted from one listener in one turn.
+pub const ACCEPT_BUDGET: usize = 64;
+/// How long a connection attempt may take before it counts as failed.
+pub const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a closed link may take to send what is queued and see the other side's end.
+pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long accepting pauses when descriptors have run out.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// Silence after which the kernel probes a link, between two probes, and how many of them.
+/// A dead host is found after `KEEPALIVE_IDLE + KEEPALIVE_PROBES * KEEPALIVE_INTERVAL`.
+pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
+/// See [`KEEPALIVE_IDLE`].
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+/// See [`KEEPALIVE_IDLE`].
+pub const KEEPALIVE_PROBES: u32 = 3;
+/// How long sent bytes may stay unacknowledged before the kernel gives the link up.
+pub const UNACKED_TIMEOUT: Duration = Duration::from_secs(20);
+
+// --- Sessions --------------------------------------------------------------------------------
+
+/// How long a new link may take to say who it is. People type.
+pub const GREET_TIMEOUT: Duration = Duration::from_secs(60);
+/// A member whose run is on, and that sends nothing for so long, is taken for lost.
+pub const TICK_SILENCE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A line that is not understood is answered; after so many of them the link is closed.
+pub const ERRORS_MAX: u32 = 10;
+/// First pause before a peer dials the server again; it doubles up to [`REDIAL_PAUSE_MAX`].
+pub const REDIAL_PAUSE_MIN: Duration = Duration::from_millis(100);
+/// Longest pause between two attempts to reach the server.
+pub const REDIAL_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// How long a peer that has never reached its server keeps trying.
+pub const FIRST_CONTACT_TIMEOUT: Duration = Duration::from_secs(10);
+
+// --- Groups and runs -------------------------------------------------------------------------
+
+/// Groups that one server keeps.
+pub const GROUPS_MAX: usize = 256;
+/// Members of one group, the lost ones included: each hears of each, so the cost is its square.
+pub const MEMBERS_MAX: usize = 4096;
+/// Peers in one process.
+pub const PEERS_MAX: usize = MEMBERS_MAX;
+/// Shortest interval of a run. Below it, the kernel's wake-up time is most of the figure.
+pub const INTERVAL_MIN: Duration = Duration::from_millis(1);
+/// Longest interval: above it, a silent member cannot be told from a lost one.
+pub const INTERVAL_MAX: Duration = Duration::from_secs(1);
+/// Longest run.
+pub const DURATION_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Longest `--share-deadline`.
+pub const SHARE_DEADLINE_MAX: Duration = Duration::from_secs(24 * 3600);
+/// How long a peer waits for the last answers after its last tick.
+pub const ANSWER_GRACE: Duration = Duration::from_secs(1);
+/// How long a peer waits for the server's word before it goes on without it.
+pub const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Ticks that may be unanswered at once; the answer to an older one is counted as stray.
+pub const TICKS_OUTSTANDING_MAX: usize = 1024;
+/// Rows and samples are in the kernel's hands after this time at the latest; the documented
+/// bound of 250 ms leaves 50 ms for a late turn.
+pub const FLUSH_PERIOD: Duration = Duration::from_millis(200);
+/// Unwritten rows that one file keeps while its disk refuses them; about 17 s of a run.
+pub const UNWRITTEN_BYTES_MAX: usize = 256 << 10;
+/// A step of the wall clock against the monotonic clock that is larger than any slewing.
+pub const CLOCK_STEP_MIN: Duration = Duration::from_millis(1);
+
+// --- Files -----------------------------------------------------------------------------------
+
+/// Bytes of a chunk: the unit that is asked for, verified and stored.
+pub const CHUNK_BYTES: u64 = 256 << 10;
+/// Largest chunk that a manifest may announce.
+pub const CHUNK_BYTES_MAX: u64 = 16 << 20;
+/// Most chunks of a file: bounds a manifest to 4 MiB and a file to 16 GiB at [`CHUNK_BYTES`].
+pub const CHUNKS_MAX: u64 = 1 << 16;
+/// Chunks that a fetcher asks for at once over one link: keeps the link full over a long path.
+pub const CHUNKS_IN_FLIGHT_MAX: usize = 8;
+/// Pairs that one member serves or fetches from by its own dialing at once.
+pub const PAIRS_DIALED_MAX: usize = 8;
+/// After so many wrong chunks or false manifests a member is given up as a source.
+pub const LIES_MAX: u32 = 3;
+/// A link that owes us bytes and brings none for so long is closed.
+pub const TRANSFER_SILENCE_TIMEOUT: Duration = Duration::from_secs(10);
+/// First pause before a member is dialed again; it doubles up to [`PAIR_PAUSE_MAX`].
+pub const PAIR_PAUSE_MIN: Duration = Duration::from_millis(100);
+/// Longest pause between two attempts to reach a member.
+pub const PAIR_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// The member with the greater name dials too when it has waited so long for the other.
+pub const PAIR_WAIT: Duration = Duration::from_secs(3);
+/// Written bytes after which the disk is told to start writing back, so that the last sync is short.
+pub const WRITEBACK_BYTES: u64 = 1 << 20;
+/// Names that are tried for an old file (`name.1`, `name.2`, ...) before giving up.
+pub const ASIDE_TRIES_MAX: u32 = 1000;
+
+/// One row of a table: `| # | IP | IP | date | time |`, with IPv6 addresses and a long number.
+pub const ROW_BYTES_MAX: usize = 160;
+/// One line of a samples file: six decimal numbers.
+pub const SAMPLE_BYTES_MAX: usize = 160;
+
+const _: () = {
+    assert!(LINE_BYTES_MAX <= READ_BUDGET_BYTES);
+    assert!(ROW_BYTES_MAX <= LINE_BYTES_MAX && SAMPLE_BYTES_MAX <= LINE_BYTES_MAX);
+    // A newcomer's list of members, at about 130 bytes a line, fits the queue of its link.
+    assert!(MEMBERS_MAX * 130 < LINK_QUEUE_BYTES_MAX);
+    assert!(CHUNKS_IN_FLIGHT_MAX * 2 <= LINK_RANGES_MAX);
+    assert!(CHUNK_BYTES <= CHUNK_BYTES_MAX);
+    assert!(INTERVAL_MAX.as_nanos() * 4 < TICK_SILENCE_TIMEOUT.as_nanos());
+    assert!(FLUSH_PERIOD.as_millis() < 250);
+    assert!(PEERS_MAX <= LINKS_MAX);
+};

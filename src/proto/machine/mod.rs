@@ -1,0 +1,197 @@
+//! The border between decisions and the operating system: what a machine is told ([`Input`]),
+//! what it wants done ([`Effect`]), and the two traits that join them. Holds no logic.
+//!
+//! # Contract
+//! - A driver calls [`Machine::handle_input`] and [`Machine::handle_timeout`] with times that never
+//!   go back in [`Now::mono`]; [`Now::wall`] may step.
+//! - A machine calls [`Os::perform`] while it handles something. The driver carries the effect out
+//!   at once or queues it, and **never** calls back into the machine from there: what an effect
+//!   leads to arrives as a later input. The order of a machine's effects is kept.
+//! - After `handle_timeout(now)`, `poll_timeout()` is `None` or later than `now.mono`.
+//! - An effect on a link or file that is gone does nothing; the machine has been told, or will be.
+//! - The first input is [`Input::Start`]. After [`Effect::Exit`] there are no more.
+//! - Machines of one driver live and end together: when one exits, the others get
+//!   [`Input::Shutdown`].
+
+use std::any::Any;
+use std::fmt;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+
+use crate::proto::ids::{DialId, FileId, LinkId};
+use crate::proto::time::{Mono, Now, Wall};
+
+/// A pure state machine: a server, the peers of a process, or anything else that a driver runs.
+pub trait Machine: Any {
+    /// Something happened.
+    fn handle_input(&mut self, input: Input<'_>, now: Now, os: &mut dyn Os);
+    /// Fires every timer that is due at `now`.
+    fn handle_timeout(&mut self, now: Now, os: &mut dyn Os);
+    /// When [`Machine::handle_timeout`] is to be called next.
+    fn poll_timeout(&self) -> Option<Mono>;
+    /// Panics if the machine's own state contradicts itself. Drivers for tests call it after each step.
+    fn check_invariants(&self) {}
+}
+
+/// What a machine hands its effects to: a driver, or a list in a test.
+pub trait Os {
+    /// Takes one effect.
+    fn perform(&mut self, effect: Effect<'_>);
+}
+
+/// Something that happened.
+#[allow(missing_docs)] // each variant's sentence names its fields
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The driver runs; comes once, before anything else.
+    Start,
+    /// [`Effect::Listen`] succeeded; `addr` has the real port.
+    Listening { addr: SocketAddr },
+    /// [`Effect::Listen`] failed.
+    ListenFailed { addr: SocketAddr, error: ErrorKind },
+    /// A link is up.
+    LinkUp { link: LinkId, origin: Origin, local: SocketAddr, remote: SocketAddr },
+    /// [`Effect::Dial`] failed.
+    DialFailed { dial: DialId, error: ErrorKind },
+    /// Bytes came in; `at` is when, as close to the kernel as can be had.
+    Received { link: LinkId, bytes: &'a [u8], at: Wall },
+    /// The socket is full: something that was sent still waits in memory.
+    Blocked { link: LinkId },
+    /// Everything that was sent has been given to the kernel; only ever follows [`Input::Blocked`].
+    Drained { link: LinkId },
+    /// The link is gone, and not because this machine closed it.
+    LinkDown { link: LinkId, reason: DownReason },
+    /// [`Effect::Open`] succeeded. `moved` is the name that an older file was given.
+    FileReady { file: FileId, moved: Option<&'a str> },
+    /// One [`Effect::Append`] is whole in the kernel's hands; each one is answered, in order.
+    Appended { file: FileId },
+    /// [`Effect::Finish`] succeeded: the file is on disk under its name. `moved` as above.
+    Finished { file: FileId, moved: Option<&'a str> },
+    /// An effect on the file failed, and left it as it was before that effect.
+    FileFailed { file: FileId, op: FileOp, error: ErrorKind },
+    /// End soon and orderly.
+    Shutdown,
+}
+
+/// How a link came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The other side connected to a listener of ours.
+    Accepted,
+    /// We asked for it with [`Effect::Dial`].
+    Dialed(DialId),
+}
+
+/// Something that a machine wants done.
+#[allow(missing_docs)] // each variant's sentence names its fields
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect<'a> {
+    /// Accept connections at `addr`. Answer: `Listening` or `ListenFailed`.
+    Listen { addr: SocketAddr },
+    /// Connect to `addr`, within [`DIAL_TIMEOUT`](crate::proto::limits::DIAL_TIMEOUT). Answer: `LinkUp` or `DialFailed`.
+    Dial { dial: DialId, addr: SocketAddr },
+    /// Send bytes, behind everything that was sent before. They are written once at the end of the turn.
+    Send { link: LinkId, bytes: &'a [u8] },
+    /// Send a part of an open file, in pieces, as the socket takes them. If the file turns out to
+    /// be shorter, the link goes down.
+    SendFile { link: LinkId, file: FileId, offset: u64, len: u64 },
+    /// Send what is queued, then close; bounded by [`LINGER_TIMEOUT`](crate::proto::limits::LINGER_TIMEOUT).
+    /// The link is gone for the machine at once.
+    Close { link: LinkId, reason: CloseReason },
+    /// Open a new, empty file at a path relative to the machine's folder; missing folders are made.
+    /// Answer: `FileReady` or `FileFailed`.
+    Open { file: FileId, path: &'a str, mode: OpenMode, aside: &'a str },
+    /// Write at the end of the file, all or nothing. Answer: `Appended` or `FileFailed`.
+    Append { file: FileId, bytes: &'a [u8] },
+    /// Write at a place of the file. Answer: none, or `FileFailed`.
+    WriteAt { file: FileId, offset: u64, bytes: &'a [u8] },
+    /// Bring the file to disk, and a partial under its name. It stays open, for reading. Answer:
+    /// `Finished` or `FileFailed`.
+    Finish { file: FileId },
+    /// Close the file. A partial that was not finished is deleted.
+    Release { file: FileId },
+    /// This machine has ended.
+    Exit,
+}
+
+/// What becomes of a file's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenMode {
+    /// It has its name at once. An older file of that name is renamed to `aside` first.
+    Named,
+    /// It is called `PATH.partial` until [`Effect::Finish`]; an older file of the final name is
+    /// renamed to `aside` then.
+    Partial,
+}
+
+/// Which effect on a file failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileOp {
+    /// [`Effect::Open`].
+    Open,
+    /// [`Effect::Append`].
+    Append,
+    /// [`Effect::WriteAt`].
+    WriteAt,
+    /// [`Effect::Finish`].
+    Finish,
+}
+
+/// Why a machine closes a link. Logged and counted by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CloseReason {
+    /// Everything that the link was for is done.
+    Done,
+    /// The other side said goodbye.
+    Farewell,
+    /// What the other side asked for was refused; it has been told why.
+    Refused,
+    /// The other side broke the protocol; it has been told how.
+    Misbehaved,
+    /// The other side said nothing for too long.
+    Silent,
+    /// The same member came back over another link.
+    Replaced,
+    /// Both sides dialed; the other link is kept.
+    Duplicate,
+    /// Nobody waits for this link any more.
+    Unwanted,
+    /// The program ends.
+    Shutdown,
+}
+
+/// Why a link went down without our doing. Logged and counted by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DownReason {
+    /// The other side closed, wholly or its sending half.
+    Eof,
+    /// The connection was reset.
+    Reset,
+    /// The other host stopped answering.
+    TimedOut,
+    /// The other side read so slowly that its queue reached its bound.
+    QueueFull,
+    /// A file that was being sent could not be read, or was shorter than announced.
+    FileFailed,
+    /// Any other error of the socket.
+    Failed,
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl fmt::Display for DownReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DownReason::Eof => "the other side closed",
+            DownReason::Reset => "connection reset",
+            DownReason::TimedOut => "the other side stopped answering",
+            DownReason::QueueFull => "the other side reads too slowly",
+            DownReason::FileFailed => "a file could not be read",
+            DownReason::Failed => "socket error",
+        })
+    }
+}
