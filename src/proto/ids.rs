@@ -24,6 +24,27 @@ pub struct FileId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DialId(pub u32);
 
+/// A secret of 128 bits that the server deals out, written as 32 hexadecimal digits: a member's
+/// key to its place in the group, or the ticket of a pair of members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key(pub u128);
+
+impl FromStr for Key {
+    type Err = std::num::ParseIntError;
+    fn from_str(text: &str) -> Result<Key, std::num::ParseIntError> {
+        // Only one spelling: other lengths, signs and capitals become an error.
+        let digits = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let strict = text.len() == 32 && text.bytes().all(digits);
+        u128::from_str_radix(if strict { text } else { "" }, 16).map(Key)
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
 /// The name of a member or a group: ASCII letters, digits, `-`, `_` and `.`, neither first nor
 /// last; case matters. It can be part of a file name, of a log line and of a protocol line.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -122,8 +143,14 @@ pub struct FileName(Box<str>);
 impl FileName {
     /// # Errors
     /// If `bytes` is empty, too long, or has a byte that no name has.
+    pub fn check(bytes: &[u8]) -> Result<(), NameError> {
+        check(bytes, FILE_NAME_BYTES_MAX)
+    }
+
+    /// # Errors
+    /// See [`FileName::check`].
     pub fn from_bytes(bytes: &[u8]) -> Result<FileName, NameError> {
-        check(bytes, FILE_NAME_BYTES_MAX)?;
+        FileName::check(bytes)?;
         let text = std::str::from_utf8(bytes).map_err(|_| NameError::BadByte)?;
         Ok(FileName(text.into()))
     }

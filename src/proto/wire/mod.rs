@@ -1,1 +1,84 @@
-//! wire
+//! The line protocol: how lines are cut out of a stream ([`LineReader`]) and what a line says
+//! ([`Message`]). Knows the form of everything and the meaning of nothing.
+//!
+//! # The protocol, version 1
+//!
+//! Lines of UTF-8 text, ended by LF (CR LF is accepted), at most
+//! [`LINE_BYTES_MAX`](crate::proto::limits::LINE_BYTES_MAX) bytes with their end, without control
+//! characters. Words have one space between them. A line that announces N octets is followed by
+//! exactly N bytes, then by the next line. An empty line is ignored. So `nc 127.0.0.1 5555` is a
+//! client, and a capture can be read.
+//!
+//! ```text
+//! line     = verb *( SP argument ) [ CR ] LF          ; "* " before a line: part of a list,
+//!                                                     ; which an OK line ends
+//! number   = "0" / nonzero-digit *digit               ; below 2^64
+//! name     = 1*32( letter / digit / "-" / "_" / "." ) ; begins and ends with letter, digit or "_"
+//! file     = the same, 1*128
+//! time     = number                                   ; ns since 1970-01-01 UTC, leap seconds not counted
+//! key      = ticket = 32( digit / "a".."f" )
+//! addr     = ip4 ":" port / "[" ip6 "]:" port
+//!
+//! Whoever accepts a link says first:
+//!   TICKMESH version role software                    ; role = "server" / "peer"
+//!
+//! Member to server:                                   Server's answer:
+//!   JOIN group ( id / "*" ) port                        *( "* " PEER line )
+//!        ( interval_ns / "*" ) ( duration_ns / "*" )    OK JOIN id key interval_ns duration_ns epoch
+//!        [ key ]
+//!   TICK seq t1                                         TOCK seq t1 t2 t3
+//!   DONE ticks_sent tocks_received                      OK DONE ticks_received tocks_sent
+//!   LEAVE epoch                                         OK LEAVE
+//!   BYE reason                                          ; none: the link closes
+//!
+//! Server to member, unprompted:
+//!   PEER epoch id addr ticket state left_ns           ; state = "running" / "done" / "lost"
+//!   GONE id how                                       ; how = "complete" / "early"
+//!   BYE reason
+//!
+//! Member to member, over a direct link (the dialing one says LINK):
+//!   LINK group from to ticket                           OK LINK
+//!   OFFER file bytes chunk_bytes octets               ; octets = 65 for each chunk: hash in hex, LF
+//!   GET file chunk                                      CHUNK file chunk octets
+//!   GOT file
+//!
+//! Instead of an OK, always possible:
+//!   ERR code text
+//! ```
+//!
+//! - **Joining.** The server assigns the lowest free number when the ID is `*`; an ID that is
+//!   taken is refused, with who has it. `*` for interval or duration takes what the server
+//!   offers. Port 0 means that the member shares no files: it hears of nobody and nobody hears of
+//!   it. The key of an earlier `OK JOIN` proves the same membership after a broken link; a
+//!   duration of 0 says that the run is over already.
+//! - **Ticks.** `seq` is the slot of the member's grid (due at start + seq * interval), so a
+//!   missing number is a missed tick. t1: sent; t2: received by the server; t3: sent by the
+//!   server; the member adds t4, received back.
+//! - **Directory.** Every `PEER` line carries the group's epoch, which grows with each new member.
+//!   `LEAVE` names the epoch that the member has seen, and is refused (`directory-moved`) if
+//!   somebody joined since: so nobody leaves just before a newcomer that counts on it.
+//! - **Tickets.** Both members of a pair learn the same ticket from the server; who dials shows
+//!   it. So nobody can claim another's name on a direct link.
+//! - **One link for a pair.** The member with the smaller name dials (numbers by value, before
+//!   names). If it has not come after [`PAIR_WAIT`](crate::proto::limits::PAIR_WAIT) the other
+//!   dials as well; if both links come up, the one that the smaller name dialed is kept and the
+//!   other is closed or refused (`duplicate`).
+//! - **Files.** Each side offers its files, asks for chunks of the other's, verifies each with
+//!   its BLAKE3 hash, and says `GOT` when the file is whole and on disk.
+//!
+//! # A session
+//!
+//! `C` is typed by the member, `S` comes from the server. Keys, tickets and times are shortened to `~`.
+//! A test plays this very text.
+//!
+//! ```text
+#![doc = include_str!("session.txt")]
+//! ```
+
+mod line;
+mod message;
+#[cfg(test)]
+mod tests;
+
+pub use line::{LineReader, Piece};
+pub use message::{Departure, ErrorCode, MemberState, Message, ParseError, Role, VERSION};
