@@ -49,9 +49,13 @@ impl fmt::Display for Key {
 /// last; case matters. It can be part of a file name, of a log line and of a protocol line.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Name {
-    bytes: [u8; NAME_BYTES_MAX],
+    /// The number, if the name is one, kept for a quick order; else [`NO_NUMBER`].
+    number: u32,
     len: u8,
+    bytes: [u8; NAME_BYTES_MAX],
 }
+
+const NO_NUMBER: u32 = u32::MAX;
 
 /// Why a text is no name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,7 +78,7 @@ impl Name {
     /// If `bytes` is empty, too long, or has a byte that no name has.
     pub fn from_bytes(bytes: &[u8]) -> Result<Name, NameError> {
         check(bytes, NAME_BYTES_MAX)?;
-        let mut name = Name { bytes: [0; NAME_BYTES_MAX], len: bytes.len() as u8 };
+        let mut name = Name { number: number(bytes), len: bytes.len() as u8, bytes: [0; NAME_BYTES_MAX] };
         name.bytes[..bytes.len()].copy_from_slice(bytes);
         Ok(name)
     }
@@ -87,8 +91,7 @@ impl Name {
 
     /// The number, if the name is one, written the only way that [`Name::from_number`] writes it.
     pub fn number(&self) -> Option<u32> {
-        let number = self.as_str().parse().ok()?;
-        (Name::from_number(number) == *self).then_some(number)
+        (self.number != NO_NUMBER).then_some(self.number)
     }
 
     /// As text.
@@ -124,8 +127,7 @@ impl fmt::Debug for Name {
 /// Numbers come first, in their own order, so that peer 10 follows peer 9; then names by their bytes.
 impl Ord for Name {
     fn cmp(&self, other: &Name) -> std::cmp::Ordering {
-        let key = |name: &Name| (name.number().is_none(), name.number());
-        key(self).cmp(&key(other)).then_with(|| self.as_bytes().cmp(other.as_bytes()))
+        self.number.cmp(&other.number).then_with(|| self.as_bytes().cmp(other.as_bytes()))
     }
 }
 
@@ -178,6 +180,13 @@ impl fmt::Debug for FileName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// The number that `bytes` spell without sign or needless zeros, or [`NO_NUMBER`].
+fn number(bytes: &[u8]) -> u32 {
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    let strict = text == "0" || !text.starts_with(['0', '+']);
+    if strict { text.parse().unwrap_or(NO_NUMBER) } else { NO_NUMBER }
 }
 
 fn check(bytes: &[u8], bytes_max: usize) -> Result<(), NameError> {
@@ -238,5 +247,7 @@ mod tests {
         assert_eq!("7".parse::<Name>().unwrap().number(), Some(7));
         assert_eq!("07".parse::<Name>().unwrap().number(), None);
         assert_eq!("+7".parse::<Name>(), Err(NameError::BadByte));
+        assert_eq!("4294967295".parse::<Name>().unwrap().number(), None);
+        assert_eq!(Name::from_number(4_294_967_294).number(), Some(4_294_967_294));
     }
 }

@@ -83,8 +83,13 @@ pub const TICKS_OUTSTANDING_MAX: usize = 1024;
 /// Rows and samples are in the kernel's hands after this time at the latest; the documented
 /// bound of 250 ms leaves 50 ms for a late turn.
 pub const FLUSH_PERIOD: Duration = Duration::from_millis(200);
-/// Unwritten rows that one file keeps while its disk refuses them; about 17 s of a run.
-pub const UNWRITTEN_BYTES_MAX: usize = 256 << 10;
+/// Rows that go to the disk before their time, so that a server with many members writes in
+/// pieces of this size.
+pub const FLUSH_BYTES: usize = 64 << 10;
+/// Unwritten rows that one file keeps while its disk refuses them: over a minute of a peer's run.
+pub const UNWRITTEN_BYTES_MAX: usize = 1 << 20;
+/// Flushes that a file's last rows get when the disk refuses them at the end: two seconds.
+pub const CLOSE_TRIES_MAX: u32 = 10;
 /// A step of the wall clock against the monotonic clock that is larger than any slewing.
 pub const CLOCK_STEP_MIN: Duration = Duration::from_millis(1);
 
@@ -129,5 +134,6 @@ const _: () = {
     assert!(CHUNK_BYTES <= CHUNK_BYTES_MAX);
     assert!(INTERVAL_MAX.as_nanos() * 4 < TICK_SILENCE_TIMEOUT.as_nanos());
     assert!(FLUSH_PERIOD.as_millis() < 250);
+    assert!(FLUSH_BYTES < UNWRITTEN_BYTES_MAX);
     assert!(PEERS_MAX <= LINKS_MAX);
 };

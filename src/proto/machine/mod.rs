@@ -13,6 +13,8 @@
 //! - Machines of one driver live and end together: when one exits, the others get
 //!   [`Input::Shutdown`].
 
+mod link_map;
+
 use std::any::Any;
 use std::fmt;
 use std::io::ErrorKind;
@@ -20,6 +22,8 @@ use std::net::SocketAddr;
 
 use crate::proto::ids::{DialId, FileId, LinkId};
 use crate::proto::time::{Mono, Now, Wall};
+
+pub use link_map::LinkMap;
 
 /// A pure state machine: a server, the peers of a process, or anything else that a driver runs.
 pub trait Machine: Any {

@@ -1,1 +1,279 @@
-//! peer
+//! The peers of one process: each keeps time with the server, writes it down, and then gets every
+//! other member's record straight from that member. One machine, one wheel, K members.
+
+mod common;
+mod contact;
+mod member;
+mod other;
+mod pair;
+mod report;
+mod run;
+mod share;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::proto::ids::{FileId, LinkId, Name};
+use crate::proto::limits::GREET_TIMEOUT;
+use crate::proto::machine::{CloseReason, DownReason, Effect, Input, Machine, Origin, Os};
+use crate::proto::peer::common::{Common, DialFor, FileFor, Listener, Session, Timer, Whose};
+use crate::proto::peer::member::Member;
+use crate::proto::time::{Mono, Now, Wall};
+use crate::proto::wire::{ErrorCode, Message, Piece, Role, VERSION};
+
+pub use report::{Outcome, PeerReport, Progress, Report};
+
+/// What a user sets.
+#[derive(Clone, Debug)]
+pub struct PeersConfig {
+    /// The server to keep time with.
+    pub server: SocketAddr,
+    /// The group to share with.
+    pub group: Name,
+    /// One entry a member: the ID it asks for, or `None` for the lowest free one.
+    pub ids: Vec<Option<Name>>,
+    /// Time between two ticks; `None` takes what the server offers.
+    pub interval: Option<Duration>,
+    /// Length of the run; `None` takes what the server offers.
+    pub duration: Option<Duration>,
+    /// How long after the last run of the group everything may take; `None`: no sharing.
+    pub share_deadline: Option<Duration>,
+}
+
+/// The machine of all peers of a process.
+#[derive(Debug)]
+pub struct Peers {
+    common: Common,
+    members: Vec<Member>,
+    exited: bool,
+}
+
+impl Peers {
+    /// Peers that have not started.
+    pub fn new(config: PeersConfig) -> Peers {
+        let members = (0..config.ids.len()).map(|index| Member::new(index as u32, config.ids[index])).collect();
+        Peers { common: Common::new(config), members, exited: false }
+    }
+
+    /// Where everything stands, for a progress line.
+    pub fn progress(&self, now: Mono) -> Progress {
+        Progress::of(&self.members, now)
+    }
+
+    /// What came of it, member by member.
+    pub fn report(&self) -> Report {
+        Report { peers: self.members.iter().map(Member::report).collect() }
+    }
+
+    fn on_link_up(&mut self, link: LinkId, origin: Origin, ends: (SocketAddr, SocketAddr), now: Now, os: &mut dyn Os) {
+        let Origin::Dialed(dial) = origin else {
+            self.common.sessions.insert(link, Session::new(Whose::Stranger));
+            self.common.wheel.insert(Timer::Stranger(link), now.mono + GREET_TIMEOUT);
+            let software = concat!("tickmesh/", env!("CARGO_PKG_VERSION"));
+            self.common.send(link, &Message::Greeting { version: VERSION, role: Role::Peer, software }, os);
+            return;
+        };
+        let (common, members) = (&mut self.common, &mut self.members);
+        match common.dials.remove(&dial) {
+            Some(DialFor::Server(member)) => members[member as usize].on_server_up(link, ends, common, now, os),
+            Some(DialFor::Pair(member, other)) => {
+                members[member as usize].on_pair_up(other, dial, link, common, now, os);
+            }
+            None => os.perform(Effect::Close { link, reason: CloseReason::Unwanted }),
+        }
+    }
+
+    fn on_link_down(&mut self, link: LinkId, reason: DownReason, now: Now, os: &mut dyn Os) {
+        let (common, members) = (&mut self.common, &mut self.members);
+        match common.sessions.remove(link).map(|session| session.whose) {
+            Some(Whose::Server(member)) => {
+                members[member as usize].on_server_down(&reason.to_string(), common, now, os);
+            }
+            Some(Whose::Pair(member, other)) => {
+                members[member as usize].on_pair_down(other, link, &reason.to_string(), common, now, os);
+            }
+            Some(Whose::Stranger) | None => {
+                common.wheel.cancel(&Timer::Stranger(link));
+            }
+        }
+    }
+
+    fn on_received(&mut self, link: LinkId, bytes: &[u8], at: Wall, now: Now, os: &mut dyn Os) {
+        let Some(session) = self.common.sessions.get_mut(link) else { return };
+        let mut reader = std::mem::take(&mut session.reader);
+        let mut input = bytes;
+        let mut answers = 0;
+        while let Some(piece) = reader.next(&mut input) {
+            let Some(session) = self.common.sessions.get(link) else { return };
+            let octets = self.on_piece(link, session.whose, &piece, (at, now), &mut answers, os);
+            if octets > 0 {
+                reader.expect_octets(octets);
+            }
+        }
+        let Some(session) = self.common.sessions.get_mut(link) else { return };
+        session.reader = reader;
+        if let (Whose::Server(member), 2..) = (session.whose, answers) {
+            self.members[member as usize].count_coalesced(answers - 1);
+        }
+    }
+
+    /// Hands a line or octets to whom they concern; returns how many octets the line announces.
+    fn on_piece(
+        &mut self,
+        link: LinkId,
+        whose: Whose,
+        piece: &Piece<'_>,
+        (at, now): (Wall, Now),
+        answers: &mut u64,
+        os: &mut dyn Os,
+    ) -> u64 {
+        let (common, members) = (&mut self.common, &mut self.members);
+        match (whose, piece) {
+            (Whose::Server(member), Piece::Line(line)) => {
+                *answers += u64::from(members[member as usize].on_server_line(line, at, common, now, os));
+            }
+            (Whose::Pair(member, other), Piece::Line(line)) => {
+                return members[member as usize].on_pair_line(other, link, line, common, now, os);
+            }
+            (Whose::Pair(member, other), Piece::Octets { bytes, last }) => {
+                members[member as usize].on_pair_octets(other, link, bytes, *last, common, now, os);
+            }
+            (Whose::Stranger, Piece::Line(line)) => self.on_stranger_line(link, line, now, os),
+            (_, Piece::TooLong) | (Whose::Server(_) | Whose::Stranger, Piece::Octets { .. }) => {
+                common.send(link, &Message::Err { code: ErrorCode::LineTooLong, text: "a line has at most 4096 bytes" }, os);
+                self.close(link, CloseReason::Misbehaved, now, os);
+            }
+        }
+        0
+    }
+
+    fn close(&mut self, link: LinkId, reason: CloseReason, now: Now, os: &mut dyn Os) {
+        os.perform(Effect::Close { link, reason });
+        self.on_link_down(link, DownReason::Failed, now, os);
+    }
+
+    /// Somebody connected to us and has to say which pair the link is for.
+    fn on_stranger_line(&mut self, link: LinkId, line: &[u8], now: Now, os: &mut dyn Os) {
+        let refusal = match Message::parse(line) {
+            Ok(Message::Link { group, from, to, ticket }) => {
+                let (common, members) = (&mut self.common, &mut self.members);
+                let known = group == common.config.group;
+                match members.iter_mut().find(|member| known && member.is_called(&to)) {
+                    Some(member) => member.on_link_request(link, from, ticket, common, now, os),
+                    None => Err((ErrorCode::UnknownMember, "no such member here")),
+                }
+            }
+            Ok(_) => Err((ErrorCode::OutOfPlace, "LINK comes first")),
+            Err(error) => Err((error.code(), "LINK comes first")),
+        };
+        match refusal {
+            Ok(()) => drop(self.common.wheel.cancel(&Timer::Stranger(link))),
+            Err((code, text)) => {
+                log::debug!("direct link refused code={} text=\"{text}\"", code.as_str());
+                self.common.send(link, &Message::Err { code, text }, os);
+                self.close(link, CloseReason::Refused, now, os);
+            }
+        }
+    }
+
+    fn on_listening(&mut self, port: u16, now: Now, os: &mut dyn Os) {
+        self.common.listener = Listener::Ready(port);
+        for member in &mut self.members {
+            member.on_listener_ready(&mut self.common, now, os);
+        }
+    }
+
+    fn on_file(&mut self, file: FileId, act: impl FnOnce(&mut Member, FileFor, &mut Common)) {
+        if let Some(whose) = self.common.files.get(&file).copied() {
+            act(&mut self.members[whose.member() as usize], whose, &mut self.common);
+        }
+    }
+
+    fn on_timer(&mut self, timer: Timer, now: Now, os: &mut dyn Os) {
+        let (common, members) = (&mut self.common, &mut self.members);
+        match timer {
+            Timer::Tick(member) => members[member as usize].on_tick(common, now, os),
+            Timer::Flush(member) => members[member as usize].on_flush(common, now, os),
+            Timer::Settle(member) => members[member as usize].on_settle(common, now, os),
+            Timer::Redial(member) => members[member as usize].dial_server(common, now, os),
+            Timer::Reply(member) => members[member as usize].on_reply_timeout(common, now, os),
+            Timer::Share(member) => members[member as usize].drive(common, now, os),
+            Timer::Stranger(link) => self.close(link, CloseReason::Silent, now, os),
+        }
+    }
+
+    fn exit_when_ended(&mut self, os: &mut dyn Os) {
+        if !self.exited && self.members.iter().all(Member::is_ended) {
+            self.exited = true;
+            os.perform(Effect::Exit);
+        }
+    }
+}
+
+impl Machine for Peers {
+    fn handle_input(&mut self, input: Input<'_>, now: Now, os: &mut dyn Os) {
+        let (common, members) = (&mut self.common, &mut self.members);
+        match input {
+            Input::Start => {
+                common.started = now.mono;
+                members.iter_mut().for_each(|member| member.dial_server(common, now, os));
+            }
+            Input::Listening { addr } => self.on_listening(addr.port(), now, os),
+            Input::ListenFailed { addr, error } => {
+                let why = format!("cannot listen at {addr}: {error}");
+                members.iter_mut().for_each(|member| member.fail(&why, common, now, os));
+            }
+            Input::LinkUp { link, origin, local, remote } => self.on_link_up(link, origin, (local, remote), now, os),
+            Input::DialFailed { dial, error } => match common.dials.remove(&dial) {
+                Some(DialFor::Server(member)) => {
+                    members[member as usize].on_server_down(&error.to_string(), common, now, os);
+                }
+                Some(DialFor::Pair(member, other)) => {
+                    members[member as usize].on_pair_dial_failed(other, dial, &error.to_string(), common, now, os);
+                }
+                None => {}
+            },
+            Input::Received { link, bytes, at } => self.on_received(link, bytes, at, now, os),
+            Input::Blocked { link } => self.set_blocked(link, true),
+            Input::Drained { link } => self.set_blocked(link, false),
+            Input::LinkDown { link, reason } => self.on_link_down(link, reason, now, os),
+            Input::FileReady { file, moved } => {
+                self.on_file(file, |member, whose, common| member.on_file_ready(whose, moved, common, now, os));
+            }
+            Input::Appended { file } => {
+                self.on_file(file, |member, whose, common| member.on_file_appended(whose, common, now, os));
+            }
+            Input::Finished { file, moved } => {
+                self.on_file(file, |member, whose, common| member.on_file_finished(whose, moved, common, now, os));
+            }
+            Input::FileFailed { file, op, error } => {
+                self.on_file(file, |member, whose, common| member.on_file_failed(whose, op, error, common, now, os));
+            }
+            Input::Shutdown => members.iter_mut().for_each(|member| member.interrupt(common, now, os)),
+        }
+        self.exit_when_ended(os);
+    }
+
+    fn handle_timeout(&mut self, now: Now, os: &mut dyn Os) {
+        while let Some((_, timer)) = self.common.wheel.pop_due(now.mono) {
+            self.on_timer(timer, now, os);
+        }
+        self.exit_when_ended(os);
+    }
+
+    fn poll_timeout(&self) -> Option<Mono> {
+        self.common.wheel.next_deadline()
+    }
+
+    fn check_invariants(&self) {
+        self.members.iter().for_each(|member| member.check_invariants(&self.common));
+    }
+}
+
+impl Peers {
+    fn set_blocked(&mut self, link: LinkId, blocked: bool) {
+        if let Some(Whose::Server(member)) = self.common.sessions.get(link).map(|session| session.whose) {
+            self.members[member as usize].set_blocked(blocked);
+        }
+    }
+}

@@ -1,1 +1,305 @@
-//! server
+//! The server: the other end of the ticks, and the directory that introduces members to each
+//! other. Carries none of their bytes.
+
+mod directory;
+mod run;
+mod session;
+#[cfg(test)]
+mod tests;
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::proto::ids::{FileId, LinkId, Name};
+use crate::proto::limits::{FLUSH_PERIOD, GREET_TIMEOUT};
+use crate::proto::machine::{CloseReason, DownReason, Effect, Input, LinkMap, Machine, Os};
+use crate::proto::server::directory::Directory;
+use crate::proto::server::run::Run;
+use crate::proto::server::session::Session;
+use crate::proto::time::{Mono, Now};
+use crate::proto::wheel::Wheel;
+use crate::proto::wire::{Message, Role, VERSION};
+
+/// What an operator sets.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// Where it listens.
+    pub listen: Vec<SocketAddr>,
+    /// Offered to members that do not ask for another interval.
+    pub interval: Duration,
+    /// Offered to members that do not ask for another duration.
+    pub duration: Duration,
+    /// Makes members' keys; random, and nobody else's.
+    pub secret: [u8; 32],
+}
+
+/// The server's machine.
+#[derive(Debug)]
+pub struct Server {
+    config: ServerConfig,
+    sessions: LinkMap<Session>,
+    directory: Directory,
+    wheel: Wheel<Timer>,
+    run: Option<Run>,
+    files_opened: u32,
+    /// A line that is being encoded.
+    scratch: Vec<u8>,
+    stage: Stage,
+    status: ServerStatus,
+}
+
+/// What the server has come to, for people and tests.
+#[derive(Clone, Debug, Default)]
+pub struct ServerStatus {
+    /// Where it listens, with real ports.
+    pub listening: Vec<SocketAddr>,
+    /// An address where it cannot.
+    pub listen_failed: Option<(SocketAddr, ErrorKind)>,
+    /// Members that ever joined; one that comes back with its key counts once.
+    pub members_joined: u64,
+    /// Ticks received.
+    pub ticks: u64,
+    /// Answers sent.
+    pub tocks: u64,
+    /// Ticks left unanswered, because the member's socket was full.
+    pub blocked: u64,
+    /// Ticks that came in one read with an earlier one.
+    pub coalesced: u64,
+    /// Lines that were answered with an error.
+    pub errors: u64,
+    /// Tables that were given up or lack rows.
+    pub tables_failed: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Serving,
+    Stopping,
+    Ended,
+}
+
+/// Everything the server waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    /// A link that has not said who it is.
+    Greet(LinkId),
+    /// A member whose run is on, and that may have fallen silent.
+    Silence(LinkId),
+    /// Rows that wait for the disk.
+    Flush,
+    /// The last lost member's run would be over.
+    RunEnd,
+}
+
+impl Server {
+    /// A server that has not started.
+    pub fn new(config: ServerConfig) -> Server {
+        Server {
+            directory: Directory::new(config.secret),
+            config,
+            sessions: LinkMap::default(),
+            wheel: Wheel::new(),
+            run: None,
+            files_opened: 0,
+            scratch: Vec::new(),
+            stage: Stage::Serving,
+            status: ServerStatus::default(),
+        }
+    }
+
+    /// What it has come to.
+    pub fn status(&self) -> &ServerStatus {
+        &self.status
+    }
+
+    fn send(&mut self, link: LinkId, message: &Message<'_>, os: &mut dyn Os) {
+        self.scratch.clear();
+        message.encode(&mut self.scratch);
+        os.perform(Effect::Send { link, bytes: &self.scratch });
+    }
+
+    fn on_link_up(&mut self, link: LinkId, local: SocketAddr, remote: SocketAddr, now: Now, os: &mut dyn Os) {
+        if self.stage != Stage::Serving {
+            os.perform(Effect::Close { link, reason: CloseReason::Shutdown });
+            return;
+        }
+        self.sessions.insert(link, Session::new(local, remote));
+        self.wheel.insert(Timer::Greet(link), now.mono + GREET_TIMEOUT);
+        let software = concat!("tickmesh/", env!("CARGO_PKG_VERSION"));
+        self.send(link, &Message::Greeting { version: VERSION, role: Role::Server, software }, os);
+    }
+
+    fn on_link_down(&mut self, link: LinkId, reason: DownReason, now: Now, os: &mut dyn Os) {
+        let Some(session) = self.sessions.get(link) else { return };
+        match &session.seat {
+            Some(seat) => log::info!(
+                "member lost group={} id={} from={} why=\"{reason}\"",
+                seat.group,
+                seat.id,
+                session.remote
+            ),
+            None => log::debug!("link down from={} why=\"{reason}\"", session.remote),
+        }
+        self.drop_session(link, now, os);
+    }
+
+    fn on_listen_failed(&mut self, addr: SocketAddr, error: ErrorKind, now: Now, os: &mut dyn Os) {
+        log::error!("cannot listen addr={addr} error=\"{error}\"");
+        self.status.listen_failed = Some((addr, error));
+        self.stop(now, os);
+    }
+
+    /// A run begins with the first member, if none is on.
+    fn open_run(&mut self, now: Now, os: &mut dyn Os) {
+        if self.run.as_ref().is_some_and(|run| !run.is_closing()) {
+            return;
+        }
+        let file = FileId(self.files_opened);
+        self.files_opened += 1;
+        // A table that is still being closed is one whose disk refuses its last rows.
+        if let Some(run) = self.run.take() {
+            log::error!("server table given up; a new run starts");
+            self.status.tables_failed += 1;
+            os.perform(Effect::Release { file: run.file() });
+        }
+        self.run = Some(Run::open(file, now, os));
+        self.wheel.insert(Timer::Flush, now.mono + FLUSH_PERIOD);
+        log::info!("run started");
+    }
+
+    /// Ends the run if nobody's is on: neither a member's that is here, nor that of one that is
+    /// lost and may come back.
+    fn end_run_if_over(&mut self, now: Now, os: &mut dyn Os) {
+        self.directory.forget_dead(now.mono);
+        let Some(run) = self.run.as_mut().filter(|run| !run.is_closing()) else { return };
+        let mut latest = None;
+        for member in self.directory.members().filter(|member| !member.done) {
+            if member.link.is_some() {
+                return;
+            }
+            latest = latest.max(Some(member.until).filter(|until| *until > now.mono));
+        }
+        match latest {
+            Some(until) => drop(self.wheel.insert(Timer::RunEnd, until)),
+            None => run.close(now, false, os),
+        }
+    }
+
+    fn on_flush(&mut self, now: Now, os: &mut dyn Os) {
+        if let Some(run) = &mut self.run {
+            run.flush(os);
+            self.wheel.insert(Timer::Flush, now.mono + FLUSH_PERIOD);
+        }
+    }
+
+    fn on_file(&mut self, file: FileId, act: impl FnOnce(&mut Run)) {
+        if let Some(run) = self.run.as_mut().filter(|run| run.file() == file) {
+            act(run);
+        }
+        if let Some(run) = self.run.take_if(|run| run.is_closed()) {
+            log::info!("run ended complete={}", run.is_complete());
+            self.status.tables_failed += u64::from(!run.is_complete());
+        }
+    }
+
+    fn stop(&mut self, now: Now, os: &mut dyn Os) {
+        if self.stage != Stage::Serving {
+            return;
+        }
+        self.stage = Stage::Stopping;
+        let links: Vec<LinkId> = self.sessions.iter().map(|(link, _)| link).collect();
+        let running = self.directory.members().any(|member| !member.done);
+        if let Some(run) = &mut self.run {
+            run.close(now, running, os);
+        }
+        for link in links {
+            self.send(link, &Message::Bye { why: "the server stops" }, os);
+            self.close(link, CloseReason::Shutdown, now, os);
+        }
+    }
+
+    fn exit_when_stopped(&mut self, os: &mut dyn Os) {
+        if self.stage == Stage::Stopping && self.run.is_none() {
+            self.stage = Stage::Ended;
+            os.perform(Effect::Exit);
+        }
+    }
+
+    fn on_timer(&mut self, timer: Timer, now: Now, os: &mut dyn Os) {
+        match timer {
+            Timer::Greet(link) => self.on_greet_timeout(link, now, os),
+            Timer::Silence(link) => self.on_silence_check(link, now, os),
+            Timer::Flush => self.on_flush(now, os),
+            Timer::RunEnd => self.end_run_if_over(now, os),
+        }
+    }
+
+    /// Tells every member of the group that shares about one of them.
+    fn announce(&mut self, group: &Name, about: &Name, now: Now, os: &mut dyn Os) {
+        let Some(listed) = self.directory.group(group) else { return };
+        for (to, link) in listed.listeners() {
+            if let Some(line) = listed.line(about, to, now.mono) {
+                self.scratch.clear();
+                line.encode(&mut self.scratch);
+                os.perform(Effect::Send { link, bytes: &self.scratch });
+            }
+        }
+    }
+}
+
+impl Machine for Server {
+    fn handle_input(&mut self, input: Input<'_>, now: Now, os: &mut dyn Os) {
+        match input {
+            Input::Start => {
+                self.config.listen.iter().for_each(|addr| os.perform(Effect::Listen { addr: *addr }));
+            }
+            Input::Listening { addr } => {
+                log::info!("listening addr={addr}");
+                self.status.listening.push(addr);
+            }
+            Input::ListenFailed { addr, error } => self.on_listen_failed(addr, error, now, os),
+            Input::LinkUp { link, local, remote, .. } => self.on_link_up(link, local, remote, now, os),
+            Input::Received { link, bytes, at } => self.on_received(link, bytes, at, now, os),
+            Input::Blocked { link } => self.set_blocked(link, true),
+            Input::Drained { link } => self.set_blocked(link, false),
+            Input::LinkDown { link, reason } => self.on_link_down(link, reason, now, os),
+            Input::FileReady { file, moved } => self.on_file(file, |run| run.on_ready(moved, os)),
+            Input::Appended { file } => self.on_file(file, |run| run.on_appended(os)),
+            Input::Finished { file, .. } => {
+                self.on_file(file, Run::on_finished);
+                os.perform(Effect::Release { file });
+            }
+            Input::FileFailed { file, op, error } => {
+                self.on_file(file, |run| run.on_failed(op, error, os));
+            }
+            Input::Shutdown => self.stop(now, os),
+            Input::DialFailed { .. } => {}
+        }
+        self.exit_when_stopped(os);
+    }
+
+    fn handle_timeout(&mut self, now: Now, os: &mut dyn Os) {
+        while let Some((_, timer)) = self.wheel.pop_due(now.mono) {
+            self.on_timer(timer, now, os);
+        }
+        self.exit_when_stopped(os);
+    }
+
+    fn poll_timeout(&self) -> Option<Mono> {
+        self.wheel.next_deadline()
+    }
+
+    fn check_invariants(&self) {
+        self.directory.check_invariants();
+        for (link, session) in self.sessions.iter() {
+            if let Some(seat) = &session.seat {
+                let member = self.directory.member(&seat.group, &seat.id).expect("a seat is in the directory");
+                assert_eq!(member.link, Some(link), "one link a member");
+            }
+        }
+        let seated = self.sessions.iter().filter(|(_, session)| session.seat.is_some()).count();
+        let linked = self.directory.members().filter(|member| member.link.is_some()).count();
+        assert_eq!(seated, linked);
+    }
+}

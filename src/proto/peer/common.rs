@@ -1,0 +1,156 @@
+//! What the members of a process share: the wheel, and the tables that say whom a link, an
+//! attempt to connect, or a file belongs to. Decides nothing.
+
+use std::collections::BTreeMap;
+
+use crate::proto::ids::{DialId, FileId, LinkId};
+use crate::proto::machine::{CloseReason, Effect, LinkMap, OpenMode, Os};
+use crate::proto::peer::PeersConfig;
+use crate::proto::time::Mono;
+use crate::proto::wheel::Wheel;
+use crate::proto::wire::{LineReader, Message};
+
+#[derive(Debug)]
+pub(super) struct Common {
+    pub(super) config: PeersConfig,
+    pub(super) started: Mono,
+    pub(super) wheel: Wheel<Timer>,
+    pub(super) sessions: LinkMap<Session>,
+    pub(super) dials: BTreeMap<DialId, DialFor>,
+    pub(super) files: BTreeMap<FileId, FileFor>,
+    pub(super) listener: Listener,
+    /// A line that is being encoded.
+    pub(super) scratch: Vec<u8>,
+    dials_made: u32,
+    files_opened: u32,
+}
+
+/// Everything that the members wait for; the number is the member's place in the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {
+    /// A slot of the grid.
+    Tick(u32),
+    /// Rows that wait for the disk.
+    Flush(u32),
+    /// The last answers.
+    Settle(u32),
+    /// The next attempt to reach the server.
+    Redial(u32),
+    /// The server's word.
+    Reply(u32),
+    /// Something to do for sharing, or its deadline.
+    Share(u32),
+    /// A link that has not said which pair it is for.
+    Stranger(LinkId),
+}
+
+/// What is kept of a link.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) reader: LineReader,
+    pub(super) whose: Whose,
+}
+
+impl Session {
+    pub(super) fn new(whose: Whose) -> Session {
+        Session { reader: LineReader::default(), whose }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// Accepted, and not yet known.
+    Stranger,
+    /// A member's link to the server.
+    Server(u32),
+    /// A member's link to one of the others.
+    Pair(u32, u32),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DialFor {
+    Server(u32),
+    Pair(u32, u32),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FileFor {
+    /// A member's table.
+    Table(u32),
+    /// A member's samples.
+    Samples(u32),
+    /// A member's copy of a file of one of the others.
+    Copy { member: u32, other: u32, which: usize },
+}
+
+impl FileFor {
+    pub(super) fn member(self) -> u32 {
+        match self {
+            FileFor::Table(member) | FileFor::Samples(member) | FileFor::Copy { member, .. } => member,
+        }
+    }
+}
+
+/// Where the members of this process can be reached; one for all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listener {
+    None,
+    Asked,
+    Ready(u16),
+}
+
+impl Common {
+    pub(super) fn new(config: PeersConfig) -> Common {
+        Common {
+            config,
+            started: Mono(0),
+            wheel: Wheel::new(),
+            sessions: LinkMap::default(),
+            dials: BTreeMap::new(),
+            files: BTreeMap::new(),
+            listener: Listener::None,
+            scratch: Vec::new(),
+            dials_made: 0,
+            files_opened: 0,
+        }
+    }
+
+    pub(super) fn send(&mut self, link: LinkId, message: &Message<'_>, os: &mut dyn Os) {
+        self.scratch.clear();
+        message.encode(&mut self.scratch);
+        os.perform(Effect::Send { link, bytes: &self.scratch });
+    }
+
+    pub(super) fn dial(&mut self, addr: std::net::SocketAddr, whose: DialFor, os: &mut dyn Os) -> DialId {
+        let dial = DialId(self.dials_made);
+        self.dials_made += 1;
+        self.dials.insert(dial, whose);
+        os.perform(Effect::Dial { dial, addr });
+        dial
+    }
+
+    /// Forgets a link and closes it.
+    pub(super) fn close(&mut self, link: LinkId, reason: CloseReason, os: &mut dyn Os) {
+        self.sessions.remove(link);
+        os.perform(Effect::Close { link, reason });
+    }
+
+    pub(super) fn new_file(&mut self, whose: FileFor) -> FileId {
+        let file = FileId(self.files_opened);
+        self.files_opened += 1;
+        self.files.insert(file, whose);
+        file
+    }
+
+    pub(super) fn open_partial(&mut self, path: &str, aside: &str, whose: FileFor, os: &mut dyn Os) -> FileId {
+        let file = self.new_file(whose);
+        os.perform(Effect::Open { file, path, mode: OpenMode::Partial, aside });
+        file
+    }
+
+    /// Forgets a file and closes it.
+    pub(super) fn release(&mut self, file: FileId, os: &mut dyn Os) {
+        self.files.remove(&file);
+        os.perform(Effect::Release { file });
+    }
+}

@@ -1,0 +1,212 @@
+//! A member and its server: dialing, joining, coming back after a break, and the lines that the
+//! server says.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::proto::ids::{Key, LinkId, Name};
+use crate::proto::limits::{FIRST_CONTACT_TIMEOUT, REDIAL_PAUSE_MAX, REDIAL_PAUSE_MIN, REPLY_TIMEOUT};
+use crate::proto::machine::{CloseReason, Effect, Os};
+use crate::proto::peer::common::{Common, DialFor, Listener, Session, Timer, Whose};
+use crate::proto::peer::member::{Contact, Member, Stage};
+use crate::proto::time::{Now, Wall, ns};
+use crate::proto::wire::{ErrorCode, Message, Role, VERSION};
+
+impl Member {
+    pub(super) fn dial_server(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        if self.contact != Contact::Waiting || self.is_ended() {
+            return;
+        }
+        let dial = common.dial(common.config.server, DialFor::Server(self.index), os);
+        self.contact = Contact::Dialing(dial);
+        common.wheel.insert(Timer::Reply(self.index), now.mono + REPLY_TIMEOUT * 2);
+    }
+
+    pub(super) fn on_server_up(
+        &mut self,
+        link: LinkId,
+        (local, remote): (SocketAddr, SocketAddr),
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
+        if !matches!(self.contact, Contact::Dialing(_)) {
+            os.perform(Effect::Close { link, reason: CloseReason::Unwanted });
+            return;
+        }
+        common.sessions.insert(link, Session::new(Whose::Server(self.index)));
+        self.contact = Contact::Up(link);
+        self.blocked = false;
+        self.ends = Some((local.ip(), remote.ip()));
+        common.wheel.insert(Timer::Reply(self.index), now.mono + REPLY_TIMEOUT);
+        match common.listener {
+            // Others reach us where the server does: a peer is not offered to networks that it did not choose.
+            Listener::None if common.config.share_deadline.is_some() => {
+                common.listener = Listener::Asked;
+                os.perform(Effect::Listen { addr: SocketAddr::new(local.ip(), 0) });
+            }
+            Listener::Asked => {}
+            Listener::None | Listener::Ready(_) => self.join(link, common, now, os),
+        }
+    }
+
+    pub(super) fn on_listener_ready(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        if let Contact::Up(link) = self.contact {
+            self.join(link, common, now, os);
+        }
+    }
+
+    fn join(&mut self, link: LinkId, common: &mut Common, now: Now, os: &mut dyn Os) {
+        self.contact = Contact::Joining(link);
+        let port = match common.listener {
+            Listener::Ready(port) => port,
+            Listener::None | Listener::Asked => 0,
+        };
+        let (interval, duration) = match (&self.run, self.stage) {
+            (None, _) => (common.config.interval, common.config.duration),
+            (Some(run), Stage::Opening) => (Some(run.interval), Some(run.ticker.end() - run.started)),
+            // What is left of the run; at least something while its end is not reported.
+            (Some(run), Stage::Running | Stage::Settling | Stage::Closing { .. }) => {
+                (Some(run.interval), Some((run.ticker.end() - now.mono).max(run.interval)))
+            }
+            (Some(run), _) => (Some(run.interval), Some(Duration::ZERO)),
+        };
+        let group = common.config.group;
+        let (interval_ns, duration_ns) = (interval.map(ns), duration.map(ns));
+        let (id, key) = (self.id, self.key);
+        common.send(link, &Message::Join { group, id, port, interval_ns, duration_ns, key }, os);
+    }
+
+    /// The link to the server is gone, or did not come up.
+    pub(super) fn on_server_down(&mut self, why: &str, common: &mut Common, now: Now, os: &mut dyn Os) {
+        if self.is_ended() {
+            return;
+        }
+        let was_joined = matches!(self.contact, Contact::Joined(_));
+        self.contact = Contact::Waiting;
+        self.blocked = false;
+        common.wheel.cancel(&Timer::Reply(self.index));
+        if self.stage == Stage::Leaving {
+            self.end("done", common, os);
+            return;
+        }
+        if self.contacts_made == 0 && now.mono - common.started >= FIRST_CONTACT_TIMEOUT {
+            let why = format!("cannot reach the server at {}: {why}", common.config.server);
+            self.fail(&why, common, now, os);
+            return;
+        }
+        if was_joined {
+            log::warn!("server lost id={} why=\"{why}\"; trying again", self.label());
+            self.redial_pause = REDIAL_PAUSE_MIN;
+        } else {
+            log::debug!("no server id={} why=\"{why}\" pause={:?}", self.label(), self.redial_pause);
+        }
+        common.wheel.insert(Timer::Redial(self.index), now.mono + self.redial_pause);
+        self.redial_pause = (self.redial_pause * 2).min(REDIAL_PAUSE_MAX);
+        if self.stage == Stage::Sharing {
+            self.drive(common, now, os);
+        }
+    }
+
+    /// The server did not answer in time.
+    pub(super) fn on_reply_timeout(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        match self.contact {
+            Contact::Up(link) | Contact::Joining(link) => {
+                common.close(link, CloseReason::Silent, os);
+                self.on_server_down("it does not answer as a tickmesh server", common, now, os);
+            }
+            Contact::Joined(_) if self.stage == Stage::Leaving => self.end("done", common, os),
+            _ => {}
+        }
+    }
+
+    /// Handles a line of the server; true if it was an answer to a tick.
+    pub(super) fn on_server_line(&mut self, line: &[u8], at: Wall, common: &mut Common, now: Now, os: &mut dyn Os) -> bool {
+        match Message::parse(line) {
+            Ok(Message::Tock { seq, t1, t2, t3 }) => {
+                self.on_tock(seq, (t1, t2, t3, at), common, now, os);
+                return true;
+            }
+            Ok(Message::Greeting { version, role, software }) => {
+                if (version, role) != (VERSION, Role::Server) {
+                    let role = role.as_str();
+                    self.fail(&format!("expected a server of version {VERSION}, found {role} {version} ({software})"), common, now, os);
+                }
+            }
+            Ok(Message::OkJoin { id, key, interval_ns, duration_ns, epoch }) => {
+                let grid = (Duration::from_nanos(interval_ns), Duration::from_nanos(duration_ns));
+                self.on_joined(id, key, epoch, grid, common, now, os);
+            }
+            Ok(Message::Peer { epoch, id, addr, ticket, state, left_ns }) => {
+                self.epoch = epoch;
+                self.others.learn(id, addr, ticket, state, left_ns, common, now, os);
+                self.drive(common, now, os);
+            }
+            Ok(Message::Gone { id, why }) => {
+                self.others.forget(&id, why, now);
+                self.drive(common, now, os);
+            }
+            Ok(Message::OkDone { received, sent }) => {
+                self.rows_there = Some((received, sent));
+                self.done_known = true;
+                self.drive(common, now, os);
+            }
+            Ok(Message::OkLeave) => self.end("done", common, os),
+            Ok(Message::Bye { why }) => log::warn!("server says goodbye id={} why=\"{why}\"", self.label()),
+            Ok(Message::Err { code, text }) => self.on_server_error(code, text, common, now, os),
+            Ok(other) => log::warn!("server said something out of place verb=\"{}\"", other.verb()),
+            Err(error) => log::warn!("server sent a line that is no message error=\"{error}\""),
+        }
+        false
+    }
+
+    #[allow(clippy::too_many_arguments)] // one line of the protocol
+    fn on_joined(
+        &mut self,
+        id: Name,
+        key: Key,
+        epoch: u64,
+        (interval, duration): (Duration, Duration),
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
+        let Contact::Joining(link) = self.contact else { return };
+        self.contact = Contact::Joined(link);
+        self.redial_pause = REDIAL_PAUSE_MIN;
+        self.contacts_made += 1;
+        common.wheel.cancel(&Timer::Reply(self.index));
+        (self.id, self.key, self.epoch) = (Some(id), Some(key), epoch);
+        match self.stage {
+            Stage::Contacting => {
+                log::info!("joined group={} id={id} server={}", common.config.group, common.config.server);
+                self.open_records(interval, duration, common, now, os);
+            }
+            Stage::Sharing => {
+                // The join itself said that the run is over.
+                log::info!("back at the server id={id}");
+                self.done_known = true;
+                self.drive(common, now, os);
+            }
+            _ => log::info!("back at the server id={id}"),
+        }
+    }
+
+    fn on_server_error(&mut self, code: ErrorCode, text: &str, common: &mut Common, now: Now, os: &mut dyn Os) {
+        match (self.contact, self.stage) {
+            // Somebody joined while we were leaving: the directory has told us by now.
+            (Contact::Joined(_), Stage::Leaving) if code == ErrorCode::DirectoryMoved => {
+                self.stage = Stage::Sharing;
+                self.drive(common, now, os);
+            }
+            (Contact::Joining(_), Stage::Contacting) => {
+                self.fail(&format!("the server refused: {text} ({})", code.as_str()), common, now, os);
+            }
+            (Contact::Joining(link), _) => {
+                common.close(link, CloseReason::Unwanted, os);
+                self.on_server_down(text, common, now, os);
+            }
+            _ => log::warn!("server reports an error id={} code={} text=\"{text}\"", self.label(), code.as_str()),
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! One member: its ID, its way to the server, where its run stands, and how it ends. The parts of
+//! its life are in `contact` (the server), `run` (ticks and records), `share` and `pair` (the others).
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::proto::exchange::{Recorder, Ticker};
+use crate::proto::ids::{DialId, Key, LinkId, Name};
+use crate::proto::limits::REDIAL_PAUSE_MIN;
+use crate::proto::machine::{CloseReason, Os};
+use crate::proto::peer::common::{Common, Timer};
+use crate::proto::peer::other::Others;
+use crate::proto::peer::report::Outcome;
+use crate::proto::record::{IpText, TableWriter};
+use crate::proto::time::{Mono, Now};
+use crate::proto::transfer::Manifest;
+use crate::proto::wire::Message;
+
+/// One member of a group, in this process.
+#[derive(Debug)]
+pub(super) struct Member {
+    /// Its place in the process.
+    pub(super) index: u32,
+    /// What it asked for, then what it is called.
+    pub(super) id: Option<Name>,
+    pub(super) key: Option<Key>,
+    pub(super) epoch: u64,
+    pub(super) contact: Contact,
+    /// The socket to the server is full.
+    pub(super) blocked: bool,
+    /// Our address and the server's, on the last link to it.
+    pub(super) ends: Option<(IpAddr, IpAddr)>,
+    pub(super) contacts_made: u64,
+    pub(super) redial_pause: Duration,
+    pub(super) stage: Stage,
+    pub(super) run: Option<Run>,
+    pub(super) others: Others,
+    /// Table and samples, once they are complete.
+    pub(super) own: Vec<Manifest>,
+    /// Rows that the server counted.
+    pub(super) rows_there: Option<(u64, u64)>,
+    /// `DONE` has been answered.
+    pub(super) done_known: bool,
+    pub(super) outcome: Outcome,
+}
+
+/// The way to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Contact {
+    /// The next attempt has its time.
+    Waiting,
+    Dialing(DialId),
+    /// Connected; our own listener is not ready yet.
+    Up(LinkId),
+    /// `JOIN` is on its way.
+    Joining(LinkId),
+    Joined(LinkId),
+    /// None is wanted any more.
+    Over,
+}
+
+impl Contact {
+    /// The link to the server, if the server knows us on it.
+    pub(super) fn joined(self) -> Option<LinkId> {
+        match self {
+            Contact::Joined(link) => Some(link),
+            _ => None,
+        }
+    }
+}
+
+/// Where a member stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It has not joined yet.
+    Contacting,
+    /// It has its ID and opens its files.
+    Opening,
+    /// It ticks.
+    Running,
+    /// Its last tick is sent; answers may still come.
+    Settling,
+    /// Its last rows go to the disk.
+    Closing { interrupted: bool },
+    /// Its run is over; it fetches and serves.
+    Sharing,
+    /// It has asked to leave.
+    Leaving,
+    /// Nothing more happens.
+    Ended,
+}
+
+/// The measured period of a member and what it writes down.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) started: Mono,
+    pub(super) interval: Duration,
+    pub(super) ticker: Ticker,
+    pub(super) table: Recorder,
+    pub(super) rows: TableWriter,
+    pub(super) samples: Recorder,
+    pub(super) own_ip: IpText,
+    pub(super) server_ip: IpText,
+    pub(super) files_ready: u8,
+}
+
+impl Member {
+    pub(super) fn new(index: u32, id: Option<Name>) -> Member {
+        Member {
+            index,
+            id,
+            key: None,
+            epoch: 0,
+            contact: Contact::Waiting,
+            blocked: false,
+            ends: None,
+            contacts_made: 0,
+            redial_pause: REDIAL_PAUSE_MIN,
+            stage: Stage::Contacting,
+            run: None,
+            others: Others::default(),
+            own: Vec::new(),
+            rows_there: None,
+            done_known: false,
+            outcome: Outcome::Unfinished,
+        }
+    }
+
+    /// The ID, once the server has agreed to it.
+    pub(super) fn name(&self) -> Option<Name> {
+        self.id.filter(|_| self.key.is_some())
+    }
+
+    pub(super) fn is_called(&self, name: &Name) -> bool {
+        self.name().as_ref() == Some(name)
+    }
+
+    /// For messages: the ID, or the place in the process before there is one.
+    pub(super) fn label(&self) -> String {
+        self.id.map_or_else(|| format!("#{}", self.index), |id| id.to_string())
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        self.stage == Stage::Ended
+    }
+
+    pub(super) fn set_blocked(&mut self, blocked: bool) {
+        self.blocked = blocked;
+    }
+
+    pub(super) fn count_coalesced(&mut self, answers: u64) {
+        if let Some(run) = &mut self.run {
+            run.ticker.count_coalesced(answers);
+        }
+    }
+
+    /// Ends without having done what it is for.
+    pub(super) fn fail(&mut self, why: &str, common: &mut Common, now: Now, os: &mut dyn Os) {
+        if !matches!(self.stage, Stage::Closing { .. } | Stage::Ended) {
+            log::error!("peer failed id={} why=\"{why}\"", self.label());
+            self.outcome = Outcome::Failed(why.to_owned());
+            self.wind_up(common, now, os);
+        }
+    }
+
+    /// The program is asked to stop.
+    pub(super) fn interrupt(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        match self.stage {
+            Stage::Ended | Stage::Closing { interrupted: true } => {}
+            // Sharing does not even begin; the files are closed in any case.
+            Stage::Closing { interrupted: false } => {
+                self.outcome = Outcome::Interrupted;
+                self.stage = Stage::Closing { interrupted: true };
+            }
+            _ => {
+                self.outcome = Outcome::Interrupted;
+                self.wind_up(common, now, os);
+            }
+        }
+    }
+
+    /// Closes what is open, then ends. A record gets its last line first.
+    pub(super) fn wind_up(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        match self.stage {
+            Stage::Opening | Stage::Running | Stage::Settling => self.close_records(true, common, now, os),
+            _ => self.end("interrupted", common, os),
+        }
+    }
+
+    /// Says goodbye and lets go of everything.
+    pub(super) fn end(&mut self, farewell: &str, common: &mut Common, os: &mut dyn Os) {
+        if let Contact::Up(link) | Contact::Joining(link) | Contact::Joined(link) = self.contact {
+            if self.stage != Stage::Leaving {
+                common.send(link, &Message::Bye { why: farewell }, os);
+            }
+            common.close(link, CloseReason::Done, os);
+        }
+        self.contact = Contact::Over;
+        self.stage = Stage::Ended;
+        self.drop_pairs(common, os);
+        for file in self.run.iter().flat_map(|run| [run.table.file(), run.samples.file()]) {
+            common.release(file, os);
+        }
+        let timers = [Timer::Tick, Timer::Flush, Timer::Settle, Timer::Redial, Timer::Reply, Timer::Share];
+        for timer in timers {
+            common.wheel.cancel(&timer(self.index));
+        }
+    }
+
+    pub(super) fn check_invariants(&self, common: &Common) {
+        if let Some(run) = &self.run {
+            run.ticker.check_invariants();
+        }
+        self.others.check_invariants(self, common);
+        if let Contact::Up(link) | Contact::Joining(link) | Contact::Joined(link) = self.contact {
+            assert!(common.sessions.get(link).is_some(), "a contact has a session");
+        }
+        let ticking = common.wheel.deadline(&Timer::Tick(self.index)).is_some();
+        assert_eq!(ticking, self.stage == Stage::Running, "a running member waits for its next tick");
+    }
+}

@@ -1,0 +1,247 @@
+//! A member's run: files are opened, ticks go out on the grid, answers come in, every stamp is
+//! written down, and the files are closed.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use crate::proto::cadence::Cadence;
+use crate::proto::exchange::{Recorder, Road, Ticker};
+use crate::proto::ids::FileName;
+use crate::proto::limits::{ANSWER_GRACE, CHUNK_BYTES, FLUSH_PERIOD};
+use crate::proto::machine::{FileOp, Os};
+use crate::proto::peer::common::{Common, FileFor, Timer};
+use crate::proto::peer::report::Outcome;
+use crate::proto::peer::member::{Member, Run, Stage};
+use crate::proto::record::{IpText, TableWriter, names, samples};
+use crate::proto::time::{Mono, Now, Wall, ns};
+use crate::proto::transfer::Manifest;
+use crate::proto::wire::Message;
+
+/// Time between joining and the first tick, so that no grid begins in the past.
+const LEAD: Duration = Duration::from_millis(2);
+
+impl Member {
+    pub(super) fn open_records(&mut self, interval: Duration, duration: Duration, common: &mut Common, now: Now, os: &mut dyn Os) {
+        let id = self.id.expect("a member that joined has an ID");
+        let (own_ip, server_ip) = self.ends.expect("a member that joined has a link");
+        let mut open = |path: &str, whose| {
+            let file = common.new_file(whose);
+            Recorder::open(file, path, &names::aside(path, now.wall), os)
+        };
+        let mut table = open(&names::client_table(&id), FileFor::Table(self.index));
+        let mut samples = open(&names::client_samples(&id), FileFor::Samples(self.index));
+        let rows = TableWriter::new();
+        table.row().into_iter().for_each(|out| rows.header(out));
+        samples.row().into_iter().for_each(samples::write_header);
+        let ticks = (ns(duration) / ns(interval).max(1)).max(1);
+        let phase = interval / common.config.ids.len().max(1) as u32 * self.index;
+        let start = Cadence::first_after(common.started, phase, interval, now.mono + LEAD);
+        self.stage = Stage::Opening;
+        self.run = Some(Run {
+            started: start,
+            interval,
+            ticker: Ticker::new(Cadence::new(start, interval, ticks)),
+            table,
+            rows,
+            samples,
+            own_ip: IpText::new(own_ip),
+            server_ip: IpText::new(server_ip),
+            files_ready: 0,
+        });
+    }
+
+    fn begin_run(&mut self, common: &mut Common, now: Now) {
+        let run = self.run.as_mut().expect("files belong to a run");
+        self.stage = Stage::Running;
+        common.wheel.insert(Timer::Tick(self.index), run.started);
+        common.wheel.insert(Timer::Flush(self.index), now.mono + FLUSH_PERIOD);
+    }
+
+    pub(super) fn on_tick(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        let (Some(run), Stage::Running) = (&mut self.run, self.stage) else { return };
+        let road = match self.contact.joined() {
+            Some(_) if self.blocked => Road::Blocked,
+            Some(_) => Road::Open,
+            None => Road::Offline,
+        };
+        if let (Some(seq), Some(link)) = (run.ticker.take(now, road), self.contact.joined()) {
+            if let Some(out) = run.table.row() {
+                run.rows.row(out, &run.own_ip, &run.server_ip, now.wall);
+            }
+            common.send(link, &Message::Tick { seq, t1: now.wall }, os);
+        }
+        match run.ticker.due_at() {
+            Some(due) => drop(common.wheel.insert(Timer::Tick(self.index), due)),
+            None => {
+                self.stage = Stage::Settling;
+                common.wheel.insert(Timer::Settle(self.index), run.ticker.end());
+            }
+        }
+    }
+
+    pub(super) fn on_tock(
+        &mut self,
+        seq: u64,
+        (t1, t2, t3, at): (Wall, Wall, Wall, Wall),
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
+        let (Some(run), Stage::Running | Stage::Settling) = (&mut self.run, self.stage) else { return };
+        let Some(sample) = run.ticker.answer(seq, t1, t2, t3, at, now) else { return };
+        if let Some(out) = run.table.row() {
+            run.rows.row(out, &run.server_ip, &run.own_ip, t3);
+        }
+        if let Some(out) = run.samples.row() {
+            samples::write_sample(out, &sample);
+        }
+        if self.stage == Stage::Settling {
+            self.on_settle(common, now, os);
+        }
+    }
+
+    /// The last slot is over: the run ends when every answer is in, or has had its time.
+    pub(super) fn on_settle(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        let (Some(run), Stage::Settling) = (&mut self.run, self.stage) else { return };
+        let (end, last_call) = (run.ticker.end(), run.ticker.end() + ANSWER_GRACE);
+        let waits_for_answers = !run.ticker.is_settled() && self.contact.joined().is_some();
+        if now.mono < end {
+            return;
+        }
+        if waits_for_answers && now.mono < last_call {
+            common.wheel.insert(Timer::Settle(self.index), last_call);
+            return;
+        }
+        self.close_records(false, common, now, os);
+    }
+
+    pub(super) fn close_records(&mut self, interrupted: bool, common: &mut Common, now: Now, os: &mut dyn Os) {
+        let Some(run) = &mut self.run else { return };
+        common.wheel.cancel(&Timer::Tick(self.index));
+        common.wheel.cancel(&Timer::Settle(self.index));
+        self.stage = Stage::Closing { interrupted };
+        if interrupted {
+            run.ticker.cut(now.mono);
+        }
+        let elapsed = now.mono - run.started;
+        let cause = match (run.table.lost_rows(), interrupted) {
+            (0, false) => None,
+            (0, true) => Some("interrupted"),
+            _ => Some("rows lost, the disk refused them"),
+        };
+        let rows = &run.rows;
+        run.table.close(os, |out| rows.footer(out, elapsed, cause));
+        run.samples.close(os, |_| {});
+        common.wheel.insert(Timer::Flush(self.index), now.mono + FLUSH_PERIOD);
+        self.after_closing(common, now, os);
+    }
+
+    /// Goes on once both files are closed.
+    fn after_closing(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        let (Some(run), Stage::Closing { interrupted }) = (&mut self.run, self.stage) else { return };
+        if !run.table.is_closed() || !run.samples.is_closed() {
+            return;
+        }
+        common.wheel.cancel(&Timer::Flush(self.index));
+        let id = self.id.expect("a member with a run has an ID");
+        for (recorder, name) in [(&mut run.table, names::client_table(&id)), (&mut run.samples, names::client_samples(&id))] {
+            if recorder.is_complete() {
+                let (bytes, hashes) = recorder.take_hashes();
+                let name: FileName = name.parse().expect("made of a name");
+                self.own.push(Manifest::new(name, bytes, CHUNK_BYTES, hashes));
+            } else if self.outcome.is_unfinished() {
+                self.outcome = Outcome::Failed(record_failure(recorder, &name));
+            }
+        }
+        if interrupted || !self.outcome.is_unfinished() {
+            self.end("interrupted", common, os);
+        } else {
+            self.begin_sharing(common, now, os);
+        }
+    }
+
+    pub(super) fn on_flush(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        let Some(run) = &mut self.run else { return };
+        run.table.flush(os);
+        run.samples.flush(os);
+        common.wheel.insert(Timer::Flush(self.index), now.mono + FLUSH_PERIOD);
+    }
+
+    fn recorder(&mut self, whose: FileFor) -> Option<&mut Recorder> {
+        let run = self.run.as_mut()?;
+        match whose {
+            FileFor::Table(_) => Some(&mut run.table),
+            FileFor::Samples(_) => Some(&mut run.samples),
+            FileFor::Copy { .. } => None,
+        }
+    }
+
+    pub(super) fn on_file_ready(&mut self, whose: FileFor, moved: Option<&str>, common: &mut Common, now: Now, os: &mut dyn Os) {
+        let (label, opening) = (self.label(), self.stage == Stage::Opening);
+        let Some(recorder) = self.recorder(whose) else { return };
+        if let Some(moved) = moved {
+            log::info!("older file kept id={label} as={moved}");
+        }
+        recorder.on_ready(os);
+        let run = self.run.as_mut().expect("files belong to a run");
+        run.files_ready += 1;
+        if opening && run.files_ready == 2 {
+            self.begin_run(common, now);
+        }
+    }
+
+    pub(super) fn on_file_appended(&mut self, whose: FileFor, common: &mut Common, now: Now, os: &mut dyn Os) {
+        if let Some(recorder) = self.recorder(whose) {
+            recorder.on_appended(os);
+        }
+        self.after_closing(common, now, os);
+    }
+
+    pub(super) fn on_file_finished(&mut self, whose: FileFor, moved: Option<&str>, common: &mut Common, now: Now, os: &mut dyn Os) {
+        if let Some(recorder) = self.recorder(whose) {
+            recorder.on_finished();
+        } else if let FileFor::Copy { other, which, .. } = whose {
+            if let Some(moved) = moved {
+                log::info!("older copy kept id={} as={moved}", self.label());
+            }
+            self.on_copy_stored(other, which, common, now, os);
+        }
+        self.after_closing(common, now, os);
+    }
+
+    pub(super) fn on_file_failed(
+        &mut self,
+        whose: FileFor,
+        op: FileOp,
+        error: ErrorKind,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
+        let label = self.label();
+        if let FileFor::Copy { other, which, .. } = whose {
+            self.on_copy_failed(other, which, error, common, now, os);
+        } else if let Some(recorder) = self.recorder(whose)
+            && recorder.on_failed(op, error, os)
+        {
+            log::error!("record not written id={label} file={whose:?} op={op:?} error=\"{error}\"");
+        }
+        if op == FileOp::Open && self.stage == Stage::Opening {
+            self.fail(&format!("cannot create the record files: {error}"), common, now, os);
+        }
+        self.after_closing(common, now, os);
+    }
+
+    /// When the run of this member ends or ended.
+    pub(super) fn run_end(&self) -> Option<Mono> {
+        self.run.as_ref().map(|run| run.ticker.end())
+    }
+}
+
+fn record_failure(recorder: &Recorder, name: &str) -> String {
+    let why = recorder.failure().map_or_else(String::new, |failure| format!(": {}", failure.error));
+    match recorder.lost_rows() {
+        0 => format!("{name} could not be written{why}"),
+        rows => format!("{name} lacks {rows} rows{why}"),
+    }
+}

@@ -1,0 +1,151 @@
+//! A member after its run: whom to fetch from next, when everything is done, and when it is time
+//! to give up.
+
+use std::time::Duration;
+
+use crate::proto::limits::{PAIR_WAIT, PAIRS_DIALED_MAX, REPLY_TIMEOUT, TRANSFER_SILENCE_TIMEOUT};
+use crate::proto::machine::Os;
+use crate::proto::peer::common::{Common, DialFor, Timer};
+use crate::proto::peer::member::{Contact, Member, Stage};
+use crate::proto::peer::other::{Other, OtherState, Theirs, Way, drop_pair};
+use crate::proto::peer::report::{Missing, Outcome};
+use crate::proto::time::{Mono, Now};
+use crate::proto::wire::Message;
+
+/// How often a sharing member looks around when nothing happens.
+const LOOK_PERIOD: Duration = Duration::from_millis(500);
+
+impl Member {
+    pub(super) fn begin_sharing(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        self.stage = Stage::Sharing;
+        if let (Some(link), Some(run)) = (self.contact.joined(), &self.run) {
+            let accounts = run.ticker.accounts();
+            common.send(link, &Message::Done { sent: accounts.sent, answered: accounts.answered }, os);
+        }
+        self.drive(common, now, os);
+    }
+
+    /// Does what can be done now: dials, closes silent links, leaves, or gives up.
+    pub(super) fn drive(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        if self.stage != Stage::Sharing {
+            return;
+        }
+        let Some(share_deadline) = common.config.share_deadline else {
+            return self.leave_when_known(Vec::new(), common, now, os);
+        };
+        self.close_silent(common, now, os);
+        if self.others.iter().all(|other| other.is_complete() || other.is_hopeless()) {
+            return self.leave_when_known(self.missing(), common, now, os);
+        }
+        let deadline = self.last_end(now.mono) + share_deadline;
+        if now.mono >= deadline {
+            self.outcome = Outcome::Missing(self.missing());
+            log::error!("sharing given up at its deadline id={}", self.label());
+            self.end("the deadline for sharing is over", common, os);
+            return;
+        }
+        self.dial_pairs(common, now, os);
+        let next_look = now.mono + LOOK_PERIOD;
+        common.wheel.insert(Timer::Share(self.index), next_look.min(deadline));
+    }
+
+    /// The end of the last run of the group, ours included.
+    fn last_end(&self, now: Mono) -> Mono {
+        let own = self.run_end().unwrap_or(now);
+        self.others.iter().map(|other| other.ends_at).fold(own, Mono::max)
+    }
+
+    fn dial_pairs(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        let Some(own) = self.name() else { return };
+        let active = |other: &&Other| matches!(other.way, Way::Dialing(_) | Way::Asking(_) | Way::Open { dialed: true, .. });
+        let mut active = self.others.iter().filter(active).count();
+        let index = self.index;
+        let ready_since = self.run_end().unwrap_or(now.mono);
+        for (place, other) in self.others.iter_mut().enumerate() {
+            if active >= PAIRS_DIALED_MAX {
+                break;
+            }
+            let idle = other.way == Way::None && !other.is_complete() && other.next_try <= now.mono;
+            if !idle || !other.is_reachable(now.mono) || other.is_hopeless() {
+                continue;
+            }
+            // The smaller name dials; the greater only when that has not come for a while.
+            let waited = now.mono - other.ends_at.max(ready_since) > PAIR_WAIT;
+            if own < other.id || waited {
+                let dial = common.dial(other.addr, DialFor::Pair(index, place as u32), os);
+                other.way = Way::Dialing(dial);
+                active += 1;
+            }
+        }
+    }
+
+    /// A link that owes us something and brings nothing is worse than none.
+    fn close_silent(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        for place in 0..self.others.len() as u32 {
+            let other = self.others.at(place);
+            let owes = other.asked() > 0 || matches!(other.way, Way::Asking(_)) || self.waits_for_offers(other);
+            let silent = now.mono - other.heard > TRANSFER_SILENCE_TIMEOUT;
+            if let (true, true, Some(link)) = (owes, silent, other.way.link()) {
+                common.close(link, crate::proto::machine::CloseReason::Silent, os);
+                self.after_link(place, link, "it went silent", common, now);
+            }
+        }
+    }
+
+    fn waits_for_offers(&self, other: &Other) -> bool {
+        other.theirs.iter().any(|theirs| matches!(theirs, Theirs::Wanted))
+    }
+
+    /// Everything is done as far as it can be. Leaves once the server knows that the run is over.
+    fn leave_when_known(&mut self, missing: Vec<Missing>, common: &mut Common, now: Now, os: &mut dyn Os) {
+        self.outcome = if missing.is_empty() { Outcome::Complete } else { Outcome::Missing(missing) };
+        match self.contact {
+            Contact::Joined(link) if self.done_known => {
+                self.stage = Stage::Leaving;
+                common.send(link, &Message::Leave { epoch: self.epoch }, os);
+                common.wheel.insert(Timer::Reply(self.index), now.mono + REPLY_TIMEOUT);
+            }
+            // The answer to DONE is on its way, or the link will break.
+            Contact::Joined(_) => drop(common.wheel.insert(Timer::Share(self.index), now.mono + LOOK_PERIOD)),
+            // Without a server nobody can join any more, so nobody is left behind.
+            _ => self.end("done", common, os),
+        }
+    }
+
+    /// Who lacks what.
+    pub(super) fn missing(&self) -> Vec<Missing> {
+        let mut missing = Vec::new();
+        let own = self.name().map(|id| crate::proto::peer::other::files_of(&id));
+        for other in self.others.iter().filter(|other| !other.is_complete()) {
+            let state = match other.state {
+                OtherState::Running => "its run is still on",
+                OtherState::Done => "it is there",
+                OtherState::Lost => "it was lost",
+                OtherState::Complete => "it left",
+                OtherState::Early => "it left before it had shared",
+            };
+            let why = other.trouble.as_ref().map_or_else(|| state.to_owned(), |trouble| format!("{state}; {trouble}"));
+            let files = other.files().into_iter().zip(&other.theirs);
+            for (file, _) in files.filter(|(_, theirs)| !matches!(theirs, Theirs::Stored)) {
+                missing.push(Missing { file: file.to_string(), of: other.id, at: self.label(), why: why.clone() });
+            }
+            if other.is_served() {
+                continue;
+            }
+            for (file, _) in own.iter().flatten().zip(&other.given).filter(|(_, given)| !**given) {
+                missing.push(Missing {
+                    file: file.to_string(),
+                    of: self.id.unwrap_or(other.id),
+                    at: other.id.to_string(),
+                    why: why.clone(),
+                });
+            }
+        }
+        missing
+    }
+
+    /// Lets go of every link to others and of every unfinished file.
+    pub(super) fn drop_pairs(&mut self, common: &mut Common, os: &mut dyn Os) {
+        self.others.iter_mut().for_each(|other| drop_pair(other, common, os));
+    }
+}

@@ -1,0 +1,266 @@
+//! A record file as the machine that writes it keeps it: rows that wait, rows that are on their way to
+//! the disk, and the chunk hashes of what arrived there. Never writes a file itself and never
+//! decides when to flush; it does not know what a row is.
+//!
+//! The bytes of a file pass through in order: [`Sheet::buffer`] takes rows, [`Sheet::take_flush`]
+//! hands out all that wait, as one append, and [`Sheet::confirm`] or [`Sheet::refuse`] is called
+//! with its answer. Only one append is on its way at a time, so that a refused one can be tried
+//! again in its place. Chunks are hashed when they are confirmed: the manifest is ready at the end
+//! of a run without reading the file again, and describes what is on disk and nothing else.
+
+use crate::proto::limits::{CHUNK_BYTES, ROW_BYTES_MAX, SAMPLE_BYTES_MAX, UNWRITTEN_BYTES_MAX};
+
+const _: () = {
+    // `is_full` serves both kinds of file.
+    assert!(SAMPLE_BYTES_MAX <= ROW_BYTES_MAX && ROW_BYTES_MAX <= UNWRITTEN_BYTES_MAX);
+};
+
+/// One record file on its way to the disk. Two buffers change places with each flush, so that
+/// nothing is allocated once both have grown to what one flush period brings.
+#[derive(Clone, Debug, Default)]
+pub struct Sheet {
+    pending: Vec<u8>,
+    /// Handed out and not yet answered; empty when no append is on its way.
+    in_flight: Vec<u8>,
+    written: ChunkHasher,
+}
+
+impl Sheet {
+    /// A sheet for a new, empty file.
+    pub fn new() -> Sheet {
+        Sheet::default()
+    }
+
+    /// Where rows are written to. Ask [`Sheet::is_full`] before each one.
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.pending
+    }
+
+    /// Whether one more row or sample might exceed [`UNWRITTEN_BYTES_MAX`]. Then a row is to be
+    /// dropped, and counted, before it gets a number; only the last line may still be added.
+    pub fn is_full(&self) -> bool {
+        self.unwritten_bytes() + ROW_BYTES_MAX > UNWRITTEN_BYTES_MAX
+    }
+
+    /// Bytes that wait or are on their way. Many rows may come within one flush period: a machine
+    /// with many peers flushes by this size as well.
+    pub fn unwritten_bytes(&self) -> usize {
+        self.pending.len() + self.in_flight.len()
+    }
+
+    /// All that waits, to be handed to the disk as one append; `None` if nothing waits, or if an
+    /// append is on its way already.
+    pub fn take_flush(&mut self) -> Option<&[u8]> {
+        if self.pending.is_empty() || !self.in_flight.is_empty() {
+            return None;
+        }
+        std::mem::swap(&mut self.pending, &mut self.in_flight);
+        Some(&self.in_flight)
+    }
+
+    /// The append that was on its way is written, whole.
+    ///
+    /// # Panics
+    /// If none was on its way.
+    pub fn confirm(&mut self) {
+        assert!(!self.in_flight.is_empty(), "an answer without an append");
+        self.written.update(&self.in_flight);
+        self.in_flight.clear();
+    }
+
+    /// The append that was on its way failed, and left the file as it was: its bytes wait again,
+    /// before those that came since.
+    ///
+    /// # Panics
+    /// If none was on its way.
+    pub fn refuse(&mut self) {
+        assert!(!self.in_flight.is_empty(), "an answer without an append");
+        self.in_flight.append(&mut self.pending);
+        std::mem::swap(&mut self.pending, &mut self.in_flight);
+    }
+
+    /// Whether an append is on its way.
+    pub fn is_in_flight(&self) -> bool {
+        !self.in_flight.is_empty()
+    }
+
+    /// Whether everything that was written into the buffer is confirmed.
+    pub fn is_settled(&self) -> bool {
+        self.pending.is_empty() && self.in_flight.is_empty()
+    }
+
+    /// Confirmed length of the file, bytes.
+    pub fn len(&self) -> u64 {
+        self.written.len
+    }
+
+    /// Whether nothing is confirmed yet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The confirmed length and the BLAKE3 hash of each chunk of [`CHUNK_BYTES`], the last one as
+    /// long as it is; an empty file has none. What is not confirmed is lost: see
+    /// [`Sheet::is_settled`].
+    #[must_use]
+    pub fn finish(self) -> (u64, Vec<blake3::Hash>) {
+        (self.written.len, self.written.finish())
+    }
+}
+
+/// Hashes a stream of bytes in chunks.
+#[derive(Clone, Debug, Default)]
+struct ChunkHasher {
+    len: u64,
+    done: Vec<blake3::Hash>,
+    /// Of the chunk that `len` lies in; new at the start of each. In a box, as it has 2 KB.
+    current: Box<blake3::Hasher>,
+}
+
+impl ChunkHasher {
+    fn update(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let room = CHUNK_BYTES - self.len % CHUNK_BYTES;
+            let (now, later) = bytes.split_at(bytes.len().min(room as usize));
+            self.current.update(now);
+            self.len += now.len() as u64;
+            if self.len.is_multiple_of(CHUNK_BYTES) {
+                self.done.push(self.current.finalize());
+                self.current.reset();
+            }
+            bytes = later;
+        }
+    }
+
+    fn finish(mut self) -> Vec<blake3::Hash> {
+        if !self.len.is_multiple_of(CHUNK_BYTES) {
+            self.done.push(self.current.finalize());
+        }
+        self.done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn hashes(content: &[u8]) -> Vec<blake3::Hash> {
+        content.chunks(CHUNK_BYTES as usize).map(blake3::hash).collect()
+    }
+
+    /// Flushes, and answers at once.
+    fn flush(sheet: &mut Sheet, file: &mut Vec<u8>) {
+        if let Some(bytes) = sheet.take_flush() {
+            file.extend_from_slice(bytes);
+            sheet.confirm();
+        }
+    }
+
+    #[test]
+    fn rows_that_come_during_a_flush_wait_for_the_next() {
+        let mut sheet = Sheet::new();
+        assert!(sheet.take_flush().is_none() && sheet.is_settled() && sheet.is_empty());
+        sheet.buffer().extend_from_slice(b"one");
+        assert!(!sheet.is_settled());
+        assert_eq!(sheet.take_flush(), Some(&b"one"[..]));
+        sheet.buffer().extend_from_slice(b"two");
+        assert_eq!(sheet.take_flush(), None, "one append at a time");
+        assert!(sheet.is_in_flight());
+        assert_eq!((sheet.len(), sheet.unwritten_bytes()), (0, 6));
+        sheet.confirm();
+        assert_eq!((sheet.len(), sheet.unwritten_bytes()), (3, 3));
+        assert_eq!(sheet.take_flush(), Some(&b"two"[..]));
+        sheet.confirm();
+        assert!(sheet.is_settled());
+        assert_eq!(sheet.finish(), (6, hashes(b"onetwo")));
+    }
+
+    #[test]
+    fn refused_rows_keep_their_place() {
+        let mut sheet = Sheet::new();
+        sheet.buffer().extend_from_slice(b"one");
+        sheet.take_flush().unwrap();
+        sheet.buffer().extend_from_slice(b"two");
+        sheet.refuse();
+        assert_eq!((sheet.len(), sheet.is_in_flight()), (0, false));
+        assert_eq!(sheet.take_flush(), Some(&b"onetwo"[..]));
+        sheet.refuse();
+        assert_eq!(sheet.take_flush(), Some(&b"onetwo"[..]));
+        sheet.confirm();
+        assert_eq!(sheet.finish(), (6, hashes(b"onetwo")));
+    }
+
+    #[test]
+    fn the_bound_holds_if_it_is_asked() {
+        let mut sheet = Sheet::new();
+        while !sheet.is_full() {
+            sheet.buffer().extend_from_slice(&[b'x'; ROW_BYTES_MAX]);
+            if sheet.unwritten_bytes() == 10 * ROW_BYTES_MAX {
+                sheet.take_flush().unwrap();
+            }
+        }
+        let unwritten = sheet.unwritten_bytes();
+        assert!(unwritten <= UNWRITTEN_BYTES_MAX && unwritten + ROW_BYTES_MAX > UNWRITTEN_BYTES_MAX);
+        sheet.confirm();
+        assert!(!sheet.is_full());
+    }
+
+    #[test]
+    fn a_file_of_whole_chunks_has_no_empty_one() {
+        for (len, chunks) in [(0, 0), (1, 1), (CHUNK_BYTES - 1, 1), (CHUNK_BYTES, 1), (CHUNK_BYTES + 1, 2)] {
+            let content = vec![b'y'; len as usize];
+            let mut sheet = Sheet::new();
+            sheet.buffer().extend_from_slice(&content);
+            flush(&mut sheet, &mut Vec::new());
+            let (written, found) = sheet.finish();
+            assert_eq!((written, found.len()), (len, chunks));
+            assert_eq!(found, hashes(&content));
+        }
+    }
+
+    #[test]
+    fn nothing_is_allocated_once_both_buffers_have_grown() {
+        let (mut sheet, mut file) = (Sheet::new(), Vec::new());
+        let mut places = std::collections::BTreeSet::new();
+        for turn in 0..40 {
+            sheet.buffer().extend_from_slice(&[b'z'; 3000]);
+            if turn >= 2 {
+                places.insert(sheet.buffer().as_ptr());
+            }
+            flush(&mut sheet, &mut file);
+        }
+        assert_eq!(places.len(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn the_hashes_are_those_of_the_file(steps in prop::collection::vec((0..90_000_usize, 0..4_u8), 0..24)) {
+            let (mut sheet, mut file, mut all) = (Sheet::new(), Vec::new(), Vec::new());
+            for (index, (len, act)) in steps.into_iter().enumerate() {
+                let rows = vec![index as u8; len];
+                all.extend_from_slice(&rows);
+                sheet.buffer().extend_from_slice(&rows);
+                match act {
+                    0 => flush(&mut sheet, &mut file),
+                    1 if sheet.take_flush().is_some() => sheet.refuse(),
+                    2 if sheet.is_in_flight() => {
+                        file.extend_from_slice(&sheet.in_flight);
+                        sheet.confirm();
+                    }
+                    _ => drop(sheet.take_flush().map(<[u8]>::len)),
+                }
+                prop_assert_eq!(sheet.len(), file.len() as u64);
+                prop_assert_eq!(sheet.unwritten_bytes() + file.len(), all.len());
+            }
+            if sheet.is_in_flight() {
+                sheet.refuse();
+            }
+            flush(&mut sheet, &mut file);
+            prop_assert!(sheet.is_settled());
+            prop_assert_eq!(&file, &all);
+            prop_assert_eq!(sheet.finish(), (all.len() as u64, hashes(&all)));
+        }
+    }
+}

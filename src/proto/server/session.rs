@@ -1,0 +1,362 @@
+//! What the server says to one link: greeting, joining, ticks, leaving. Everything a stranger
+//! can send arrives here.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::proto::exchange::Answerer;
+use crate::proto::ids::{Key, LinkId, Name};
+use crate::proto::limits::{DURATION_MAX, ERRORS_MAX, INTERVAL_MAX, INTERVAL_MIN, TICK_SILENCE_TIMEOUT};
+use crate::proto::machine::{CloseReason, Effect, Os};
+use crate::proto::record::IpText;
+use crate::proto::server::directory::{Request, Refusal};
+use crate::proto::server::{Server, Timer};
+use crate::proto::time::{Mono, Now, Period, Wall, ns};
+use crate::proto::wire::{Departure, ErrorCode, LineReader, Message, ParseError, Piece};
+
+/// What the server keeps of a link.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) remote: SocketAddr,
+    /// Who it is, once it has joined.
+    pub(super) seat: Option<Seat>,
+    local: SocketAddr,
+    reader: LineReader,
+    errors: u32,
+    blocked: bool,
+    last_heard: Mono,
+}
+
+/// A member's place: what every tick needs, without a look into the directory.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) group: Name,
+    pub(super) id: Name,
+    accounts: Answerer,
+    member_ip: IpText,
+    server_ip: IpText,
+    running: bool,
+    /// Ticks after this are refused: the member agreed to end its run before.
+    until: Mono,
+}
+
+/// How long a member may go on after its announced end: its clock may be slow, its last ticks late.
+const OVERRUN: Duration = Duration::from_secs(30);
+
+impl Session {
+    pub(super) fn new(local: SocketAddr, remote: SocketAddr) -> Session {
+        let reader = LineReader::default();
+        Session { remote, seat: None, local, reader, errors: 0, blocked: false, last_heard: Mono(0) }
+    }
+}
+
+/// An answer that is an error.
+fn refuse<T>(code: ErrorCode, text: impl Into<String>) -> Result<T, Refusal> {
+    Err((code, text.into()))
+}
+
+impl Server {
+    pub(super) fn set_blocked(&mut self, link: LinkId, blocked: bool) {
+        if let Some(session) = self.sessions.get_mut(link) {
+            session.blocked = blocked;
+        }
+    }
+
+    pub(super) fn on_received(&mut self, link: LinkId, bytes: &[u8], at: Wall, now: Now, os: &mut dyn Os) {
+        let Some(session) = self.sessions.get_mut(link) else { return };
+        session.last_heard = now.mono;
+        let mut reader = std::mem::take(&mut session.reader);
+        let mut input = bytes;
+        let mut ticks = 0;
+        while let Some(piece) = reader.next(&mut input) {
+            match piece {
+                Piece::Line(line) => self.on_line(link, line, (at, now), &mut ticks, os),
+                Piece::TooLong => self.expel(link, ErrorCode::LineTooLong, "a line has at most 4096 bytes", now, os),
+                Piece::Octets { .. } => unreachable!("the server announces no octets"),
+            }
+            if self.sessions.get(link).is_none() {
+                return;
+            }
+        }
+        self.status.coalesced += u64::saturating_sub(ticks, 1);
+        if let Some(run) = &mut self.run {
+            run.relieve(os);
+        }
+        if let Some(session) = self.sessions.get_mut(link) {
+            session.reader = reader;
+            if let Some(seat) = &mut session.seat {
+                seat.accounts.coalesced += u64::saturating_sub(ticks, 1);
+            }
+        }
+    }
+
+    fn on_line(&mut self, link: LinkId, line: &[u8], when: (Wall, Now), ticks: &mut u64, os: &mut dyn Os) {
+        let (at, now) = when;
+        let answer = match Message::parse(line) {
+            Ok(Message::Tick { seq, t1 }) => {
+                *ticks += 1;
+                self.on_tick(link, seq, t1, at, now, os)
+            }
+            Ok(Message::Join { group, id, port, interval_ns, duration_ns, key }) => {
+                self.on_join(link, (group, id, key), port, (interval_ns, duration_ns), now, os)
+            }
+            Ok(Message::Done { sent, answered }) => self.on_done(link, sent, answered, now, os),
+            Ok(Message::Leave { epoch }) => self.on_leave(link, epoch, now, os),
+            Ok(Message::Bye { why }) => {
+                log::info!("farewell from={} why=\"{why}\"", self.sessions.get(link).expect("a session").remote);
+                self.depart(link, Departure::Early, now, os);
+                Ok(())
+            }
+            Ok(Message::Err { code, text }) => {
+                log::warn!("member reports an error code={} text=\"{text}\"", code.as_str());
+                Ok(())
+            }
+            Ok(other) => refuse(ErrorCode::OutOfPlace, format!("{} is not said to a server", other.verb())),
+            Err(ParseError::Empty) => Ok(()),
+            Err(error) => refuse(error.code(), error.to_string()),
+        };
+        if let Err((code, text)) = answer {
+            self.complain(link, code, &text, now, os);
+        }
+    }
+
+    /// Answers with an error; a link with too many of them is closed.
+    fn complain(&mut self, link: LinkId, code: ErrorCode, text: &str, now: Now, os: &mut dyn Os) {
+        let Some(session) = self.sessions.get_mut(link) else { return };
+        session.errors += 1;
+        let errors = session.errors;
+        self.status.errors += 1;
+        log::debug!("refused from={} code={} text=\"{text}\"", session.remote, code.as_str());
+        if errors > ERRORS_MAX {
+            self.expel(link, ErrorCode::TooManyErrors, "too many errors", now, os);
+        } else {
+            self.send(link, &Message::Err { code, text }, os);
+        }
+    }
+
+    fn expel(&mut self, link: LinkId, code: ErrorCode, text: &str, now: Now, os: &mut dyn Os) {
+        if let Some(session) = self.sessions.get(link) {
+            log::warn!("link closed from={} code={} text=\"{text}\"", session.remote, code.as_str());
+        }
+        self.status.errors += 1;
+        self.send(link, &Message::Err { code, text }, os);
+        self.close(link, CloseReason::Misbehaved, now, os);
+    }
+
+    fn on_tick(&mut self, link: LinkId, seq: u64, t1: Wall, at: Wall, now: Now, os: &mut dyn Os) -> Result<(), Refusal> {
+        let session = self.sessions.get_mut(link).expect("a line has a session");
+        let blocked = session.blocked;
+        let Some(seat) = session.seat.as_mut().filter(|seat| seat.running) else {
+            return refuse(ErrorCode::OutOfPlace, "JOIN comes before TICK, and DONE after it");
+        };
+        if !seat.accounts.admit(now.mono) {
+            self.expel(link, ErrorCode::TooFast, "ticks come faster than agreed", now, os);
+            return Ok(());
+        }
+        if now.mono > seat.until {
+            self.expel(link, ErrorCode::OutOfPlace, "the run lasts longer than agreed", now, os);
+            return Ok(());
+        }
+        self.status.ticks += 1;
+        if let Some(run) = &mut self.run {
+            run.row(&seat.member_ip, &seat.server_ip, t1);
+        }
+        if blocked {
+            // A stamp that cannot leave now is not sent at all: late, it would be a lie.
+            seat.accounts.blocked += 1;
+            self.status.blocked += 1;
+            return Ok(());
+        }
+        seat.accounts.sent += 1;
+        self.status.tocks += 1;
+        if let Some(run) = &mut self.run {
+            run.row(&seat.server_ip, &seat.member_ip, now.wall);
+        }
+        self.send(link, &Message::Tock { seq, t1, t2: at, t3: now.wall }, os);
+        Ok(())
+    }
+
+    fn on_join(
+        &mut self,
+        link: LinkId,
+        (group, id, key): (Name, Option<Name>, Option<Key>),
+        port: u16,
+        (interval_ns, duration_ns): (Option<u64>, Option<u64>),
+        now: Now,
+        os: &mut dyn Os,
+    ) -> Result<(), Refusal> {
+        let session = self.sessions.get(link).expect("a line has a session");
+        if let Some(seat) = &session.seat {
+            let text = format!("you are member {} of {} already", seat.id, seat.group);
+            return refuse(ErrorCode::OutOfPlace, text);
+        }
+        let interval = interval_ns.map_or(self.config.interval, Duration::from_nanos);
+        let duration = duration_ns.map_or(self.config.duration, Duration::from_nanos);
+        check_run(interval, duration)?;
+        let (local, remote) = (session.local, session.remote);
+        let request = Request { link, remote, group, id, port, duration, key };
+        let joined = self.directory.join(&request, now.mono, now.wall)?;
+        let id = joined.id;
+        let mut accounts = Answerer::new(now.mono, interval);
+        if let Some((former_link, paused)) = joined.resumed {
+            let former = former_link.and_then(|former| self.displace(former, os));
+            if let Some(former) = paused.or(former) {
+                accounts = former;
+                accounts.resume(now.mono, interval);
+            }
+            log::info!("member back group={group} id={id} from={remote}");
+        } else {
+            self.status.members_joined += 1;
+            let period = Period(interval);
+            log::info!("member joined group={group} id={id} from={remote} interval={period} duration={}", Period(duration));
+        }
+        let running = !duration.is_zero();
+        if running {
+            self.open_run(now, os);
+            self.wheel.insert(Timer::Silence(link), now.mono + TICK_SILENCE_TIMEOUT);
+        }
+        self.wheel.cancel(&Timer::Greet(link));
+        let (member_ip, server_ip) = (IpText::new(remote.ip()), IpText::new(local.ip()));
+        let until = now.mono + duration + OVERRUN;
+        let session = self.sessions.get_mut(link).expect("a line has a session");
+        session.seat = Some(Seat { group, id, accounts, member_ip, server_ip, running, until });
+        self.welcome(link, (&group, &id), joined.key, (interval, duration), joined.epoch, now, os);
+        self.announce(&group, &id, now, os);
+        Ok(())
+    }
+
+    /// The list of the others, then the answer.
+    #[allow(clippy::too_many_arguments)] // one line of the protocol
+    fn welcome(
+        &mut self,
+        link: LinkId,
+        (group, id): (&Name, &Name),
+        key: Key,
+        (interval, duration): (Duration, Duration),
+        epoch: u64,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
+        self.scratch.clear();
+        if let Some(listed) = self.directory.group(group) {
+            for (about, _) in listed.listeners() {
+                if let Some(line) = listed.line(about, id, now.mono) {
+                    self.scratch.extend_from_slice(b"* ");
+                    line.encode(&mut self.scratch);
+                }
+            }
+        }
+        let (interval_ns, duration_ns) = (ns(interval), ns(duration));
+        Message::OkJoin { id: *id, key, interval_ns, duration_ns, epoch }.encode(&mut self.scratch);
+        os.perform(Effect::Send { link, bytes: &self.scratch });
+    }
+
+    /// The member has come back over another link before this one was seen to be gone.
+    fn displace(&mut self, former: LinkId, os: &mut dyn Os) -> Option<Answerer> {
+        let session = self.sessions.remove(former)?;
+        self.wheel.cancel(&Timer::Silence(former));
+        os.perform(Effect::Close { link: former, reason: CloseReason::Replaced });
+        session.seat.map(|seat| seat.accounts)
+    }
+
+    fn on_done(&mut self, link: LinkId, sent: u64, answered: u64, now: Now, os: &mut dyn Os) -> Result<(), Refusal> {
+        let session = self.sessions.get_mut(link).expect("a line has a session");
+        let Some(seat) = session.seat.as_mut() else {
+            return refuse(ErrorCode::OutOfPlace, "JOIN comes first");
+        };
+        let (group, id, accounts) = (seat.group, seat.id, seat.accounts);
+        seat.running = false;
+        if let Some(member) = self.directory.member_mut(&group, &id).filter(|member| !member.done) {
+            member.done = true;
+            member.until = now.mono;
+        }
+        self.wheel.cancel(&Timer::Silence(link));
+        log::info!(
+            "member done group={group} id={id} ticks={} tocks={} sent={sent} answered={answered} blocked={} coalesced={}",
+            accounts.received, accounts.sent, accounts.blocked, accounts.coalesced
+        );
+        self.send(link, &Message::OkDone { received: accounts.received, sent: accounts.sent }, os);
+        self.announce(&group, &id, now, os);
+        self.end_run_if_over(now, os);
+        Ok(())
+    }
+
+    fn on_leave(&mut self, link: LinkId, epoch: u64, now: Now, os: &mut dyn Os) -> Result<(), Refusal> {
+        let session = self.sessions.get(link).expect("a line has a session");
+        let Some(seat) = &session.seat else {
+            return refuse(ErrorCode::OutOfPlace, "JOIN comes first");
+        };
+        if seat.running {
+            return refuse(ErrorCode::OutOfPlace, "your run is still on; say DONE first");
+        }
+        let member = self.directory.member(&seat.group, &seat.id);
+        let moved = self.directory.group(&seat.group).is_some_and(|group| group.epoch() != epoch);
+        if moved && member.is_some_and(|member| member.shares()) {
+            return refuse(ErrorCode::DirectoryMoved, "somebody joined since");
+        }
+        self.send(link, &Message::OkLeave, os);
+        self.depart(link, Departure::Complete, now, os);
+        Ok(())
+    }
+
+    /// The member leaves for good and the others are told.
+    fn depart(&mut self, link: LinkId, how: Departure, now: Now, os: &mut dyn Os) {
+        let session = self.sessions.get_mut(link).expect("a line has a session");
+        if let Some(seat) = session.seat.take() {
+            let shared = self.directory.member(&seat.group, &seat.id).is_some_and(|member| member.shares());
+            self.directory.remove(&seat.group, &seat.id);
+            let others = self.directory.group(&seat.group).map(|group| group.listeners().map(|(_, link)| link).collect());
+            let others: Vec<LinkId> = others.filter(|_| shared).unwrap_or_default();
+            for other in others {
+                self.send(other, &Message::Gone { id: seat.id, why: how }, os);
+            }
+            log::info!("member left group={} id={} how={}", seat.group, seat.id, how.as_str());
+        }
+        self.close(link, CloseReason::Farewell, now, os);
+        self.end_run_if_over(now, os);
+    }
+
+    pub(super) fn close(&mut self, link: LinkId, reason: CloseReason, now: Now, os: &mut dyn Os) {
+        os.perform(Effect::Close { link, reason });
+        self.drop_session(link, now, os);
+    }
+
+    /// Forgets a link; a member on it counts as lost, and the others are told.
+    pub(super) fn drop_session(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
+        self.wheel.cancel(&Timer::Greet(link));
+        self.wheel.cancel(&Timer::Silence(link));
+        let Some(seat) = self.sessions.remove(link).and_then(|session| session.seat) else { return };
+        self.directory.lose(&seat.group, &seat.id, seat.accounts);
+        self.announce(&seat.group, &seat.id, now, os);
+        self.end_run_if_over(now, os);
+    }
+
+    pub(super) fn on_greet_timeout(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
+        self.send(link, &Message::Bye { why: "you have not joined in time" }, os);
+        self.close(link, CloseReason::Silent, now, os);
+    }
+
+    /// Armed once a period and not at each tick: a tick only notes when it came.
+    pub(super) fn on_silence_check(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
+        let Some(session) = self.sessions.get(link) else { return };
+        let silent_at = session.last_heard + TICK_SILENCE_TIMEOUT;
+        if silent_at > now.mono {
+            self.wheel.insert(Timer::Silence(link), silent_at);
+            return;
+        }
+        log::warn!("member silent from={}", session.remote);
+        self.send(link, &Message::Bye { why: "you have been silent for too long" }, os);
+        self.close(link, CloseReason::Silent, now, os);
+    }
+}
+
+fn check_run(interval: Duration, duration: Duration) -> Result<(), Refusal> {
+    if interval < INTERVAL_MIN || interval > INTERVAL_MAX {
+        let (min, max) = (Period(INTERVAL_MIN), Period(INTERVAL_MAX));
+        return refuse(ErrorCode::LimitReached, format!("an interval is from {min} to {max}"));
+    }
+    if duration > DURATION_MAX {
+        return refuse(ErrorCode::LimitReached, format!("a run lasts at most {}", Period(DURATION_MAX)));
+    }
+    Ok(())
+}
