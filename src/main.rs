@@ -1,2 +1,7 @@
-//! main
-fn main() {}
+//! Parse, run, exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tickmesh::app::main(std::env::args())
+}

@@ -10,7 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["proto::time", "proto::ids"],
     &["proto::wheel", "proto::cadence", "proto::wire", "proto::record"],
     &["proto::machine"],
-    &["proto::exchange", "proto::transfer", "proto::chat"],
+    &["proto::exchange", "proto::transfer"],
     &["proto::server", "proto::peer"],
     &["io", "sim"],
     &["app"],

@@ -1,1 +1,71 @@
-//! app
+//! The wiring: reads the command line, builds machines, gives them to the driver, and shows what
+//! comes of it. Knows everything and is known by nothing but `main`.
+
+mod cli;
+mod demo;
+mod logging;
+mod peer;
+mod progress;
+mod server;
+mod summary;
+mod terminal;
+mod watched;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+
+use crate::app::cli::{Command, Parsed};
+
+/// Done.
+const DONE: u8 = 0;
+/// It was tried, and failed.
+const FAILED: u8 = 1;
+/// Wrong usage: nothing was tried.
+const USAGE: u8 = 2;
+
+/// Runs the program and returns its exit code: 0 done, 1 failed, 2 wrong usage.
+pub fn main(args: impl Iterator<Item = String>) -> ExitCode {
+    let args: Vec<String> = args.collect();
+    let outcome = match cli::parse(&args) {
+        Parsed::Show(text) => {
+            terminal::print(&text);
+            return ExitCode::from(DONE);
+        }
+        Parsed::Wrong(text) => {
+            eprintln!("{text}");
+            return ExitCode::from(USAGE);
+        }
+        Parsed::Run(Command::Demo(options)) => demo::run(&options),
+        Parsed::Run(Command::Server(options)) => server::run(&options),
+        Parsed::Run(Command::Peer(options)) => peer::run(&options),
+    };
+    match outcome {
+        Ok(true) => ExitCode::from(DONE),
+        Ok(false) => ExitCode::from(FAILED),
+        Err(error) => {
+            terminal::clear_progress();
+            eprintln!("tickmesh: {error:#}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Makes sure that the folder exists and can be written to, before anything begins.
+fn prepare_folder(folder: &Path) -> Result<()> {
+    let explain = || format!("cannot write to {}; choose another folder with --out", folder.display());
+    std::fs::create_dir_all(folder).with_context(explain)?;
+    let probe = folder.join(format!(".tickmesh-probe-{}", std::process::id()));
+    std::fs::write(&probe, b"").with_context(explain)?;
+    std::fs::remove_file(&probe).with_context(explain)
+}
+
+/// A secret nobody else has, for the server's keys.
+fn random_secret() -> Result<[u8; 32]> {
+    use std::io::Read as _;
+    let mut secret = [0; 32];
+    let source = std::fs::File::open("/dev/urandom");
+    source.and_then(|mut source| source.read_exact(&mut secret)).context("cannot read /dev/urandom")?;
+    Ok(secret)
+}

@@ -1,1 +1,42 @@
-//! io
+//! The real driver: sockets, files, clocks, timers and signals of this machine, for machines of
+//! [`proto`](crate::proto). The only code that makes system calls while a run is on, and all of it
+//! on one thread. Moves bytes and keeps deadlines; never learns what the bytes mean.
+//!
+//! # Map
+//! - `reactor`: [`Reactor`], and one turn of it. `visit` serves one socket, `closing` is how links
+//!   end, `effects` is what machines may ask for.
+//! - `links`, `link`, `queue`: the table of links, one link, and what waits to be sent on it.
+//! - `listener`, `dialer`, `sockets`: how links begin, and the options that all of them have.
+//! - `disk`, `place`: files, and their names.
+//! - `clock`, `timer`, `signals`, `token`, `answer`, `stats`: small parts.
+//!
+//! # One turn
+//! Timeouts that are due; answers to effects; each link that has output is flushed once; wait,
+//! unless something is left to do; visit every socket that has news, each within a budget. A turn
+//! ends early when a deadline has passed or its slice of time is used up: however busy the sockets
+//! are, timers are late by a short slice or one visit, and no answer waits longer than a slice.
+
+mod answer;
+mod clock;
+mod closing;
+mod dialer;
+mod disk;
+mod effects;
+mod link;
+mod links;
+mod listener;
+mod place;
+mod queue;
+mod reactor;
+mod signals;
+mod sockets;
+mod stats;
+mod timer;
+mod token;
+mod visit;
+
+pub use reactor::{Host, Reactor, RunEnd};
+pub use stats::Stats;
+
+#[cfg(test)]
+mod tests;

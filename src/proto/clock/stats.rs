@@ -67,6 +67,11 @@ impl Spread {
         self.bins.len()
     }
 
+    /// The mean, for tools that know no other figure; percentiles say more. `None` without values.
+    pub fn mean_ns(&self) -> Option<u64> {
+        (!self.bins.is_empty()).then(|| self.bins.mean() as u64)
+    }
+
     /// The percentiles by the nearest rank; `None` without values.
     pub fn percentiles(&self) -> Option<Percentiles> {
         if self.bins.is_empty() {

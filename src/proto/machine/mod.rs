@@ -9,7 +9,9 @@
 //!   leads to arrives as a later input. The order of a machine's effects is kept.
 //! - After `handle_timeout(now)`, `poll_timeout()` is `None` or later than `now.mono`.
 //! - An effect on a link or file that is gone does nothing; the machine has been told, or will be.
-//! - The first input is [`Input::Start`]. After [`Effect::Exit`] there are no more.
+//! - After `handle_input`, `poll_timeout()` may already be due; the driver then fires it next.
+//! - The first input is [`Input::Start`]. After [`Effect::Exit`] there are no more; what is still
+//!   queued on links goes out, files are released.
 //! - Machines of one driver live and end together: when one exits, the others get
 //!   [`Input::Shutdown`].
 
@@ -55,15 +57,16 @@ pub enum Input<'a> {
     ListenFailed { addr: SocketAddr, error: ErrorKind },
     /// A link is up.
     LinkUp { link: LinkId, origin: Origin, local: SocketAddr, remote: SocketAddr },
-    /// [`Effect::Dial`] failed.
+    /// [`Effect::Dial`] failed; `ResourceBusy` if there are [`LINKS_MAX`](crate::proto::limits::LINKS_MAX) links.
     DialFailed { dial: DialId, error: ErrorKind },
     /// Bytes came in; `at` is when, as close to the kernel as can be had.
     Received { link: LinkId, bytes: &'a [u8], at: Wall },
-    /// The socket is full: something that was sent still waits in memory.
+    /// The socket is full: something that was sent, bytes or a range, still waits.
     Blocked { link: LinkId },
     /// Everything that was sent has been given to the kernel; only ever follows [`Input::Blocked`].
     Drained { link: LinkId },
-    /// The link is gone, and not because this machine closed it.
+    /// The link is gone, and not because this machine closed it. After [`DownReason::Eof`], what
+    /// was sent before still goes out.
     LinkDown { link: LinkId, reason: DownReason },
     /// [`Effect::Open`] succeeded. `moved` is the name that an older file was given.
     FileReady { file: FileId, moved: Option<&'a str> },
@@ -93,11 +96,12 @@ pub enum Effect<'a> {
     /// Accept connections at `addr`. Answer: `Listening` or `ListenFailed`.
     Listen { addr: SocketAddr },
     /// Connect to `addr`, within [`DIAL_TIMEOUT`](crate::proto::limits::DIAL_TIMEOUT). Answer: `LinkUp` or `DialFailed`.
+    /// Cannot be taken back: close the link when it is up.
     Dial { dial: DialId, addr: SocketAddr },
     /// Send bytes, behind everything that was sent before. They are written once at the end of the turn.
     Send { link: LinkId, bytes: &'a [u8] },
-    /// Send a part of an open file, in pieces, as the socket takes them. If the file turns out to
-    /// be shorter, the link goes down.
+    /// Send a part of an open file, in pieces, as the socket takes them. If the file is not open or
+    /// turns out to be shorter, the link goes down: what was announced cannot be kept.
     SendFile { link: LinkId, file: FileId, offset: u64, len: u64 },
     /// Send what is queued, then close; bounded by [`LINGER_TIMEOUT`](crate::proto::limits::LINGER_TIMEOUT).
     /// The link is gone for the machine at once.
@@ -107,12 +111,13 @@ pub enum Effect<'a> {
     Open { file: FileId, path: &'a str, mode: OpenMode, aside: &'a str },
     /// Write at the end of the file, all or nothing. Answer: `Appended` or `FileFailed`.
     Append { file: FileId, bytes: &'a [u8] },
-    /// Write at a place of the file. Answer: none, or `FileFailed`.
+    /// Write at a place of the file. Answer: none, or `FileFailed`; such a file can never be
+    /// finished, because the answer may come after a later effect on it.
     WriteAt { file: FileId, offset: u64, bytes: &'a [u8] },
-    /// Bring the file to disk, and a partial under its name. It stays open, for reading. Answer:
-    /// `Finished` or `FileFailed`.
+    /// Bring the file to disk, and a partial under its name. It stays open, for reading only. Answer:
+    /// `Finished` or `FileFailed`; the latter also if a `WriteAt` has failed before.
     Finish { file: FileId },
-    /// Close the file. A partial that was not finished is deleted.
+    /// Close the file. A partial that was not finished is deleted. Ranges that are queued are still sent.
     Release { file: FileId },
     /// This machine has ended.
     Exit,

@@ -3,6 +3,7 @@
 
 mod common;
 mod contact;
+mod files;
 mod member;
 mod other;
 mod pair;
@@ -13,6 +14,7 @@ mod share;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::proto::clock::Spread;
 use crate::proto::ids::{FileId, LinkId, Name};
 use crate::proto::limits::GREET_TIMEOUT;
 use crate::proto::machine::{CloseReason, DownReason, Effect, Input, Machine, Origin, Os};
@@ -58,6 +60,11 @@ impl Peers {
     /// Where everything stands, for a progress line.
     pub fn progress(&self, now: Mono) -> Progress {
         Progress::of(&self.members, now)
+    }
+
+    /// How late the ticks of all members were.
+    pub fn lateness(&self) -> Spread {
+        report::lateness(&self.members)
     }
 
     /// What came of it, member by member.

@@ -177,6 +177,13 @@ impl Member {
     }
 }
 
+/// How late the ticks of all members were.
+pub(super) fn lateness(members: &[Member]) -> Spread {
+    let mut all = Spread::new();
+    members.iter().filter_map(|member| member.run.as_ref()).for_each(|run| all.merge(run.ticker.lateness()));
+    all
+}
+
 /// The state of things, for a progress line.
 #[derive(Clone, Debug)]
 pub struct Progress {
@@ -206,10 +213,8 @@ pub struct Progress {
 
 impl Progress {
     pub(super) fn of(members: &[Member], now: Mono) -> Progress {
-        let mut lateness = Spread::new();
         let count = |stages: &[Stage]| members.iter().filter(|member| stages.contains(&member.stage)).count();
         let tickers = || members.iter().filter_map(|member| member.run.as_ref()).map(|run| &run.ticker);
-        tickers().for_each(|ticker| lateness.merge(ticker.lateness()));
         let sum = |pick: fn(&Accounts) -> u64| tickers().map(|ticker| pick(ticker.accounts())).sum();
         Progress {
             members: members.len(),
@@ -220,7 +225,7 @@ impl Progress {
             sent: sum(|accounts| accounts.sent),
             missed: sum(|accounts| accounts.missed),
             answered: sum(|accounts| accounts.answered),
-            lateness_ns: lateness.percentiles(),
+            lateness_ns: lateness(members).percentiles(),
             files_received: members.iter().map(Member::files_received).sum(),
             files_expected: members.iter().map(Member::files_expected).sum(),
         }

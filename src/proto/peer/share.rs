@@ -45,7 +45,8 @@ impl Member {
             return;
         }
         self.dial_pairs(common, now, os);
-        let next_look = now.mono + LOOK_PERIOD;
+        let next_try = self.others.iter().map(|other| other.next_try).filter(|next_try| *next_try > now.mono).min();
+        let next_look = next_try.unwrap_or(deadline).min(now.mono + LOOK_PERIOD);
         common.wheel.insert(Timer::Share(self.index), next_look.min(deadline));
     }
 

@@ -77,8 +77,12 @@
 
 mod line;
 mod message;
+mod parse;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use line::{LineReader, Piece};
-pub use message::{Departure, ErrorCode, MemberState, Message, ParseError, Role, VERSION};
+pub use message::{Message, VERSION};
+pub use parse::ParseError;
+pub use words::{Departure, ErrorCode, MemberState, Role};

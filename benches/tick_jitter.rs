@@ -1,0 +1,157 @@
+//! How late ticks are: one peer alone, 100 peers in one process, and one peer beside a bulk
+//! transfer on the same loop. One iteration is one tick of each peer; the criterion figure is the
+//! mean lateness, and percentiles are printed beside it. Run with `cargo bench --bench tick_jitter`.
+
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
+use tickmesh::io::{Host, Reactor};
+use tickmesh::proto::clock::Spread;
+use tickmesh::proto::ids::{DialId, FileId, LinkId};
+use tickmesh::proto::machine::{CloseReason, Effect, Input, Machine, OpenMode, Origin, Os};
+use tickmesh::proto::peer::{Peers, PeersConfig};
+use tickmesh::proto::server::{Server, ServerConfig};
+use tickmesh::proto::time::{Mono, Now};
+
+const INTERVAL: Duration = Duration::from_millis(10);
+
+/// Fetches a file from itself over a real connection, as fast as it goes: read by the kernel,
+/// hashed and written again, which is what a fetching and serving peer costs its loop.
+struct Bulk {
+    addr: SocketAddr,
+    sender: Option<LinkId>,
+    hasher: blake3::Hasher,
+    sent: u64,
+    received: u64,
+}
+
+const SOURCE: FileId = FileId(0);
+const COPY: FileId = FileId(1);
+const FILE_BYTES: u64 = 64 << 20;
+const CHUNK_BYTES: u64 = 256 << 10;
+
+impl Bulk {
+    fn new(addr: SocketAddr) -> Bulk {
+        Bulk { addr, sender: None, hasher: blake3::Hasher::new(), sent: 0, received: 0 }
+    }
+
+    /// Keeps eight chunks under way, as a fetcher does.
+    fn ask(&mut self, os: &mut dyn Os) {
+        let Some(link) = self.sender else { return };
+        while self.sent - self.received <= 7 * CHUNK_BYTES {
+            let offset = self.sent % FILE_BYTES;
+            os.perform(Effect::SendFile { link, file: SOURCE, offset, len: CHUNK_BYTES });
+            self.sent += CHUNK_BYTES;
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8], os: &mut dyn Os) {
+        self.hasher.update(bytes);
+        let offset = self.received % FILE_BYTES;
+        os.perform(Effect::WriteAt { file: COPY, offset, bytes });
+        self.received += bytes.len() as u64;
+    }
+}
+
+impl Machine for Bulk {
+    fn handle_input(&mut self, input: Input<'_>, _now: Now, os: &mut dyn Os) {
+        match input {
+            Input::Start => {
+                for (file, path) in [(SOURCE, "source"), (COPY, "copy")] {
+                    os.perform(Effect::Open { file, path, mode: OpenMode::Partial, aside: "old" });
+                }
+                let block = vec![7; 1 << 20];
+                for offset in (0..FILE_BYTES).step_by(block.len()) {
+                    os.perform(Effect::WriteAt { file: SOURCE, offset, bytes: &block });
+                }
+                os.perform(Effect::Listen { addr: self.addr });
+            }
+            Input::Listening { addr } => os.perform(Effect::Dial { dial: DialId(0), addr }),
+            Input::LinkUp { link, origin: Origin::Dialed(_), .. } => self.sender = Some(link),
+            Input::Received { bytes, .. } => self.take(bytes, os),
+            Input::Shutdown => {
+                if let Some(link) = self.sender.take() {
+                    os.perform(Effect::Close { link, reason: CloseReason::Shutdown });
+                }
+                [SOURCE, COPY].into_iter().for_each(|file| os.perform(Effect::Release { file }));
+                os.perform(Effect::Exit);
+            }
+            _ => {}
+        }
+        self.ask(os);
+    }
+
+    fn handle_timeout(&mut self, _now: Now, _os: &mut dyn Os) {}
+
+    fn poll_timeout(&self) -> Option<Mono> {
+        None
+    }
+}
+
+/// One run of `ticks` ticks for each peer; returns the lateness of all of them.
+fn run(peers: usize, ticks: u64, bulk: bool) -> Spread {
+    let folder = tempfile::tempdir().unwrap();
+    let mut reactor = Reactor::new().unwrap();
+    let mut listen = || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        reactor.inherit(listener);
+        addr
+    };
+    let addr = listen();
+    let mut server =
+        Server::new(ServerConfig { listen: vec![addr], interval: INTERVAL, duration: INTERVAL, secret: [0; 32] });
+    let mut members = Peers::new(PeersConfig {
+        server: addr,
+        group: "bench".parse().unwrap(),
+        ids: vec![None; peers],
+        interval: Some(INTERVAL),
+        duration: Some(INTERVAL * u32::try_from(ticks).unwrap()),
+        share_deadline: None,
+    });
+    let mut mover = Bulk::new(listen());
+    let root = folder.path().to_owned();
+    let mut hosts = vec![
+        Host { machine: &mut members, root: root.clone() },
+        Host { machine: &mut server, root: root.clone() },
+    ];
+    if bulk {
+        hosts.push(Host { machine: &mut mover, root });
+    }
+    reactor.run(&mut hosts).unwrap();
+    let report = members.report();
+    assert!(report.is_complete(), "{report:?}");
+    members.lateness()
+}
+
+fn tick_jitter(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("tick_lateness");
+    group.sampling_mode(SamplingMode::Flat).sample_size(20);
+    group.warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(4));
+    for (name, peers, bulk) in [("one_peer", 1, false), ("hundred_peers", 100, false), ("one_peer_beside_bulk", 1, true)] {
+        let mut all = Spread::new();
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|ticks| {
+                let spread = run(peers, ticks, bulk);
+                all.merge(&spread);
+                Duration::from_nanos(spread.mean_ns().unwrap_or(0) * ticks)
+            });
+        });
+        if let Some(spread) = all.percentiles() {
+            let micros = |ns: u64| ns as f64 / 1000.0;
+            println!(
+                "{name}: {} ticks, late by p50 {:.0} µs, p99 {:.0} µs, p99.9 {:.0} µs, max {:.0} µs\n",
+                all.count(),
+                micros(spread.p50),
+                micros(spread.p99),
+                micros(spread.p999),
+                micros(spread.max)
+            );
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, tick_jitter);
+criterion_main!(benches);

@@ -1,0 +1,361 @@
+//! The command line, in two stages: as typed, then checked and ready. Starts nothing.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use argh::FromArgs;
+use log::LevelFilter;
+
+use crate::app::logging::LogOptions;
+use crate::proto::ids::Name;
+use crate::proto::limits::{DURATION_MAX, INTERVAL_MAX, INTERVAL_MIN, PEERS_MAX, SHARE_DEADLINE_MAX};
+use crate::proto::time::Period;
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub(super) enum Parsed {
+    /// Print this and be done.
+    Show(String),
+    /// Wrong usage, with the reason.
+    Wrong(String),
+    /// Do this.
+    Run(Command),
+}
+
+/// A command, checked.
+#[derive(Debug)]
+pub(super) enum Command {
+    Demo(DemoOptions),
+    Server(ServerOptions),
+    Peer(PeerOptions),
+}
+
+#[derive(Debug)]
+pub(super) struct DemoOptions {
+    pub(super) peers: usize,
+    pub(super) interval: Duration,
+    pub(super) duration: Duration,
+    pub(super) out: PathBuf,
+}
+
+#[derive(Debug)]
+pub(super) struct ServerOptions {
+    pub(super) listen: Vec<SocketAddr>,
+    pub(super) interval: Duration,
+    pub(super) duration: Duration,
+    pub(super) out: PathBuf,
+    pub(super) log: LogOptions,
+}
+
+#[derive(Debug)]
+pub(super) struct PeerOptions {
+    pub(super) server: SocketAddr,
+    pub(super) ids: Vec<Option<Name>>,
+    pub(super) group: Name,
+    pub(super) interval: Option<Duration>,
+    pub(super) duration: Option<Duration>,
+    pub(super) share_deadline: Option<Duration>,
+    pub(super) out: PathBuf,
+    pub(super) json: bool,
+    pub(super) log: LogOptions,
+}
+
+/// Peers keep each other's time every 10 ms, write it down on both sides, and then share the
+/// records peer to peer. Durations are written like 10ms, 30s, 5m. Exit codes: 0 done, 1 failed,
+/// 2 wrong usage.
+#[derive(FromArgs)]
+struct Typed {
+    /// print the version
+    #[argh(switch)]
+    version: bool,
+    #[argh(subcommand)]
+    command: Option<TypedCommand>,
+}
+
+#[derive(FromArgs)]
+#[argh(subcommand)]
+enum TypedCommand {
+    Demo(TypedDemo),
+    Server(TypedServer),
+    Peer(TypedPeer),
+}
+
+/// A server and peers in one process, on one loop: the main job at a glance.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "demo")]
+struct TypedDemo {
+    /// number of peers (default 3)
+    #[argh(option, default = "3")]
+    peers: usize,
+    /// time between two ticks (default 10ms)
+    #[argh(option, default = "Period(Duration::from_millis(10))")]
+    interval: Period,
+    /// length of the run (default 10s)
+    #[argh(option, default = "Period(Duration::from_secs(10))")]
+    duration: Period,
+    /// folder for all files (default out)
+    #[argh(option, default = "PathBuf::from(\"out\")")]
+    out: PathBuf,
+}
+
+/// Answers the peers' ticks, writes all of them down in OUT/serverTimeData.txt, and introduces the
+/// peers to each other. Prints `listening mesh ADDR` when it is ready. Stop it with SIGTERM or Ctrl-C.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "server")]
+struct TypedServer {
+    /// address to listen at, HOST:PORT; port 0 lets the system choose; may be given several times
+    /// (default 127.0.0.1:5555)
+    #[argh(option)]
+    listen: Vec<String>,
+    /// folder for the table (default out)
+    #[argh(option, default = "PathBuf::from(\"out\")")]
+    out: PathBuf,
+    /// time between two ticks, for peers that do not ask for another (default 10ms)
+    #[argh(option, default = "Period(Duration::from_millis(10))")]
+    interval: Period,
+    /// length of a run, for peers that do not ask for another (default 5m)
+    #[argh(option, default = "Period(Duration::from_secs(300))")]
+    duration: Period,
+    /// error, warn, info, debug or trace (default info)
+    #[argh(option, default = "LevelFilter::Info")]
+    log_level: LevelFilter,
+    /// log into this file, not to the terminal
+    #[argh(option)]
+    log_file: Option<PathBuf>,
+    /// begin a new log file at this many bytes (default 10000000)
+    #[argh(option, default = "10_000_000")]
+    log_bytes: u64,
+    /// number of old log files to keep, as FILE.1, FILE.2 and so on (default 5)
+    #[argh(option, default = "5")]
+    log_keep: usize,
+}
+
+/// Keeps time with a server, writes every stamp down in OUT/client_ID_TimeData.txt and every
+/// exchange in OUT/client_ID_samples.csv, and shares both with all peers of its group, directly.
+/// Exits 0 when it has every file of its group and everybody else has its files.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "peer")]
+struct TypedPeer {
+    /// the server, HOST:PORT (default 127.0.0.1:5555)
+    #[argh(option, default = "String::from(\"127.0.0.1:5555\")")]
+    server: String,
+    /// number of peers in this process (default 1)
+    #[argh(option, default = "1")]
+    count: usize,
+    /// ID: a number, the first of them with --count, or a name (default: the lowest free number)
+    #[argh(option)]
+    id: Option<String>,
+    /// group to share with (default lab)
+    #[argh(option, default = "String::from(\"lab\")")]
+    group: String,
+    /// time between two ticks (default: what the server offers, 10ms)
+    #[argh(option)]
+    interval: Option<Period>,
+    /// length of the run (default: what the server offers, 5m)
+    #[argh(option)]
+    duration: Option<Period>,
+    /// folder for all files (default out)
+    #[argh(option, default = "PathBuf::from(\"out\")")]
+    out: PathBuf,
+    /// neither fetch the others' files nor offer any
+    #[argh(switch)]
+    no_share: bool,
+    /// how long sharing may take after the last run of the group (default 2m)
+    #[argh(option, default = "Period(Duration::from_secs(120))")]
+    share_deadline: Period,
+    /// print one JSON object on stdout at the end, not a table
+    #[argh(switch)]
+    json: bool,
+    /// error, warn, info, debug or trace (default warn)
+    #[argh(option, default = "LevelFilter::Warn")]
+    log_level: LevelFilter,
+    /// log into this file, not to the terminal
+    #[argh(option)]
+    log_file: Option<PathBuf>,
+    /// begin a new log file at this many bytes (default 10000000)
+    #[argh(option, default = "10_000_000")]
+    log_bytes: u64,
+    /// number of old log files to keep, as FILE.1, FILE.2 and so on (default 5)
+    #[argh(option, default = "5")]
+    log_keep: usize,
+}
+
+/// Reads the command line; `args[0]` is the program's name.
+pub(super) fn parse(args: &[String]) -> Parsed {
+    let words: Vec<&str> = args.iter().skip(1).map(String::as_str).collect();
+    let typed = match Typed::from_args(&["tickmesh"], &words) {
+        Ok(typed) => typed,
+        Err(early) if early.status.is_ok() => return Parsed::Show(early.output),
+        Err(early) => return Parsed::Wrong(early.output.trim_end().to_owned()),
+    };
+    if typed.version {
+        return Parsed::Show(concat!("tickmesh ", env!("CARGO_PKG_VERSION"), "\n").to_owned());
+    }
+    let checked = match typed.command {
+        None => return Parsed::Wrong("tickmesh: a command is missing; try: tickmesh --help".to_owned()),
+        Some(TypedCommand::Demo(typed)) => check_demo(typed).map(Command::Demo),
+        Some(TypedCommand::Server(typed)) => check_server(typed).map(Command::Server),
+        Some(TypedCommand::Peer(typed)) => check_peer(typed).map(Command::Peer),
+    };
+    checked.map_or_else(|wrong| Parsed::Wrong(format!("tickmesh: {wrong}")), Parsed::Run)
+}
+
+fn check_demo(typed: TypedDemo) -> Result<DemoOptions, String> {
+    check_count("--peers", typed.peers)?;
+    Ok(DemoOptions {
+        peers: typed.peers,
+        interval: check_interval(typed.interval)?,
+        duration: check_duration(typed.duration)?,
+        out: typed.out,
+    })
+}
+
+fn check_server(typed: TypedServer) -> Result<ServerOptions, String> {
+    let listen = match typed.listen.as_slice() {
+        [] => vec![SocketAddr::from(([127, 0, 0, 1], 5555))],
+        addrs => addrs.iter().map(|addr| address("--listen", addr)).collect::<Result<_, _>>()?,
+    };
+    Ok(ServerOptions {
+        listen,
+        interval: check_interval(typed.interval)?,
+        duration: check_duration(typed.duration)?,
+        out: typed.out,
+        log: log_options(typed.log_level, typed.log_file, typed.log_bytes, typed.log_keep)?,
+    })
+}
+
+fn check_peer(typed: TypedPeer) -> Result<PeerOptions, String> {
+    check_count("--count", typed.count)?;
+    let deadline = typed.share_deadline;
+    if deadline.0 > SHARE_DEADLINE_MAX {
+        return Err(format!("--share-deadline is at most {}, not {deadline}", Period(SHARE_DEADLINE_MAX)));
+    }
+    Ok(PeerOptions {
+        server: address("--server", &typed.server)?,
+        ids: check_ids(typed.id.as_deref(), typed.count)?,
+        group: Name::from_str(&typed.group).map_err(|error| format!("--group {}: {error}", typed.group))?,
+        interval: typed.interval.map(check_interval).transpose()?,
+        duration: typed.duration.map(check_duration).transpose()?,
+        share_deadline: (!typed.no_share).then_some(deadline.0),
+        out: typed.out,
+        json: typed.json,
+        log: log_options(typed.log_level, typed.log_file, typed.log_bytes, typed.log_keep)?,
+    })
+}
+
+fn check_ids(id: Option<&str>, count: usize) -> Result<Vec<Option<Name>>, String> {
+    let Some(text) = id else { return Ok(vec![None; count]) };
+    let name = Name::from_str(text).map_err(|error| format!("--id {text}: {error}"))?;
+    match (name.number(), count) {
+        (_, 1) => Ok(vec![Some(name)]),
+        (Some(first), _) => {
+            let last = first.checked_add(count as u32).ok_or_else(|| format!("--id {text}: the number is too large"))?;
+            Ok((first..last).map(|number| Some(Name::from_number(number))).collect())
+        }
+        (None, _) => Err(format!("--id {text} is a name, and --count {count} peers cannot share one; give a number")),
+    }
+}
+
+fn check_count(flag: &str, count: usize) -> Result<(), String> {
+    match count {
+        1..=PEERS_MAX => Ok(()),
+        _ => Err(format!("{flag} is from 1 to {PEERS_MAX}, not {count}")),
+    }
+}
+
+fn check_interval(interval: Period) -> Result<Duration, String> {
+    if (INTERVAL_MIN..=INTERVAL_MAX).contains(&interval.0) {
+        return Ok(interval.0);
+    }
+    Err(format!("--interval is from {} to {}, not {interval}", Period(INTERVAL_MIN), Period(INTERVAL_MAX)))
+}
+
+fn check_duration(duration: Period) -> Result<Duration, String> {
+    if !duration.0.is_zero() && duration.0 <= DURATION_MAX {
+        return Ok(duration.0);
+    }
+    Err(format!("--duration is above 0s and at most {}, not {duration}", Period(DURATION_MAX)))
+}
+
+fn address(flag: &str, text: &str) -> Result<SocketAddr, String> {
+    let found = text.to_socket_addrs().map_err(|error| {
+        format!("{flag} {text} is no address; write HOST:PORT or [IPv6]:PORT ({error})")
+    })?;
+    // A name may have several; IPv4 first, as the default is.
+    found.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| format!("{flag} {text}: the name has no address"))
+}
+
+fn log_options(level: LevelFilter, file: Option<PathBuf>, bytes: u64, keep: usize) -> Result<LogOptions, String> {
+    if bytes < 4096 {
+        return Err(format!("--log-bytes is at least 4096, not {bytes}"));
+    }
+    if keep > 1000 {
+        return Err(format!("--log-keep is at most 1000, not {keep}"));
+    }
+    Ok(LogOptions { level, file, bytes_max: bytes, keep })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_line(line: &str) -> Parsed {
+        let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        parse(&args)
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_specification() {
+        let Parsed::Run(Command::Server(server)) = parse_line("tickmesh server") else { panic!() };
+        assert_eq!(server.listen, ["127.0.0.1:5555".parse().unwrap()]);
+        assert_eq!((server.interval, server.duration), (Duration::from_millis(10), Duration::from_secs(300)));
+        let Parsed::Run(Command::Peer(peer)) = parse_line("tickmesh peer") else { panic!() };
+        assert_eq!((peer.ids.len(), peer.share_deadline), (1, Some(Duration::from_secs(120))));
+        assert_eq!(peer.server, "127.0.0.1:5555".parse().unwrap());
+        let Parsed::Run(Command::Demo(demo)) = parse_line("tickmesh demo") else { panic!() };
+        assert_eq!((demo.peers, demo.duration), (3, Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn ids_are_counted_up() {
+        let Parsed::Run(Command::Peer(peer)) = parse_line("tickmesh peer --id 7 --count 3") else { panic!() };
+        let ids: Vec<String> = peer.ids.iter().map(|id| id.unwrap().to_string()).collect();
+        assert_eq!(ids, ["7", "8", "9"]);
+    }
+
+    #[test]
+    fn wrong_usage_says_what_and_how() {
+        for (line, expected) in [
+            ("tickmesh", "a command is missing"),
+            ("tickmesh fly", "fly"),
+            ("tickmesh peer --intervall 1ms", "--intervall"),
+            ("tickmesh peer --interval 10", "is not a duration; write it like 10ms"),
+            ("tickmesh peer --interval 1us", "--interval is from 1ms to 1s, not 1us"),
+            ("tickmesh peer --duration 0s", "--duration is above 0s"),
+            ("tickmesh peer --duration 9000h", "--duration is above 0s and at most 168h, not 9000h"),
+            ("tickmesh peer --count 0", "--count is from 1 to 4096, not 0"),
+            ("tickmesh peer --id ../x", "--id ../x: a name has only letters"),
+            ("tickmesh peer --id a --count 2", "cannot share one"),
+            ("tickmesh peer --id 4294967290 --count 9", "the number is too large"),
+            ("tickmesh peer --group a/b", "--group a/b"),
+            ("tickmesh peer --server nonsense", "--server nonsense is no address; write HOST:PORT"),
+            ("tickmesh server --listen 127.0.0.1", "--listen 127.0.0.1 is no address"),
+            ("tickmesh server --log-level loud", "loud"),
+            ("tickmesh server --log-bytes 1", "--log-bytes is at least 4096"),
+            ("tickmesh peer --share-deadline 99h", "--share-deadline is at most 24h"),
+        ] {
+            let Parsed::Wrong(text) = parse_line(line) else { panic!("{line} was accepted") };
+            assert!(text.contains(expected), "{line}: {text}");
+        }
+    }
+
+    #[test]
+    fn help_and_version_are_shown() {
+        for line in ["tickmesh --help", "tickmesh server --help", "tickmesh peer --help", "tickmesh --version"] {
+            let Parsed::Show(text) = parse_line(line) else { panic!("{line}") };
+            assert!(text.contains("tickmesh"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! `tickmesh server`.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, anyhow};
+
+use crate::app::cli::ServerOptions;
+use crate::app::watched::Watched;
+use crate::app::{logging, prepare_folder, random_secret, terminal};
+use crate::io::{Host, Reactor};
+use crate::proto::server::{Server, ServerConfig, ServerStatus};
+
+/// Serves until a signal; true if everything went well.
+pub(super) fn run(options: &ServerOptions) -> Result<bool> {
+    logging::start(&options.log)?;
+    prepare_folder(&options.out)?;
+    let config = ServerConfig {
+        listen: options.listen.clone(),
+        interval: options.interval,
+        duration: options.duration,
+        secret: random_secret()?,
+    };
+    let mut announced = 0;
+    let mut server = Watched::each_input(Server::new(config), move |server: &Server, _| {
+        announced = announce(&server.status().listening, announced);
+    });
+    let mut reactor = Reactor::new().context("cannot start the event loop")?;
+    reactor.run(&mut [Host { machine: &mut server, root: options.out.clone() }])?;
+    log::debug!("driver {:?}", reactor.stats());
+    conclude(server.machine().status())
+}
+
+/// One line a listener, as soon as it is ready, for scripts that wait for it.
+fn announce(listening: &[SocketAddr], announced: usize) -> usize {
+    for addr in &listening[announced.min(listening.len())..] {
+        terminal::print(&format!("listening mesh {addr}\n"));
+    }
+    listening.len()
+}
+
+/// What the server has come to.
+pub(super) fn conclude(status: &ServerStatus) -> Result<bool> {
+    if let Some((addr, error)) = status.listen_failed {
+        return Err(anyhow!("cannot listen at {addr}: {error}; choose another address with --listen"));
+    }
+    log::info!(
+        "server ended members={} ticks={} tocks={} blocked={} coalesced={} errors={} tables_failed={}",
+        status.members_joined,
+        status.ticks,
+        status.tocks,
+        status.blocked,
+        status.coalesced,
+        status.errors,
+        status.tables_failed
+    );
+    Ok(status.tables_failed == 0)
+}

@@ -1,0 +1,146 @@
+//! What came of the peers, as a table for people. Computes no figure; reports have them.
+
+use std::fmt::Write as _;
+
+use crate::proto::clock::Percentiles;
+use crate::proto::peer::{PeerReport, Report};
+
+/// Above this number of peers, the table shows only those that need a look, and sums.
+const ROWS_MAX: usize = 20;
+
+const HEAD: [&str; 9] =
+    ["peer", "due", "sent", "missed", "late", "answered", "late by p50/p99/max", "round trip p50/p99/max", "files"];
+
+/// The table, and a line for each problem.
+pub(super) fn table(report: &Report) -> String {
+    let shown = |peer: &&PeerReport| report.peers.len() <= ROWS_MAX || peer.outcome != "complete" || peer.ticks_missed > 0;
+    let mut rows: Vec<[String; 9]> = vec![HEAD.map(str::to_owned)];
+    rows.extend(report.peers.iter().filter(shown).take(ROWS_MAX).map(row));
+    if report.peers.len() > 1 {
+        rows.push(sums(&report.peers));
+    }
+    let mut text = String::new();
+    for row in &rows {
+        for (column, cell) in row.iter().enumerate() {
+            let width = rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+            let _ = write!(text, "{}{cell:>width$}", if column == 0 { "" } else { "  " });
+        }
+        text.push('\n');
+    }
+    for peer in &report.peers {
+        offset(peer, report.peers.len(), &mut text);
+    }
+    for peer in &report.peers {
+        problems(peer, &mut text);
+    }
+    text
+}
+
+fn row(peer: &PeerReport) -> [String; 9] {
+    [
+        name(peer),
+        peer.ticks_due.to_string(),
+        peer.ticks_sent.to_string(),
+        peer.ticks_missed.to_string(),
+        peer.ticks_late.to_string(),
+        peer.ticks_answered.to_string(),
+        spread(peer.lateness_ns.as_ref()),
+        spread(peer.rtt_ns.as_ref()),
+        format!("{}/{}", peer.files_received, peer.files_expected),
+    ]
+}
+
+fn sums(peers: &[PeerReport]) -> [String; 9] {
+    let sum = |pick: fn(&PeerReport) -> u64| peers.iter().map(pick).sum::<u64>().to_string();
+    let files = |pick: fn(&PeerReport) -> usize| peers.iter().map(pick).sum::<usize>();
+    [
+        "all".to_owned(),
+        sum(|peer| peer.ticks_due),
+        sum(|peer| peer.ticks_sent),
+        sum(|peer| peer.ticks_missed),
+        sum(|peer| peer.ticks_late),
+        sum(|peer| peer.ticks_answered),
+        String::new(),
+        String::new(),
+        format!("{}/{}", files(|peer| peer.files_received), files(|peer| peer.files_expected)),
+    ]
+}
+
+/// The clock offset is of the machine more than of the peer: one line each for a few peers only.
+fn offset(peer: &PeerReport, peers: usize, text: &mut String) {
+    if let (Some(offset_ns), Some(bound_ns), true) = (peer.offset_ns, peer.offset_bound_ns, peers <= ROWS_MAX) {
+        let sign = if offset_ns < 0 { "-" } else { "+" };
+        let (offset, bound) = (micros(offset_ns.unsigned_abs()), micros(bound_ns));
+        let _ = writeln!(text, "peer {}: the server's clock is {sign}{offset} from this one, within {bound}", name(peer));
+    }
+}
+
+fn problems(peer: &PeerReport, text: &mut String) {
+    if peer.ticks_missed > 0 {
+        let _ = writeln!(
+            text,
+            "peer {}: {} ticks missed: {} overslept, {} socket full, {} without a server",
+            name(peer),
+            peer.ticks_missed,
+            peer.ticks_overslept,
+            peer.ticks_blocked,
+            peer.ticks_offline
+        );
+    }
+    if let Some((received, sent)) = peer.rows_at_server
+        && (received, sent) != (peer.ticks_sent, peer.ticks_answered)
+        && peer.reconnects == 0
+    {
+        let _ = writeln!(
+            text,
+            "peer {}: the server wrote {received} ticks and {sent} answers, this side {} and {}",
+            name(peer),
+            peer.ticks_sent,
+            peer.ticks_answered
+        );
+    }
+    if peer.clock_steps > 0 {
+        let _ = writeln!(text, "peer {}: this machine's clock was stepped {} times", name(peer), peer.clock_steps);
+    }
+    if peer.reconnects > 0 {
+        let _ = writeln!(text, "peer {}: the link to the server was made again {} times", name(peer), peer.reconnects);
+    }
+    if peer.outcome == "interrupted" {
+        let _ = writeln!(text, "peer {}: interrupted", name(peer));
+    }
+    for problem in &peer.problems {
+        let _ = writeln!(text, "peer {}: {problem}", name(peer));
+    }
+}
+
+fn name(peer: &PeerReport) -> String {
+    peer.id.clone().unwrap_or_else(|| "?".to_owned())
+}
+
+fn spread(percentiles: Option<&Percentiles>) -> String {
+    percentiles.map_or_else(
+        || "-".to_owned(),
+        |spread| format!("{} / {} / {}", micros(spread.p50), micros(spread.p99), micros(spread.max)),
+    )
+}
+
+/// Nanoseconds as people read them: `54 µs`, `1.2 ms`, `3.5 s`.
+pub(super) fn micros(ns: u64) -> String {
+    match ns {
+        0..10_000 => format!("{:.1} µs", ns as f64 / 1e3),
+        10_000..1_000_000 => format!("{} µs", ns / 1000),
+        1_000_000..1_000_000_000 => format!("{:.1} ms", ns as f64 / 1e6),
+        _ => format!("{:.1} s", ns as f64 / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_short() {
+        let shown = [512, 54_321, 1_234_567, 3_500_000_000].map(micros);
+        assert_eq!(shown, ["0.5 µs", "54 µs", "1.2 ms", "3.5 s"]);
+    }
+}

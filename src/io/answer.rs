@@ -1,0 +1,51 @@
+//! What effects led to, kept until the machine can be told. Holds no logic.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+
+use crate::proto::ids::{DialId, FileId, LinkId};
+use crate::proto::machine::FileOp;
+
+/// An input that waits. Those about a link are looked up again when their turn comes: the machine
+/// may have closed the link meanwhile.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Listening {
+        addr: SocketAddr,
+    },
+    ListenFailed {
+        addr: SocketAddr,
+        error: ErrorKind,
+    },
+    DialFailed {
+        dial: DialId,
+        error: ErrorKind,
+    },
+    Blocked {
+        link: LinkId,
+    },
+    Drained {
+        link: LinkId,
+    },
+    /// The link's state has the reason.
+    Down {
+        link: LinkId,
+    },
+    FileReady {
+        file: FileId,
+        moved: Option<String>,
+    },
+    Appended {
+        file: FileId,
+    },
+    Finished {
+        file: FileId,
+        moved: Option<String>,
+    },
+    FileFailed {
+        file: FileId,
+        op: FileOp,
+        error: ErrorKind,
+    },
+    Shutdown,
+}

@@ -1,0 +1,192 @@
+//! How output leaves and how links end: by a machine's wish, by the other side's, by an error, or
+//! because their time is over. Never reads.
+
+use std::io::ErrorKind;
+use std::net::Shutdown;
+
+use log::debug;
+
+use crate::io::answer::Answer;
+use crate::io::link::{Flushed, Link, State};
+use crate::io::reactor::Reactor;
+use crate::io::token::Source;
+use crate::proto::ids::LinkId;
+use crate::proto::limits::LINGER_TIMEOUT;
+use crate::proto::machine::{CloseReason, DownReason};
+
+impl Reactor {
+    /// Writes what links have to send, with one call for each. File ranges follow when everybody's
+    /// bytes are gone.
+    pub(super) fn flush_all(&mut self) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for id in dirty.drain(..) {
+            let Some(link) = self.links.get_mut(id) else { continue };
+            link.news.dirty = false;
+            if !link.queue.has_ranges() {
+                self.flush(id);
+            } else if !std::mem::replace(&mut link.news.listed, true) {
+                self.leftover.push_back(Source::Link(id));
+            }
+        }
+        self.dirty = dirty;
+    }
+
+    pub(super) fn flush(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        let machine = link.machine;
+        match link.flush(&mut self.stats) {
+            Flushed::Spent => {}
+            Flushed::All => {
+                if std::mem::take(&mut link.news.blocked_told) {
+                    self.answers.push_back((machine, Answer::Drained { link: id }));
+                }
+                self.all_sent(id);
+            }
+            Flushed::Full => {
+                link.news.full = true;
+                if !std::mem::replace(&mut link.news.blocked_told, true) {
+                    self.answers.push_back((machine, Answer::Blocked { link: id }));
+                }
+            }
+            Flushed::Failed(DownReason::FileFailed) => self.drop_link(id, DownReason::FileFailed),
+            Flushed::Failed(reason) => self.write_failed(id, reason),
+        }
+    }
+
+    /// A machine closes a link.
+    pub(super) fn close(&mut self, machine: usize, id: LinkId, reason: CloseReason) {
+        let Some(link) = self.links.get(id).filter(|link| link.machine == machine) else { return };
+        match link.state {
+            State::Open => self.finish_sending(id, false),
+            // The machine need not be told any more.
+            State::Failing { .. } | State::Down { .. } => self.remove(id),
+            State::Connecting { .. } | State::Flushing { .. } | State::Ending => return,
+        }
+        debug!("link closed={}.{} reason={reason}", id.index, id.generation);
+        *self.stats.closes.entry(reason).or_default() += 1;
+    }
+
+    /// A machine has ended: everything that it had is given up, what it sent is still brought
+    /// home, and the others are asked to end too.
+    pub(super) fn retire(&mut self, machine: usize) {
+        let seat = &mut self.seats[machine];
+        seat.ended = true;
+        seat.disk.release_all();
+        for listener in &mut self.listeners {
+            if listener.as_ref().is_some_and(|listener| listener.machine == machine) {
+                *listener = None;
+            }
+        }
+        for id in self.links.of_machine(machine) {
+            if matches!(self.links.get(id), Some(Link { state: State::Connecting { .. }, .. })) {
+                self.remove(id);
+            }
+            self.close(machine, id, CloseReason::Shutdown);
+        }
+        self.shut_down_all();
+    }
+
+    /// The link is gone for the machine; what it sent is not.
+    pub(super) fn finish_sending(&mut self, id: LinkId, end_seen: bool) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        link.state = State::Flushing { end_seen };
+        self.lingers.push_back((self.clock.mono() + LINGER_TIMEOUT, id));
+        // Also with an empty queue: the flush goes on to what comes then.
+        self.mark_dirty(id);
+    }
+
+    /// The link is lost, with everything that waits on it. The machine will be told.
+    pub(super) fn drop_link(&mut self, id: LinkId, reason: DownReason) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        match link.state {
+            State::Open | State::Failing { .. } => {
+                link.state = State::Down { reason };
+                link.queue.clear();
+                self.answers.push_back((link.machine, Answer::Down { link: id }));
+            }
+            State::Down { .. } => {}
+            State::Connecting { .. } | State::Flushing { .. } | State::Ending => self.remove(id),
+        }
+    }
+
+    /// Takes a link that is down out of the table, and returns why it went down.
+    pub(super) fn bury(&mut self, id: LinkId) -> Option<DownReason> {
+        let State::Down { reason } = self.links.get(id)?.state else { return None };
+        self.remove(id);
+        self.count_down(id, reason);
+        Some(reason)
+    }
+
+    pub(super) fn count_down(&mut self, id: LinkId, reason: DownReason) {
+        debug!("link down={}.{} reason={reason:?}", id.index, id.generation);
+        *self.stats.downs.entry(reason).or_default() += 1;
+    }
+
+    /// Closes the socket, at once.
+    pub(super) fn remove(&mut self, id: LinkId) {
+        self.links.remove(id);
+    }
+
+    /// Ends what has taken too long, and the pause of accepting when it is over.
+    pub(super) fn expire(&mut self) {
+        let now = self.clock.mono();
+        while let Some((deadline, id)) = self.dials.front().copied() {
+            let waiting = self.links.get(id).and_then(|link| match link.state {
+                State::Connecting { dial } => Some((link.machine, dial)),
+                _ => None,
+            });
+            if waiting.is_some() && deadline > now {
+                break;
+            }
+            self.dials.pop_front();
+            if let Some((machine, dial)) = waiting {
+                self.remove(id);
+                self.stats.dials_failed += 1;
+                let error = ErrorKind::TimedOut;
+                self.answers.push_back((machine, Answer::DialFailed { dial, error }));
+            }
+        }
+        while let Some((deadline, id)) = self.lingers.front().copied() {
+            if self.links.get(id).is_some() && deadline > now {
+                break;
+            }
+            self.lingers.pop_front();
+            self.remove(id);
+        }
+        if self.accept_pause.is_some_and(|end| end <= now) {
+            self.accept_pause = None;
+            self.list_listeners();
+        }
+    }
+
+    /// The queue is empty. A link that is closing says so to the other side, which may still be
+    /// sending: closing the socket now could take our last line away from it.
+    fn all_sent(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        match link.state {
+            State::Flushing { end_seen: true } => self.remove(id),
+            State::Flushing { end_seen: false } => {
+                link.state = State::Ending;
+                if link.stream.shutdown(Shutdown::Write).is_err() {
+                    self.remove(id);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What came in before is still worth reading: the other side's last line may say why.
+    fn write_failed(&mut self, id: LinkId, reason: DownReason) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        if link.state != State::Open {
+            return self.drop_link(id, reason);
+        }
+        link.state = State::Failing { reason };
+        link.queue.clear();
+        link.news.readable = true;
+        link.news.read_closed = true;
+        if !std::mem::replace(&mut link.news.listed, true) {
+            self.leftover.push_back(Source::Link(id));
+        }
+    }
+}

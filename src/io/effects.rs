@@ -1,0 +1,169 @@
+//! Carries out what machines ask for, at once or by putting it on a list. Never calls a machine:
+//! what an effect leads to goes onto the list of answers.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+
+use log::{debug, warn};
+use mio::Interest;
+use mio::net::TcpStream;
+
+use crate::io::answer::Answer;
+use crate::io::dialer;
+use crate::io::link::{Link, State};
+use crate::io::listener::Listener;
+use crate::io::reactor::Reactor;
+use crate::io::token::Source;
+use crate::proto::ids::{DialId, FileId, LinkId};
+use crate::proto::limits::DIAL_TIMEOUT;
+use crate::proto::machine::{DownReason, Effect, FileOp, Os};
+
+/// The reactor as one machine sees it.
+pub(super) struct Hands<'a> {
+    pub(super) reactor: &'a mut Reactor,
+    pub(super) machine: usize,
+}
+
+impl Os for Hands<'_> {
+    fn perform(&mut self, effect: Effect<'_>) {
+        if self.reactor.seats[self.machine].ended {
+            return;
+        }
+        match effect {
+            Effect::Listen { addr } => self.listen(addr),
+            Effect::Dial { dial, addr } => self.dial(dial, addr),
+            Effect::Send { link, bytes } => self.send(link, bytes),
+            Effect::SendFile { link, file, offset, len } => self.send_file(link, file, offset, len),
+            Effect::Close { link, reason } => self.reactor.close(self.machine, link, reason),
+            Effect::Open { file, path, mode, aside } => {
+                let opened = self.reactor.seats[self.machine].disk.open(file, path, mode, aside);
+                self.answer(match opened {
+                    Ok(moved) => Answer::FileReady { file, moved },
+                    Err(error) => Answer::FileFailed { file, op: FileOp::Open, error },
+                });
+            }
+            Effect::Append { file, bytes } => self.append(file, bytes),
+            Effect::WriteAt { file, offset, bytes } => {
+                let written = self.reactor.seats[self.machine].disk.write_at(file, offset, bytes);
+                if let Some(Err(error)) = written {
+                    self.answer(Answer::FileFailed { file, op: FileOp::WriteAt, error });
+                }
+            }
+            Effect::Finish { file } => self.finish(file),
+            Effect::Release { file } => self.reactor.seats[self.machine].disk.release(file),
+            Effect::Exit => self.reactor.retire(self.machine),
+        }
+    }
+}
+
+impl Hands<'_> {
+    fn answer(&mut self, answer: Answer) {
+        self.reactor.answers.push_back((self.machine, answer));
+    }
+
+    fn listen(&mut self, addr: SocketAddr) {
+        let answer = match self.reactor.listen(self.machine, addr) {
+            Ok(addr) => Answer::Listening { addr },
+            Err(error) => {
+                warn!("listen addr={addr} error=\"{error}\"");
+                Answer::ListenFailed { addr, error: error.kind() }
+            }
+        };
+        self.answer(answer);
+    }
+
+    fn dial(&mut self, dial: DialId, addr: SocketAddr) {
+        if let Err(error) = self.reactor.dial(self.machine, dial, addr) {
+            debug!("dial addr={addr} error=\"{error}\"");
+            self.reactor.stats.dials_failed += 1;
+            self.answer(Answer::DialFailed { dial, error: error.kind() });
+        }
+    }
+
+    fn send(&mut self, id: LinkId, bytes: &[u8]) {
+        let Some(link) = self.reactor.open_link(self.machine, id) else { return };
+        match link.queue.push(bytes) {
+            Ok(()) => self.reactor.mark_dirty(id),
+            Err(_) => self.reactor.drop_link(id, DownReason::QueueFull),
+        }
+    }
+
+    fn send_file(&mut self, id: LinkId, file: FileId, offset: u64, len: u64) {
+        let handle = self.reactor.seats[self.machine].disk.handle(file);
+        let Some(link) = self.reactor.open_link(self.machine, id) else { return };
+        match handle.map(|handle| link.queue.push_range(handle, offset, len)) {
+            Some(Ok(())) => self.reactor.mark_dirty(id),
+            Some(Err(_)) => self.reactor.drop_link(id, DownReason::QueueFull),
+            // What was announced cannot be sent, and nothing after it would be understood.
+            None => self.reactor.drop_link(id, DownReason::FileFailed),
+        }
+    }
+
+    fn append(&mut self, file: FileId, bytes: &[u8]) {
+        match self.reactor.seats[self.machine].disk.append(file, bytes) {
+            Some(Ok(())) => self.answer(Answer::Appended { file }),
+            Some(Err(error)) => self.answer(Answer::FileFailed { file, op: FileOp::Append, error }),
+            None => {}
+        }
+    }
+
+    fn finish(&mut self, file: FileId) {
+        match self.reactor.seats[self.machine].disk.finish(file) {
+            Some(Ok(moved)) => self.answer(Answer::Finished { file, moved }),
+            Some(Err(error)) => self.answer(Answer::FileFailed { file, op: FileOp::Finish, error }),
+            None => {}
+        }
+    }
+}
+
+impl Reactor {
+    /// A link that the machine may act on.
+    fn open_link(&mut self, machine: usize, id: LinkId) -> Option<&mut Link> {
+        let link = self.links.get_mut(id)?;
+        (link.machine == machine && link.state == State::Open).then_some(link)
+    }
+
+    /// The link has output, which will go out at the end of the turn.
+    pub(super) fn mark_dirty(&mut self, id: LinkId) {
+        if let Some(link) = self.links.get_mut(id)
+            && !link.news.full
+            && !std::mem::replace(&mut link.news.dirty, true)
+        {
+            self.dirty.push(id);
+        }
+    }
+
+    fn listen(&mut self, machine: usize, addr: SocketAddr) -> io::Result<SocketAddr> {
+        let same = |listener: &std::net::TcpListener| listener.local_addr().is_ok_and(|local| local == addr);
+        let mut listener = match self.inherited.iter().position(same) {
+            Some(place) => Listener::from_std(self.inherited.remove(place), machine)?,
+            None => Listener::bind(addr, machine)?,
+        };
+        let source = Source::Listener(self.listeners.len() as u32);
+        self.poll.registry().register(&mut listener.socket, source.token(), Interest::READABLE)?;
+        let local = listener.local;
+        self.listeners.push(Some(listener));
+        Ok(local)
+    }
+
+    fn dial(&mut self, machine: usize, dial: DialId, addr: SocketAddr) -> io::Result<()> {
+        if self.links.len() >= self.links_max {
+            return Err(io::Error::new(ErrorKind::ResourceBusy, "too many links"));
+        }
+        let link = self.register(dialer::begin(addr)?, machine, State::Connecting { dial })?;
+        self.dials.push_back((self.clock.mono() + DIAL_TIMEOUT, link));
+        Ok(())
+    }
+
+    /// Puts a connection into the table, and asks for its events once and for all.
+    pub(super) fn register(
+        &mut self,
+        mut stream: TcpStream,
+        machine: usize,
+        state: State,
+    ) -> io::Result<LinkId> {
+        let token = Source::Link(self.links.next_id()).token();
+        self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        Ok(self.links.insert(Link::new(stream, machine, state)))
+    }
+}

@@ -1,0 +1,233 @@
+//! One TCP connection: its state, what waits to be sent, and the two system calls that move bytes.
+//! Never calls a machine.
+
+use std::fs::File;
+use std::io::{self, IoSliceMut};
+use std::os::fd::{AsRawFd, RawFd};
+
+use mio::net::TcpStream;
+use nix::errno::Errno;
+use nix::sys::sendfile::sendfile64;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
+
+use crate::io::queue::{Piece, Queue};
+use crate::io::sockets::down_reason;
+use crate::io::stats::Stats;
+use crate::proto::ids::DialId;
+use crate::proto::limits::WRITE_BUDGET_BYTES;
+use crate::proto::machine::DownReason;
+use crate::proto::time::{SECOND_NS, Wall};
+
+/// A connection.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) stream: TcpStream,
+    /// The machine that it belongs to.
+    pub(super) machine: usize,
+    pub(super) state: State,
+    pub(super) queue: Queue,
+    pub(super) news: News,
+}
+
+/// How far a link is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Ours, and not up yet.
+    Connecting { dial: DialId },
+    /// The machine has it.
+    Open,
+    /// A write failed. What had come in by then is still read; then it is down.
+    Failing { reason: DownReason },
+    /// Gone for the machine, which will be told so.
+    Down { reason: DownReason },
+    /// Gone for the machine. What is queued is sent, what comes in is dropped.
+    Flushing { end_seen: bool },
+    /// All is sent, and the other side knows that no more comes. Lasts until it says the same.
+    Ending,
+}
+
+/// What is known of the socket, and which lists of the reactor the link is on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct News {
+    /// A read may find something.
+    pub(super) readable: bool,
+    /// The other side sends no more: read until the end is found.
+    pub(super) read_closed: bool,
+    /// The last write found the socket full; an event will tell when it is not.
+    pub(super) full: bool,
+    /// The machine was told that something waits.
+    pub(super) blocked_told: bool,
+    /// It is on the list of links that have output.
+    pub(super) dirty: bool,
+    /// It is on a list of things to visit.
+    pub(super) listed: bool,
+}
+
+/// What became of a flush.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flushed {
+    /// Nothing waits.
+    All,
+    /// The socket is full.
+    Full,
+    /// The budget is spent.
+    Spent,
+    /// The socket, or a file, failed.
+    Failed(DownReason),
+}
+
+/// What a read found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// So many bytes, and when the last of them came in, if the kernel says.
+    Bytes(usize, Option<Wall>),
+    Nothing,
+    End,
+    Failed(DownReason),
+}
+
+/// Room for one time stamp, where the kernel may write one.
+#[repr(align(8))]
+struct Control([u8; 64]);
+
+impl Link {
+    pub(super) fn new(stream: TcpStream, machine: usize, state: State) -> Link {
+        Link { stream, machine, state, queue: Queue::default(), news: News::default() }
+    }
+
+    /// What the link waits for, besides events: it must be visited again if this says so.
+    pub(super) fn wants_visit(&self) -> bool {
+        let reads = match self.state {
+            State::Connecting { .. } | State::Down { .. } => false,
+            State::Flushing { end_seen } => !end_seen,
+            State::Open | State::Failing { .. } | State::Ending => true,
+        };
+        reads && self.news.readable || self.wants_range()
+    }
+
+    /// Whether a file range can move on. Bytes go out with the flush at the end of a turn.
+    pub(super) fn wants_range(&self) -> bool {
+        self.queue.has_ranges() && !self.news.full
+    }
+
+    /// Writes what is queued, until the socket is full or the budget for ranges is spent.
+    pub(super) fn flush(&mut self, stats: &mut Stats) -> Flushed {
+        let mut budget = WRITE_BUDGET_BYTES as u64;
+        loop {
+            let step = match self.queue.front() {
+                None => return Flushed::All,
+                Some(Piece::Range { .. }) if budget == 0 => return Flushed::Spent,
+                Some(Piece::Bytes(bytes, more)) => {
+                    let sent = send_bytes(self.stream.as_raw_fd(), bytes, more);
+                    let wanted = bytes.len();
+                    self.sent_bytes(sent, wanted)
+                }
+                Some(Piece::Range { file, offset, len }) => {
+                    let sent = send_range(&self.stream, file, offset, len.min(budget));
+                    self.sent_range(sent)
+                }
+            };
+            stats.writes += 1;
+            match step {
+                Step::On { range_bytes, bytes } => {
+                    stats.bytes_out += range_bytes + bytes;
+                    budget -= range_bytes;
+                }
+                Step::Stop { bytes, why } => {
+                    stats.bytes_out += bytes;
+                    return why;
+                }
+            }
+        }
+    }
+
+    fn sent_bytes(&mut self, sent: Result<usize, Errno>, wanted: usize) -> Step {
+        match sent {
+            Ok(count) => {
+                self.queue.sent_bytes(count);
+                let bytes = count as u64;
+                // A short write says that the socket is full, which saves the next call.
+                let short = Step::Stop { bytes, why: Flushed::Full };
+                if count < wanted { short } else { Step::On { range_bytes: 0, bytes } }
+            }
+            Err(errno) => failed(errno),
+        }
+    }
+
+    fn sent_range(&mut self, sent: Result<u64, Errno>) -> Step {
+        match sent {
+            Ok(0) => Step::Stop { bytes: 0, why: Flushed::Failed(DownReason::FileFailed) },
+            Ok(count) => {
+                self.queue.sent_range(count);
+                Step::On { range_bytes: count, bytes: 0 }
+            }
+            Err(Errno::EIO | Errno::EINVAL | Errno::EOVERFLOW | Errno::ENXIO) => {
+                Step::Stop { bytes: 0, why: Flushed::Failed(DownReason::FileFailed) }
+            }
+            Err(errno) => failed(errno),
+        }
+    }
+
+    /// Reads once.
+    pub(super) fn read(&mut self, buffer: &mut [u8], stats: &mut Stats) -> Found {
+        loop {
+            stats.reads += 1;
+            match receive(&self.stream, buffer) {
+                Ok((0, _)) => return Found::End,
+                Ok((count, at)) => {
+                    stats.bytes_in += count as u64;
+                    stats.stamped += u64::from(at.is_some());
+                    // All that there was, unless the end follows. A full buffer is a spent budget.
+                    self.news.readable = count == buffer.len() || self.news.read_closed;
+                    return Found::Bytes(count, at);
+                }
+                Err(Errno::EAGAIN) => {
+                    self.news.readable = false;
+                    return Found::Nothing;
+                }
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Found::Failed(down_reason(&io::Error::from(errno))),
+            }
+        }
+    }
+}
+
+/// What one write led to.
+enum Step {
+    On { range_bytes: u64, bytes: u64 },
+    Stop { bytes: u64, why: Flushed },
+}
+
+fn failed(errno: Errno) -> Step {
+    match errno {
+        Errno::EAGAIN => Step::Stop { bytes: 0, why: Flushed::Full },
+        Errno::EINTR => Step::On { range_bytes: 0, bytes: 0 },
+        errno => Step::Stop { bytes: 0, why: Flushed::Failed(down_reason(&errno.into())) },
+    }
+}
+
+/// `more`: a range follows at once, so that the kernel need not send a small packet of its own.
+fn send_bytes(socket: RawFd, bytes: &[u8], more: bool) -> Result<usize, Errno> {
+    let more = if more { MsgFlags::from_bits_retain(libc::MSG_MORE) } else { MsgFlags::empty() };
+    send(socket, bytes, MsgFlags::MSG_NOSIGNAL | more)
+}
+
+fn send_range(socket: &TcpStream, file: &File, offset: u64, len: u64) -> Result<u64, Errno> {
+    let mut offset = i64::try_from(offset).map_err(|_| Errno::EOVERFLOW)?;
+    sendfile64(socket, file, Some(&mut offset), len as usize).map(|count| count as u64)
+}
+
+fn receive(socket: &TcpStream, buffer: &mut [u8]) -> Result<(usize, Option<Wall>), Errno> {
+    let mut control = Control([0; 64]);
+    let mut parts = [IoSliceMut::new(buffer)];
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut control.0), MsgFlags::empty())?;
+    let stamp = message.cmsgs()?.find_map(|part| match part {
+        ControlMessageOwned::ScmTimestampns(time) => Some(time),
+        _ => None,
+    });
+    let at = stamp.and_then(|time| {
+        let seconds = u64::try_from(time.tv_sec()).ok()?;
+        Some(Wall(seconds * SECOND_NS + u64::try_from(time.tv_nsec()).ok()?))
+    });
+    Ok((message.bytes, at))
+}

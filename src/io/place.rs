@@ -1,0 +1,189 @@
+//! Names of files in a machine's folder: checked, moved without ever overwriting anything, and
+//! brought to disk. Never reads or writes what is in a file.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::path::{Component, Path, PathBuf};
+
+use crate::proto::limits::ASIDE_TRIES_MAX;
+
+/// The place of `name` in the folder `root`.
+///
+/// # Errors
+/// If the name is empty, absolute, or could lead out of the folder.
+pub(super) fn inside(root: &Path, name: &str) -> io::Result<PathBuf> {
+    let path = Path::new(name);
+    if name.is_empty() || !path.components().all(|part| matches!(part, Component::Normal(_))) {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "not a name inside the folder"));
+    }
+    Ok(root.join(path))
+}
+
+/// Makes the folder of `path` where it is missing, and says whether it was.
+///
+/// # Errors
+/// Those of the file system.
+pub(super) fn make_folder_of(path: &Path) -> io::Result<bool> {
+    let folder = folder_of(path);
+    if folder.is_dir() {
+        return Ok(false);
+    }
+    fs::create_dir_all(folder)?;
+    Ok(true)
+}
+
+/// Moves an older file at `path` to the first free name of `aside`, `aside.1`, `aside.2`, ..., and
+/// returns that name.
+///
+/// # Errors
+/// If what is there is no file (a symbolic link, a folder, a device), if every name is taken,
+/// and those of the file system.
+pub(super) fn move_aside(root: &Path, path: &Path, aside: &str) -> io::Result<Option<String>> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+        Ok(old) if !old.is_file() => {
+            return Err(io::Error::new(ErrorKind::AlreadyExists, "there is something that is no plain file"));
+        }
+        Ok(_) => {}
+    }
+    make_folder_of(&inside(root, aside)?)?;
+    for attempt in 0..=ASIDE_TRIES_MAX {
+        let name = if attempt == 0 { aside.to_owned() } else { format!("{aside}.{attempt}") };
+        match rename_new(path, &inside(root, &name)?) {
+            Ok(()) => return Ok(Some(name)),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::new(ErrorKind::AlreadyExists, "every name for the older file is taken"))
+}
+
+/// Renames, unless the new name is taken.
+///
+/// # Errors
+/// `AlreadyExists`, and those of the file system.
+pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match rename_exclusive(from, to) {
+        Err(error)
+            if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP)) =>
+        {
+            rename_by_link(from, to)
+        }
+        result => result,
+    }
+}
+
+/// Brings the names in the folder of `path` to disk. With `all` also tries the folders above it up
+/// to `root` and its own name, which may be new as well.
+///
+/// # Errors
+/// Those of the file system, for the folder itself.
+pub(super) fn sync_names(root: &Path, path: &Path, all: bool) -> io::Result<()> {
+    let mut folder = folder_of(path);
+    match File::open(folder)?.sync_all() {
+        // Some file systems cannot do it for a folder, and need not.
+        Err(error) if error.kind() != ErrorKind::InvalidInput => return Err(error),
+        _ => {}
+    }
+    while all && folder.starts_with(root) && folder_of(folder) != folder {
+        folder = folder_of(folder);
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    }
+    Ok(())
+}
+
+/// The folder that the name is in; `.` for a name alone.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(target_env = "gnu")]
+fn rename_exclusive(from: &Path, to: &Path) -> io::Result<()> {
+    use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+    Ok(renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE)?)
+}
+
+#[cfg(not(target_env = "gnu"))]
+fn rename_exclusive(_: &Path, _: &Path) -> io::Result<()> {
+    Err(io::Error::from_raw_os_error(libc::ENOSYS))
+}
+
+/// For file systems that cannot rename exclusively; those without hard links get a check instead,
+/// which another process could slip past.
+fn rename_by_link(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::hard_link(from, to) {
+        Ok(()) => fs::remove_file(from),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(error),
+        Err(_) if fs::symlink_metadata(to).is_ok() => Err(ErrorKind::AlreadyExists.into()),
+        Err(_) => fs::rename(from, to),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stay_inside() {
+        let root = Path::new("/root/folder");
+        assert_eq!(inside(root, "a/b.txt").unwrap(), Path::new("/root/folder/a/b.txt"));
+        for bad in ["", "/etc/passwd", "..", "../x", "a/../../x", "./a", "."] {
+            assert_eq!(inside(root, bad).unwrap_err().kind(), ErrorKind::InvalidInput, "{bad}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for rename in [rename_new, rename_by_link] {
+            fs::write(at("a"), "a").unwrap();
+            fs::write(at("b"), "b").unwrap();
+            assert_eq!(rename(&at("a"), &at("b")).unwrap_err().kind(), ErrorKind::AlreadyExists);
+            assert_eq!(fs::read(at("b")).unwrap(), b"b");
+            rename(&at("a"), &at("c")).unwrap();
+            assert_eq!((fs::read(at("c")).unwrap(), at("a").exists()), (b"a".to_vec(), false));
+            fs::remove_file(at("c")).unwrap();
+        }
+    }
+
+    #[test]
+    fn older_files_get_the_next_free_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("table");
+        assert_eq!(move_aside(dir.path(), &path, "old/table").unwrap(), None);
+        for expected in ["old/table", "old/table.1", "old/table.2"] {
+            fs::write(&path, expected).unwrap();
+            assert_eq!(move_aside(dir.path(), &path, "old/table").unwrap().unwrap(), expected);
+        }
+        for expected in ["old/table", "old/table.1", "old/table.2"] {
+            assert_eq!(fs::read_to_string(dir.path().join(expected)).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn only_plain_files_are_moved() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("name");
+        std::os::unix::fs::symlink("/dev/null", &path).unwrap();
+        assert!(move_aside(dir.path(), &path, "old").is_err());
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(move_aside(dir.path(), &path, "old").is_err());
+    }
+
+    #[test]
+    fn names_are_synced_up_to_the_root() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b/c");
+        assert!(make_folder_of(&path).unwrap());
+        assert!(!make_folder_of(&path).unwrap());
+        sync_names(dir.path(), &path, true).unwrap();
+        sync_names(dir.path(), &path, false).unwrap();
+        assert_eq!(folder_of(Path::new("name")), Path::new("."));
+    }
+}

@@ -1,0 +1,352 @@
+//! The reactor and one turn of it: who is served when. Never decides what is done with a socket
+//! that has news; that is in `visit`.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use log::{debug, info, warn};
+use mio::{Events, Poll};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use crate::io::answer::Answer;
+use crate::io::clock::Clock;
+use crate::io::disk::Disk;
+use crate::io::effects::Hands;
+use crate::io::link::State;
+use crate::io::links::Links;
+use crate::io::listener::Listener;
+use crate::io::signals::Signals;
+use crate::io::stats::Stats;
+use crate::io::timer::Timer;
+use crate::io::token::Source;
+use crate::proto::ids::LinkId;
+use crate::proto::limits::{LINKS_MAX, READ_BUDGET_BYTES};
+use crate::proto::machine::{Input, Machine};
+use crate::proto::time::{Mono, Now};
+
+/// Events taken from the kernel at once; what is more comes with the next turn.
+const EVENTS_MAX: usize = 1024;
+/// Answers given in a row, so that a machine that asks again after each one stops nobody.
+const ANSWER_BUDGET: usize = 4096;
+/// Work after which a turn ends although sockets still wait, so that what was answered goes out.
+const SLICE_MAX: Duration = Duration::from_micros(500);
+/// Work after which a turn ends when a deadline has passed. Not at once: if deadlines come as fast
+/// as turns, the sockets must get a share of the time that lets them keep up.
+const SLICE_MIN: Duration = Duration::from_micros(50);
+
+/// A machine and the folder that its files are in.
+pub struct Host<'a> {
+    /// The machine.
+    pub machine: &'a mut dyn Machine,
+    /// Made when the first file is opened.
+    pub root: PathBuf,
+}
+
+/// Why [`Reactor::run`] came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunEnd {
+    /// Every machine has ended, and what they sent is on its way.
+    Exited,
+    /// A second signal asked for an end at once.
+    Forced,
+}
+
+/// Runs machines on this host's sockets, files and clocks, on the calling thread.
+pub struct Reactor {
+    pub(super) poll: Poll,
+    events: Events,
+    timer: Timer,
+    signals: Signals,
+    signals_seen: u32,
+    pub(super) clock: Clock,
+    pub(super) seats: Vec<Seat>,
+    pub(super) links: Links,
+    pub(super) links_max: usize,
+    pub(super) listeners: Vec<Option<Listener>>,
+    pub(super) inherited: Vec<TcpListener>,
+    /// Accepting pauses until then.
+    pub(super) accept_pause: Option<Mono>,
+    /// Nothing was accepted since the last pause: it has been said already.
+    pub(super) accept_starved: bool,
+    /// Dials and closing links with their deadlines. Each list has one constant timeout, and so is
+    /// in order; those that ended earlier stay until they come to the front.
+    pub(super) dials: VecDeque<(Mono, LinkId)>,
+    pub(super) lingers: VecDeque<(Mono, LinkId)>,
+    /// What effects led to, for whom.
+    pub(super) answers: VecDeque<(usize, Answer)>,
+    /// Links that have output.
+    pub(super) dirty: Vec<LinkId>,
+    /// What has news since the last wait, and what used up its budget earlier.
+    pub(super) fresh: VecDeque<Source>,
+    pub(super) leftover: VecDeque<Source>,
+    /// The earliest deadline, as of this turn.
+    deadline: Option<Mono>,
+    turn_began: Mono,
+    /// All links read into this one.
+    pub(super) buffer: Vec<u8>,
+    pub(super) stats: Stats,
+}
+
+/// What the reactor knows of one machine.
+pub(super) struct Seat {
+    pub(super) disk: Disk,
+    pub(super) ended: bool,
+    shutdown_told: bool,
+}
+
+impl Reactor {
+    /// A reactor without machines. Raises the limit of open descriptors as far as it may, and
+    /// catches SIGTERM and SIGINT from here on. Its time begins now.
+    ///
+    /// # Errors
+    /// Out of descriptors.
+    pub fn new() -> io::Result<Reactor> {
+        raise_descriptor_limit();
+        let poll = Poll::new()?;
+        Ok(Reactor {
+            events: Events::with_capacity(EVENTS_MAX),
+            timer: Timer::new(poll.registry())?,
+            signals: Signals::new(poll.registry())?,
+            signals_seen: 0,
+            clock: Clock::new(),
+            seats: Vec::new(),
+            links: Links::default(),
+            links_max: LINKS_MAX,
+            listeners: Vec::new(),
+            inherited: Vec::new(),
+            accept_pause: None,
+            accept_starved: false,
+            dials: VecDeque::new(),
+            lingers: VecDeque::new(),
+            answers: VecDeque::new(),
+            dirty: Vec::new(),
+            fresh: VecDeque::new(),
+            leftover: VecDeque::new(),
+            deadline: None,
+            turn_began: Mono(0),
+            buffer: vec![0; READ_BUDGET_BYTES],
+            stats: Stats::default(),
+            poll,
+        })
+    }
+
+    /// Gives the reactor a socket that is bound and listens already. A machine that asks to listen
+    /// at its very address gets it.
+    pub fn inherit(&mut self, listener: TcpListener) {
+        self.inherited.push(listener);
+    }
+
+    /// What was counted so far.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Runs the machines until each has ended and what they sent has gone, the latter bounded by
+    /// [`LINGER_TIMEOUT`](crate::proto::limits::LINGER_TIMEOUT). SIGTERM and SIGINT ask all of
+    /// them to end; the second one ends the run at once.
+    ///
+    /// # Errors
+    /// If the kernel refuses to wait or to set the timer, which should not happen.
+    pub fn run(&mut self, hosts: &mut [Host<'_>]) -> io::Result<RunEnd> {
+        let seat = |host: &Host<'_>| Seat { disk: Disk::new(&host.root), ended: false, shutdown_told: false };
+        self.seats = hosts.iter().map(seat).collect();
+        self.turn_began = self.clock.mono();
+        for machine in 0..hosts.len() {
+            self.tell(hosts, machine, Input::Start);
+        }
+        loop {
+            self.fire_timeouts(hosts);
+            self.expire();
+            self.deliver(hosts);
+            self.flush_all();
+            if let Some(end) = self.end() {
+                // Also of machines that were not waited for: nobody finishes their partials.
+                self.seats.iter_mut().for_each(|seat| seat.disk.release_all());
+                return Ok(end);
+            }
+            self.wait(hosts)?;
+            self.note_events();
+            self.work(hosts);
+        }
+    }
+
+    /// Tells a machine one thing, and then what its effects led to.
+    pub(super) fn tell(&mut self, hosts: &mut [Host<'_>], machine: usize, input: Input<'_>) {
+        let now = self.clock.now();
+        self.tell_at(hosts, machine, input, now);
+    }
+
+    pub(super) fn tell_at(&mut self, hosts: &mut [Host<'_>], machine: usize, input: Input<'_>, now: Now) {
+        if !self.seats[machine].ended {
+            hosts[machine].machine.handle_input(input, now, &mut Hands { reactor: self, machine });
+            self.deliver(hosts);
+        }
+    }
+
+    /// Asks every machine that still runs to end, each only once.
+    pub(super) fn shut_down_all(&mut self) {
+        for (machine, seat) in self.seats.iter_mut().enumerate() {
+            if !seat.ended && !seat.shutdown_told {
+                seat.shutdown_told = true;
+                self.answers.push_back((machine, Answer::Shutdown));
+            }
+        }
+    }
+
+    fn fire_timeouts(&mut self, hosts: &mut [Host<'_>]) {
+        for machine in 0..hosts.len() {
+            let now = self.clock.now();
+            let due = |host: &Host<'_>| host.machine.poll_timeout().is_some_and(|at| at <= now.mono);
+            if self.seats[machine].ended || !due(&hosts[machine]) {
+                continue;
+            }
+            hosts[machine].machine.handle_timeout(now, &mut Hands { reactor: self, machine });
+            debug_assert!(self.seats[machine].ended || !due(&hosts[machine]), "a timer that was due is left");
+            self.deliver(hosts);
+        }
+    }
+
+    /// Tells machines what their effects led to, and what that leads to.
+    pub(super) fn deliver(&mut self, hosts: &mut [Host<'_>]) {
+        for _ in 0..ANSWER_BUDGET {
+            let Some((machine, answer)) = self.answers.pop_front() else { return };
+            if self.seats[machine].ended {
+                continue;
+            }
+            if let Some(input) = self.input_of(&answer) {
+                let now = self.clock.now();
+                hosts[machine].machine.handle_input(input, now, &mut Hands { reactor: self, machine });
+            }
+        }
+    }
+
+    /// The input that an answer stands for, unless its link is gone for the machine.
+    fn input_of<'a>(&mut self, answer: &'a Answer) -> Option<Input<'a>> {
+        let open = |link: &LinkId| self.links.get(*link).is_some_and(|link| link.state == State::Open);
+        Some(match answer {
+            Answer::Listening { addr } => Input::Listening { addr: *addr },
+            Answer::ListenFailed { addr, error } => Input::ListenFailed { addr: *addr, error: *error },
+            Answer::DialFailed { dial, error } => Input::DialFailed { dial: *dial, error: *error },
+            Answer::Blocked { link } if open(link) => Input::Blocked { link: *link },
+            Answer::Drained { link } if open(link) => Input::Drained { link: *link },
+            Answer::Blocked { .. } | Answer::Drained { .. } => return None,
+            Answer::Down { link } => Input::LinkDown { link: *link, reason: self.bury(*link)? },
+            Answer::FileReady { file, moved } => Input::FileReady { file: *file, moved: moved.as_deref() },
+            Answer::Appended { file } => Input::Appended { file: *file },
+            Answer::Finished { file, moved } => Input::Finished { file: *file, moved: moved.as_deref() },
+            Answer::FileFailed { file, op, error } => {
+                Input::FileFailed { file: *file, op: *op, error: *error }
+            }
+            Answer::Shutdown => Input::Shutdown,
+        })
+    }
+
+    fn end(&self) -> Option<RunEnd> {
+        if self.signals_seen > 1 {
+            warn!("run end=Forced links={}", self.links.len());
+            return Some(RunEnd::Forced);
+        }
+        let done = self.links.is_empty() && self.seats.iter().all(|seat| seat.ended);
+        done.then_some(RunEnd::Exited)
+    }
+
+    /// Waits for an event or the earliest deadline; not at all if there is something to do.
+    fn wait(&mut self, hosts: &[Host<'_>]) -> io::Result<()> {
+        let running = hosts.iter().zip(&self.seats).filter(|(_, seat)| !seat.ended);
+        let machines = running.filter_map(|(host, _)| host.machine.poll_timeout()).min();
+        let [dial, linger] = [&self.dials, &self.lingers].map(|list| list.front().map(|entry| entry.0));
+        self.deadline = [machines, dial, linger, self.accept_pause].into_iter().flatten().min();
+        let now = self.clock.mono();
+        self.stats.count_turn(now.since_ns(self.turn_began));
+        let lists_empty = self.fresh.is_empty() && self.leftover.is_empty();
+        let idle = lists_empty && self.answers.is_empty() && self.dirty.is_empty();
+        let timeout = if idle && self.deadline.is_none_or(|at| at > now) {
+            self.timer.arm(self.deadline, &self.clock)?;
+            self.stats.wakeups += 1;
+            None
+        } else {
+            Some(Duration::ZERO)
+        };
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+        self.turn_began = self.clock.mono();
+        Ok(())
+    }
+
+    /// Puts everything that has news on the list of what is to be visited.
+    fn note_events(&mut self) {
+        for event in &self.events {
+            self.stats.events += 1;
+            let source = Source::of(event.token());
+            let listed = match source {
+                Source::Timer => continue,
+                Source::Signals => &mut false,
+                Source::Listener(place) => match &mut self.listeners[place as usize] {
+                    Some(listener) => &mut listener.listed,
+                    None => continue,
+                },
+                Source::Link(id) => match self.links.get_mut(id) {
+                    Some(link) => {
+                        if link.note(event) {
+                            self.dirty.push(id);
+                        }
+                        &mut link.news.listed
+                    }
+                    None => continue,
+                },
+            };
+            if !std::mem::replace(listed, true) {
+                self.fresh.push_back(source);
+            }
+        }
+    }
+
+    /// Visits what has news, then what was left over, each once at most, until a deadline passes
+    /// or the slice is used up. Something that was left over is visited in any case.
+    fn work(&mut self, hosts: &mut [Host<'_>]) {
+        let mut leftover_due = self.leftover.len();
+        let mut leftover_missed = leftover_due > 0;
+        let (first_end, last_end) = (self.turn_began + SLICE_MIN, self.turn_began + SLICE_MAX);
+        while let Some(source) = self.fresh.pop_front().or_else(|| {
+            leftover_due = leftover_due.checked_sub(1)?;
+            leftover_missed = false;
+            self.leftover.pop_front()
+        }) {
+            self.visit(hosts, source);
+            let now = self.clock.mono();
+            let end = if self.deadline.is_some_and(|at| at <= now) { first_end } else { last_end };
+            if now >= end {
+                break;
+            }
+        }
+        if leftover_missed && let Some(source) = self.leftover.pop_front() {
+            self.visit(hosts, source);
+        }
+    }
+
+    fn visit(&mut self, hosts: &mut [Host<'_>], source: Source) {
+        match source {
+            Source::Timer => {}
+            Source::Signals => {
+                self.signals_seen += self.signals.take();
+                self.shut_down_all();
+            }
+            Source::Listener(place) => self.visit_listener(hosts, place),
+            Source::Link(link) => self.visit_link(hosts, link),
+        }
+    }
+}
+
+fn raise_descriptor_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map(|()| hard));
+    match raised {
+        Ok(hard) => debug!("descriptors max={hard}"),
+        Err(error) => info!("descriptors error=\"{error}\""),
+    }
+}

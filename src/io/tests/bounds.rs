@@ -1,0 +1,155 @@
+//! Bounds that are reached: queues, the table of links, descriptors of files that are short.
+
+use super::*;
+
+use crate::proto::limits::{LINK_QUEUE_BYTES_MAX, LINK_RANGES_MAX};
+
+/// Sends what `state` says at the start, to a reader that does not read.
+fn flood(sends: &mut (usize, Vec<DownReason>), what: What<'_>, desk: &mut Desk<'_>) {
+    match what {
+        What::Told(Input::LinkUp { .. }) => desk.wake_in(Duration::from_millis(1)),
+        What::Timeout => {}
+        What::Told(Input::LinkDown { reason, .. }) => {
+            sends.1.push(reason);
+            return desk.exit();
+        }
+        What::Told(_) => return,
+    }
+    let link = LinkId { index: 0, generation: 0 };
+    desk.send(link, &vec![0; sends.0]);
+    desk.wake_in(Duration::from_millis(1));
+}
+
+#[test]
+fn a_slow_reader_is_given_up_at_the_bound() {
+    for block in [300_000, LINK_QUEUE_BYTES_MAX, LINK_QUEUE_BYTES_MAX + 1] {
+        let ((_, downs), (), stats) = run((block, Vec::new()), flood, |addr| {
+            let mut stream = connect(addr);
+            // Waits until it is dropped, and reads nothing before.
+            while stream.peek(&mut [0]).is_ok_and(|count| count > 0) && stream.take_error().unwrap().is_none()
+            {
+                if stream.write_all(b"x").is_err() {
+                    break;
+                }
+                pause(10);
+            }
+            let _ = stream.read(&mut [0]);
+        });
+        assert_eq!(downs, [DownReason::QueueFull]);
+        assert_eq!(stats.downs[&DownReason::QueueFull], 1);
+    }
+}
+
+#[test]
+fn too_many_ranges_are_one_too_many() {
+    fn act(state: &mut Vec<DownReason>, what: What<'_>, desk: &mut Desk<'_>) {
+        let file = FileId(3);
+        match what {
+            What::Told(Input::LinkUp { .. }) => desk.open(file, "file", OpenMode::Named),
+            What::Told(Input::FileReady { .. }) => {
+                desk.os.perform(Effect::Append { file, bytes: b"content" });
+                for _ in 0..=LINK_RANGES_MAX {
+                    let link = LinkId { index: 0, generation: 0 };
+                    desk.os.perform(Effect::SendFile { link, file, offset: 0, len: 7 });
+                }
+            }
+            What::Told(Input::LinkDown { reason, .. }) => {
+                state.push(reason);
+                desk.exit();
+            }
+            _ => {}
+        }
+    }
+    let (downs, _, _) = run(Vec::new(), act, |addr| connect(addr).read_to_end(&mut Vec::new()));
+    assert_eq!(downs, [DownReason::QueueFull]);
+}
+
+#[test]
+fn links_above_the_bound_are_refused_at_the_door() {
+    fn act(state: &mut Vec<String>, what: What<'_>, desk: &mut Desk<'_>) {
+        match what {
+            What::Told(Input::LinkUp { .. }) => {
+                state.push("up".to_owned());
+                if state.len() == 2 {
+                    let addr = SocketAddr::from(([127, 0, 0, 1], 1));
+                    desk.os.perform(Effect::Dial { dial: DialId(1), addr });
+                }
+            }
+            What::Told(Input::DialFailed { error, .. }) => state.push(error.to_string()),
+            What::Told(Input::LinkDown { .. }) => {
+                state.push("down".to_owned());
+                if state.iter().filter(|told| *told == "down").count() == 2 {
+                    desk.exit();
+                }
+            }
+            _ => {}
+        }
+    }
+    let (listener, addr) = port();
+    let mut reactor = Reactor::new().unwrap();
+    reactor.links_max = 2;
+    reactor.inherit(listener);
+    let mut toy = Toy::new(Some(addr), Vec::new(), act);
+    let thread = spawn(move || {
+        let kept = [connect(addr), connect(addr)];
+        pause(50);
+        // Let in, and shown the door: the end is all that it sees.
+        assert_eq!(connect(addr).read(&mut [0]).unwrap_or(0), 0);
+        drop(kept);
+    });
+    reactor.run(&mut [Host { machine: &mut toy, root: "unused".into() }]).unwrap();
+    thread.join().unwrap();
+    assert_eq!(toy.state, ["up", "up", "resource busy", "down", "down"]);
+    assert_eq!((reactor.stats().refused, reactor.stats().accepts), (1, 2));
+}
+
+#[test]
+fn an_address_that_is_taken_is_said_to_be() {
+    fn act(state: &mut Vec<String>, what: What<'_>, desk: &mut Desk<'_>) {
+        match what {
+            What::Told(Input::Listening { addr }) => {
+                state.push("listening".to_owned());
+                assert_ne!(addr.port(), 0);
+                desk.os.perform(Effect::Listen { addr });
+            }
+            What::Told(Input::ListenFailed { error, .. }) => {
+                state.push(error.to_string());
+                desk.exit();
+            }
+            _ => {}
+        }
+    }
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let mut toy = Toy::new(Some(any), Vec::new(), act);
+    Reactor::new().unwrap().run(&mut [Host { machine: &mut toy, root: "unused".into() }]).unwrap();
+    assert_eq!(toy.state, ["listening", "address in use"]);
+}
+
+#[test]
+fn a_file_that_is_short_or_not_there_takes_the_link_down() {
+    /// The file has `state.0` bytes of the seven that are sent, or is not open at all.
+    fn act(state: &mut (Option<usize>, Vec<DownReason>), what: What<'_>, desk: &mut Desk<'_>) {
+        let (file, link) = (FileId(3), LinkId { index: 0, generation: 0 });
+        match what {
+            What::Told(Input::LinkUp { .. }) if state.0.is_none() => {
+                desk.os.perform(Effect::SendFile { link, file, offset: 0, len: 7 });
+            }
+            What::Told(Input::LinkUp { .. }) => desk.open(file, "file", OpenMode::Partial),
+            What::Told(Input::FileReady { .. }) => {
+                let bytes = &b"content"[..state.0.unwrap()];
+                desk.os.perform(Effect::Append { file, bytes });
+                desk.os.perform(Effect::SendFile { link, file, offset: 0, len: 7 });
+            }
+            What::Told(Input::LinkDown { reason, .. }) => {
+                state.1.push(reason);
+                desk.exit();
+            }
+            _ => {}
+        }
+    }
+    for len in [None, Some(0), Some(6)] {
+        let ((_, downs), _, _) =
+            run((len, Vec::new()), act, |addr| connect(addr).read_to_end(&mut Vec::new()));
+        assert_eq!(downs, [DownReason::FileFailed], "{len:?}");
+    }
+}

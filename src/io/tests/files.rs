@@ -1,0 +1,145 @@
+//! Files through the border: the answers and their order, and big files to slow readers.
+
+use super::*;
+
+use std::fs;
+
+#[test]
+fn answers_come_in_order() {
+    fn act(told: &mut Vec<String>, what: What<'_>, desk: &mut Desk<'_>) {
+        let What::Told(input) = what else { return };
+        match input {
+            Input::Start => {
+                let (a, b) = (FileId(1), FileId(2));
+                desk.open(a, "a.txt", OpenMode::Named);
+                desk.open(b, "sub/b.txt", OpenMode::Partial);
+                desk.open(FileId(9), "../c.txt", OpenMode::Named);
+                for bytes in [b"one\n".as_slice(), b"two\n"] {
+                    desk.os.perform(Effect::Append { file: a, bytes });
+                    desk.os.perform(Effect::WriteAt { file: b, offset: 2, bytes });
+                    desk.os.perform(Effect::Append { file: FileId(9), bytes });
+                }
+                desk.os.perform(Effect::Finish { file: b });
+                desk.os.perform(Effect::WriteAt { file: b, offset: 0, bytes: b"late" });
+                desk.os.perform(Effect::Finish { file: a });
+                desk.os.perform(Effect::Release { file: a });
+                desk.os.perform(Effect::Append { file: a, bytes: b"gone" });
+                desk.wake_in(Duration::ZERO);
+            }
+            Input::Listening { .. } => {}
+            Input::FileReady { file, moved } => told.push(format!("ready {} {moved:?}", file.0)),
+            Input::Appended { file } => told.push(format!("appended {}", file.0)),
+            Input::Finished { file, moved } => {
+                told.push(format!("finished {} {moved:?}", file.0));
+                if file == FileId(1) {
+                    desk.exit();
+                }
+            }
+            Input::FileFailed { file, op, error } => told.push(format!("failed {} {op:?} {error:?}", file.0)),
+            other => panic!("{other:?}"),
+        }
+    }
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("a.txt"), "older").unwrap();
+    let mut toy = Toy::new(None, Vec::new(), act);
+    let mut hosts = [Host { machine: &mut toy, root: root.path().to_owned() }];
+    Reactor::new().unwrap().run(&mut hosts).unwrap();
+    assert_eq!(
+        toy.state,
+        [
+            "ready 1 Some(\"old\")",
+            "ready 2 None",
+            "failed 9 Open InvalidInput",
+            "appended 1",
+            "appended 1",
+            "finished 2 None",
+            "failed 2 WriteAt PermissionDenied",
+            "finished 1 None",
+        ]
+    );
+    assert_eq!(fs::read(root.path().join("a.txt")).unwrap(), b"one\ntwo\n");
+    assert_eq!(fs::read(root.path().join("old")).unwrap(), b"older");
+    assert_eq!(fs::read(root.path().join("sub/b.txt")).unwrap(), b"\0\0two\n");
+}
+
+#[test]
+fn a_big_file_goes_to_a_slow_reader_without_memory() {
+    const LEN: usize = 50 << 20;
+    #[derive(Default)]
+    struct State {
+        most_kb: usize,
+        told: Vec<&'static str>,
+        ticks: u32,
+    }
+    fn act(state: &mut State, what: What<'_>, desk: &mut Desk<'_>) {
+        let file = FileId(1);
+        match what {
+            What::Told(Input::LinkUp { link, .. }) => {
+                desk.open(file, "big", OpenMode::Named);
+                desk.os.perform(Effect::Append { file, bytes: &pattern(LEN) });
+                state.most_kb = resident_kb();
+                desk.send(link, b"head\n");
+                let half = LEN as u64 / 2;
+                desk.os.perform(Effect::SendFile { link, file, offset: 0, len: half });
+                desk.os.perform(Effect::SendFile { link, file, offset: half, len: LEN as u64 - half });
+                // It stays readable for what is on its way.
+                desk.os.perform(Effect::Release { file });
+                desk.send(link, b"tail\n");
+                desk.wake_in(Duration::from_millis(10));
+            }
+            What::Timeout => {
+                state.ticks += 1;
+                state.most_kb = state.most_kb.max(resident_kb());
+                desk.wake_in(Duration::from_millis(10));
+            }
+            What::Told(Input::Blocked { .. }) => state.told.push("blocked"),
+            What::Told(Input::Drained { .. }) => state.told.push("drained"),
+            What::Told(Input::LinkDown { .. }) => desk.exit(),
+            What::Told(_) => {}
+        }
+    }
+    let before_kb = resident_kb();
+    let (state, got, stats) = run(State::default(), act, |addr| {
+        let mut stream = connect(addr);
+        let mut got = Vec::with_capacity(LEN + 10);
+        let mut part = vec![0; 1 << 20];
+        while !got.ends_with(b"tail\n") {
+            let count = stream.read(&mut part).unwrap();
+            got.extend_from_slice(&part[..count]);
+            if got.len() % 7 == 0 {
+                pause(10);
+            }
+        }
+        got
+    });
+    assert!(got[..5] == *b"head\n" && got[5..LEN + 5] == pattern(LEN) && got.ends_with(b"tail\n"));
+    assert_eq!(stats.bytes_out, LEN as u64 + 10);
+    assert!(state.told.chunks(2).all(|pair| pair == ["blocked", "drained"]), "{:?}", state.told);
+    // The pattern itself, the reader's copies of it, and a little.
+    let used_kb = state.most_kb.saturating_sub(before_kb);
+    assert!(used_kb < 4 * LEN / 1024, "{used_kb} KiB");
+}
+
+#[test]
+fn a_partial_of_a_machine_that_ends_is_deleted() {
+    fn act(_: &mut (), what: What<'_>, desk: &mut Desk<'_>) {
+        if let What::Told(Input::Start) = what {
+            desk.open(FileId(1), "partial", OpenMode::Partial);
+            desk.open(FileId(2), "named", OpenMode::Named);
+            desk.exit();
+        }
+    }
+    let root = tempfile::tempdir().unwrap();
+    let mut toy = Toy::new(None, (), act);
+    let mut hosts = [Host { machine: &mut toy, root: root.path().join("new") }];
+    Reactor::new().unwrap().run(&mut hosts).unwrap();
+    let names: Vec<_> =
+        fs::read_dir(root.path().join("new")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["named"]);
+}
+
+fn resident_kb() -> usize {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}

@@ -1,0 +1,238 @@
+//! Serves one socket that has news: accepts, completes a dial, reads, moves file ranges on, each
+//! within its budget. Never decides whose turn it is.
+
+use std::net::SocketAddr;
+
+use log::{Level, debug, log, warn};
+use mio::event::Event;
+use mio::net::TcpStream;
+
+use crate::io::answer::Answer;
+use crate::io::dialer;
+use crate::io::link::{Found, Link, State};
+use crate::io::listener::Accepted;
+use crate::io::reactor::{Host, Reactor};
+use crate::io::sockets::plain;
+use crate::io::token::Source;
+use crate::proto::ids::{DialId, LinkId};
+use crate::proto::limits::{ACCEPT_BUDGET, ACCEPT_PAUSE};
+use crate::proto::machine::{DownReason, Input, Origin};
+use crate::proto::time::{Now, SECOND_NS, Wall};
+
+/// A kernel's time stamp that is older than this, or later than now, is of another clock setting.
+const STAMP_AGE_NS_MAX: u64 = SECOND_NS;
+
+impl Link {
+    /// Keeps what an event says, and returns whether output that had to wait can go on.
+    pub(super) fn note(&mut self, event: &Event) -> bool {
+        let news = &mut self.news;
+        let failed = event.is_error() || event.is_write_closed();
+        news.readable |= event.is_readable() || event.is_read_closed() || failed;
+        news.read_closed |= event.is_read_closed() || failed;
+        let goes_on = news.full && (event.is_writable() || failed) && !news.dirty;
+        news.full &= !(event.is_writable() || failed);
+        news.dirty |= goes_on;
+        goes_on
+    }
+}
+
+impl Reactor {
+    pub(super) fn visit_listener(&mut self, hosts: &mut [Host<'_>], place: u32) {
+        for _ in 0..ACCEPT_BUDGET {
+            let Some(listener) = &mut self.listeners[place as usize] else { return };
+            listener.listed = false;
+            if self.accept_pause.is_some() {
+                return;
+            }
+            match listener.accept() {
+                Accepted::Link(stream, remote) => {
+                    let machine = listener.machine;
+                    self.accept_starved = false;
+                    self.admit(hosts, machine, stream, remote);
+                }
+                Accepted::Broken => {}
+                Accepted::Nothing => return,
+                Accepted::Exhausted(error) => {
+                    let again = std::mem::replace(&mut self.accept_starved, true);
+                    let level = if again { Level::Debug } else { Level::Warn };
+                    log!(level, "accept pause_ms={} error=\"{error}\"", ACCEPT_PAUSE.as_millis());
+                    self.stats.accept_pauses += 1;
+                    self.accept_pause = Some(self.clock.mono() + ACCEPT_PAUSE);
+                    return;
+                }
+            }
+        }
+        self.list_listener(place);
+    }
+
+    /// Visits every listener again, after a pause.
+    pub(super) fn list_listeners(&mut self) {
+        for place in 0..self.listeners.len() {
+            self.list_listener(place as u32);
+        }
+    }
+
+    fn list_listener(&mut self, place: u32) {
+        if let Some(listener) = &mut self.listeners[place as usize]
+            && !std::mem::replace(&mut listener.listed, true)
+        {
+            self.leftover.push_back(Source::Listener(place));
+        }
+    }
+
+    fn admit(&mut self, hosts: &mut [Host<'_>], machine: usize, stream: TcpStream, remote: SocketAddr) {
+        if self.links.len() >= self.links_max {
+            self.stats.refused += 1;
+            debug!("link refused remote={remote} links={}", self.links.len());
+            return;
+        }
+        let Ok(local) = stream.local_addr().map(plain) else { return };
+        match self.register(stream, machine, State::Open) {
+            Ok(link) => {
+                self.stats.accepts += 1;
+                debug!("link up={}.{} remote={remote} origin=Accepted", link.index, link.generation);
+                self.tell(hosts, machine, Input::LinkUp { link, origin: Origin::Accepted, local, remote });
+            }
+            Err(error) => warn!("link refused remote={remote} error=\"{error}\""),
+        }
+    }
+
+    pub(super) fn visit_link(&mut self, hosts: &mut [Host<'_>], id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        link.news.listed = false;
+        if let State::Connecting { dial } = link.state
+            && !self.dial_came_about(hosts, id, dial)
+        {
+            return;
+        }
+        if self.links.get(id).is_some_and(Link::wants_range) {
+            self.flush(id);
+        }
+        self.read(hosts, id);
+        self.deliver(hosts);
+        if let Some(link) = self.links.get_mut(id)
+            && link.wants_visit()
+            && !std::mem::replace(&mut link.news.listed, true)
+        {
+            self.leftover.push_back(Source::Link(id));
+        }
+    }
+
+    /// Whether the link is up now.
+    fn dial_came_about(&mut self, hosts: &mut [Host<'_>], id: LinkId, dial: DialId) -> bool {
+        let Some(link) = self.links.get_mut(id) else { return false };
+        let machine = link.machine;
+        match dialer::outcome(&link.stream) {
+            Ok(None) => false,
+            Ok(Some((local, remote))) => {
+                link.state = State::Open;
+                self.stats.dials += 1;
+                debug!("link up={}.{} remote={remote} origin=Dialed", id.index, id.generation);
+                let origin = Origin::Dialed(dial);
+                self.tell(hosts, machine, Input::LinkUp { link: id, origin, local, remote });
+                true
+            }
+            Err(error) => {
+                debug!("dial error=\"{error}\"");
+                self.links.remove(id);
+                self.stats.dials_failed += 1;
+                self.answers.push_back((machine, Answer::DialFailed { dial, error: error.kind() }));
+                self.deliver(hosts);
+                false
+            }
+        }
+    }
+
+    fn read(&mut self, hosts: &mut [Host<'_>], id: LinkId) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        while self.read_once(hosts, id, &mut buffer) {}
+        self.buffer = buffer;
+    }
+
+    /// Reads once, and returns whether to go on at once: only when the end is near.
+    fn read_once(&mut self, hosts: &mut [Host<'_>], id: LinkId, buffer: &mut [u8]) -> bool {
+        let Some(link) = self.links.get_mut(id) else { return false };
+        let heard = match link.state {
+            State::Open | State::Failing { .. } => true,
+            State::Flushing { end_seen: false } | State::Ending => false,
+            State::Connecting { .. } | State::Down { .. } | State::Flushing { end_seen: true } => {
+                return false;
+            }
+        };
+        if !link.news.readable {
+            return false;
+        }
+        let machine = link.machine;
+        match link.read(buffer, &mut self.stats) {
+            Found::Bytes(count, stamp) => {
+                let go_on = link.news.readable && count < buffer.len();
+                if heard {
+                    let now = self.clock.now();
+                    let at = received_at(stamp, now);
+                    let bytes = &buffer[..count];
+                    self.tell_at(hosts, machine, Input::Received { link: id, bytes, at }, now);
+                }
+                go_on
+            }
+            Found::Nothing => {
+                // An error may have been reported by an event, and taken by a write.
+                if let State::Failing { reason } = link.state {
+                    self.drop_link(id, reason);
+                }
+                false
+            }
+            Found::End => {
+                self.end_seen(hosts, id);
+                false
+            }
+            Found::Failed(reason) => {
+                self.drop_link(id, reason);
+                false
+            }
+        }
+    }
+
+    /// The other side sends no more. What it was sent is still brought to it.
+    fn end_seen(&mut self, hosts: &mut [Host<'_>], id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        let machine = link.machine;
+        match link.state {
+            State::Open => {
+                self.finish_sending(id, true);
+                self.count_down(id, DownReason::Eof);
+                self.tell(hosts, machine, Input::LinkDown { link: id, reason: DownReason::Eof });
+            }
+            State::Failing { reason } => self.drop_link(id, reason),
+            State::Flushing { .. } => link.state = State::Flushing { end_seen: true },
+            State::Ending => self.remove(id),
+            State::Connecting { .. } | State::Down { .. } => {}
+        }
+    }
+}
+
+/// When bytes came in: the kernel's word for it, if it makes sense.
+fn received_at(stamp: Option<Wall>, now: Now) -> Wall {
+    let sane = |at: &Wall| *at <= now.wall && now.wall.0 - at.0 < STAMP_AGE_NS_MAX;
+    stamp.filter(sane).unwrap_or(now.wall)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::time::Mono;
+
+    #[test]
+    fn only_sane_stamps_count() {
+        let now = Now { mono: Mono(1), wall: Wall(10 * SECOND_NS) };
+        for (stamp, expected) in [
+            (None, now.wall),
+            (Some(now.wall), now.wall),
+            (Some(Wall(now.wall.0 - 5)), Wall(now.wall.0 - 5)),
+            (Some(Wall(now.wall.0 + 1)), now.wall),
+            (Some(Wall(now.wall.0 - SECOND_NS)), now.wall),
+            (Some(Wall(0)), now.wall),
+        ] {
+            assert_eq!(received_at(stamp, now), expected, "{stamp:?}");
+        }
+    }
+}

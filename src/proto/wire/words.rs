@@ -1,0 +1,93 @@
+//! The closed sets of words that stand in lines: roles, states, error codes. Each word has one
+//! spelling.
+
+/// A closed set of words of the protocol.
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum $name { $($(#[$doc])* $variant,)* }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &[$name] = &[$($name::$variant,)*];
+
+            /// As it stands in a line.
+            pub fn as_str(self) -> &'static str {
+                match self { $($name::$variant => $text,)* }
+            }
+
+            pub(super) fn parse(word: &str) -> Option<$name> {
+                $name::ALL.iter().copied().find(|known| known.as_str() == word)
+            }
+        }
+    };
+}
+
+words! {
+    /// Who accepted the link.
+    Role {
+        /// The directory and the other end of the ticks.
+        Server = "server",
+        /// A member of a group.
+        Peer = "peer",
+    }
+}
+
+words! {
+    /// Where a member's run stands.
+    MemberState {
+        /// Its run is on.
+        Running = "running",
+        /// Its run is over; its files can be fetched.
+        Done = "done",
+        /// Its link broke during its run, and it may come back.
+        Lost = "lost",
+    }
+}
+
+words! {
+    /// How a member left.
+    Departure {
+        /// It had every file, and everybody had its files.
+        Complete = "complete",
+        /// It gave up before that.
+        Early = "early",
+    }
+}
+
+words! {
+    /// What kind of error a line reports; the text behind it is for people.
+    ErrorCode {
+        /// No such verb.
+        UnknownVerb = "unknown-verb",
+        /// The verb is right, what follows is not.
+        BadArgument = "bad-argument",
+        /// The line is no UTF-8, or has control characters.
+        BadText = "bad-text",
+        /// The line is too long.
+        LineTooLong = "line-too-long",
+        /// The verb is right, but not here or not now.
+        OutOfPlace = "out-of-place",
+        /// Another member of the group has that ID.
+        IdTaken = "id-taken",
+        /// A limit of the server is reached.
+        LimitReached = "limit-reached",
+        /// Ticks come faster than agreed.
+        TooFast = "too-fast",
+        /// The directory has changed since.
+        DirectoryMoved = "directory-moved",
+        /// Nobody of that name is here.
+        UnknownMember = "unknown-member",
+        /// The ticket is not that of the pair.
+        WrongTicket = "wrong-ticket",
+        /// Not before the run is over.
+        NotYet = "not-yet",
+        /// Another link for the pair is kept.
+        Duplicate = "duplicate",
+        /// No such file or chunk.
+        UnknownFile = "unknown-file",
+        /// Too many errors on one link.
+        TooManyErrors = "too-many-errors",
+    }
+}

@@ -1,0 +1,385 @@
+//! One node's disk: names, contents, room, and the errors that a test asks for. It knows what a
+//! power loss may take. Never knows which machine has a file open; `files` does.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+
+use crate::proto::limits::ASIDE_TRIES_MAX;
+use crate::proto::machine::FileOp;
+use crate::sim::rng::Rng;
+
+/// Ends the name of a file that is not complete.
+pub(super) const PARTIAL_SUFFIX: &str = ".partial";
+
+/// The disk of a node, as a test sees it.
+#[derive(Debug, Default)]
+pub struct Disk {
+    names: BTreeMap<String, Inode>,
+    inodes: Vec<Contents>,
+    spare: Vec<Inode>,
+    room_bytes: Option<u64>,
+    failures: [Option<ErrorKind>; 4],
+    reads_fail: bool,
+    digests_only: bool,
+}
+
+/// A file's place in the table; it outlives the name while somebody holds it.
+pub(super) type Inode = usize;
+
+#[derive(Debug, Default)]
+struct Contents {
+    data: Data,
+    len: u64,
+    /// The first so many bytes are safe from a power loss.
+    synced_bytes: u64,
+    /// Names, open files and queued ranges.
+    holders: u32,
+}
+
+#[derive(Debug)]
+enum Data {
+    Kept(Vec<u8>),
+    /// Of what was appended; `None` once it was cut.
+    Digest(Option<Box<blake3::Hasher>>),
+}
+
+impl Default for Data {
+    fn default() -> Data {
+        Data::Kept(Vec::new())
+    }
+}
+
+impl Disk {
+    /// The contents of a file; `None` if there is none, or its contents were not kept.
+    pub fn read(&self, path: &str) -> Option<&[u8]> {
+        match &self.inodes[*self.names.get(path)?].data {
+            Data::Kept(bytes) => Some(bytes),
+            Data::Digest(_) => None,
+        }
+    }
+
+    /// The length of a file in bytes.
+    pub fn len(&self, path: &str) -> Option<u64> {
+        self.names.get(path).map(|inode| self.inodes[*inode].len)
+    }
+
+    /// Whether there is no file at all.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// BLAKE3 of a file, whether its contents are kept or not; `None` if there is no file, or it
+    /// is not kept and was cut or written in the middle.
+    pub fn digest(&self, path: &str) -> Option<blake3::Hash> {
+        match &self.inodes[*self.names.get(path)?].data {
+            Data::Kept(bytes) => Some(blake3::hash(bytes)),
+            Data::Digest(digest) => digest.as_ref().map(|hasher| hasher.finalize()),
+        }
+    }
+
+    /// The names of all files, in order.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.names.keys().map(String::as_str)
+    }
+
+    /// Puts a file there, whole and safe, in place of an older one.
+    pub fn write(&mut self, path: &str, bytes: &[u8]) {
+        self.remove(path);
+        let inode = self.create(path);
+        let contents = &mut self.inodes[inode];
+        contents.data = Data::Kept(bytes.to_vec());
+        (contents.len, contents.synced_bytes) = (bytes.len() as u64, bytes.len() as u64);
+    }
+
+    /// Cuts a file to `len` bytes, behind the back of whoever has it open.
+    pub fn truncate(&mut self, path: &str, len: u64) {
+        if let Some(inode) = self.names.get(path) {
+            self.cut(*inode, len);
+        }
+    }
+
+    /// Removes a name; who has the file open keeps it.
+    pub fn remove(&mut self, path: &str) {
+        if let Some(inode) = self.names.remove(path) {
+            self.release(inode);
+        }
+    }
+
+    /// How many more bytes fit from now on; `None`: any number.
+    pub fn set_room(&mut self, room_bytes: Option<u64>) {
+        self.room_bytes = room_bytes;
+    }
+
+    /// From now on each such effect fails so, or succeeds again.
+    pub fn fail(&mut self, op: FileOp, error: Option<ErrorKind>) {
+        self.failures[op as usize] = error;
+    }
+
+    /// From now on files that are being sent cannot be read, or can again.
+    pub fn fail_reads(&mut self, fail: bool) {
+        self.reads_fail = fail;
+    }
+
+    /// With `false`, files that are appended to from now on keep only their length and digest, so
+    /// that a long simulation fits into memory. Such a file cannot be sent.
+    pub fn keep_contents(&mut self, keep: bool) {
+        self.digests_only = !keep;
+    }
+
+    pub(super) fn failure(&self, op: FileOp) -> Option<ErrorKind> {
+        self.failures[op as usize]
+    }
+
+    pub(super) fn exists(&self, path: &str) -> bool {
+        self.names.contains_key(path)
+    }
+
+    /// Whether a file can be made there at all.
+    ///
+    /// # Errors
+    /// `NotADirectory` or `AlreadyExists`, if a file is where a folder is needed or the other way
+    /// round.
+    pub(super) fn check_place(&self, path: &str) -> Result<(), ErrorKind> {
+        if path.match_indices('/').any(|(end, _)| self.exists(&path[..end])) {
+            return Err(ErrorKind::NotADirectory);
+        }
+        let folder = format!("{path}/");
+        let below = self.names.range(folder.clone()..).next();
+        let taken = below.is_some_and(|(name, _)| name.starts_with(&folder));
+        if taken { Err(ErrorKind::AlreadyExists) } else { Ok(()) }
+    }
+
+    /// Whether somebody has that file open.
+    pub(super) fn is_open(&self, path: &str) -> bool {
+        self.names.get(path).is_some_and(|inode| self.inodes[*inode].holders > 1)
+    }
+
+    /// A new, empty file in place of an older one, held once by its name.
+    pub(super) fn create(&mut self, path: &str) -> Inode {
+        self.remove(path);
+        let contents = Contents { holders: 1, ..Contents::default() };
+        let inode = match self.spare.pop() {
+            Some(inode) => {
+                self.inodes[inode] = contents;
+                inode
+            }
+            None => {
+                self.inodes.push(contents);
+                self.inodes.len() - 1
+            }
+        };
+        self.names.insert(path.to_owned(), inode);
+        inode
+    }
+
+    pub(super) fn hold(&mut self, inode: Inode) {
+        self.inodes[inode].holders += 1;
+    }
+
+    pub(super) fn release(&mut self, inode: Inode) {
+        let contents = &mut self.inodes[inode];
+        contents.holders -= 1;
+        if contents.holders == 0 {
+            if let Some(room_bytes) = &mut self.room_bytes {
+                *room_bytes += contents.len;
+            }
+            *contents = Contents::default();
+            self.spare.push(inode);
+        }
+    }
+
+    /// Whether `path` still names that file.
+    pub(super) fn names_inode(&self, path: &str, inode: Inode) -> bool {
+        self.names.get(path) == Some(&inode)
+    }
+
+    pub(super) fn rename(&mut self, from: &str, to: &str) {
+        if let Some(inode) = self.names.remove(from) {
+            self.remove(to);
+            self.names.insert(to.to_owned(), inode);
+        }
+    }
+
+    /// Renames the file at `path`, if there is one, to the first of `aside`, `aside.1`,
+    /// `aside.2`, ... that is not taken.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if all are taken.
+    pub(super) fn move_aside(&mut self, path: &str, aside: &str) -> Result<Option<Box<str>>, ErrorKind> {
+        if !self.exists(path) {
+            return Ok(None);
+        }
+        let names = (0..ASIDE_TRIES_MAX).map(|number| match number {
+            0 => aside.to_owned(),
+            _ => format!("{aside}.{number}"),
+        });
+        for name in names {
+            if !self.exists(&name) {
+                self.rename(path, &name);
+                return Ok(Some(name.into_boxed_str()));
+            }
+        }
+        Err(ErrorKind::AlreadyExists)
+    }
+
+    /// Appends all or nothing.
+    pub(super) fn append(&mut self, inode: Inode, bytes: &[u8]) -> Result<(), ErrorKind> {
+        self.take_room(bytes.len() as u64)?;
+        let contents = &mut self.inodes[inode];
+        if self.digests_only && contents.len == 0 {
+            contents.data = Data::Digest(Some(Box::default()));
+        }
+        match &mut contents.data {
+            Data::Kept(kept) => kept.extend_from_slice(bytes),
+            Data::Digest(Some(hasher)) => {
+                hasher.update(bytes);
+            }
+            Data::Digest(None) => {}
+        }
+        contents.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Writes all or nothing; a gap before it reads as zeros.
+    pub(super) fn write_at(&mut self, inode: Inode, offset: u64, bytes: &[u8]) -> Result<(), ErrorKind> {
+        let end = offset.checked_add(bytes.len() as u64).ok_or(ErrorKind::InvalidInput)?;
+        self.take_room(end.saturating_sub(self.inodes[inode].len))?;
+        let contents = &mut self.inodes[inode];
+        contents.len = contents.len.max(end);
+        match &mut contents.data {
+            Data::Kept(kept) => {
+                kept.resize(contents.len as usize, 0);
+                kept[offset as usize..end as usize].copy_from_slice(bytes);
+            }
+            Data::Digest(digest) => *digest = None,
+        }
+        Ok(())
+    }
+
+    /// What is in the file now survives a power loss.
+    pub(super) fn sync(&mut self, inode: Inode) {
+        self.inodes[inode].synced_bytes = self.inodes[inode].len;
+    }
+
+    /// Bytes of a file that is being sent; fewer than `len` if it is shorter, `None` on an error.
+    pub(super) fn read_range(&self, inode: Inode, offset: u64, len: usize) -> Option<&[u8]> {
+        match &self.inodes[inode].data {
+            Data::Kept(bytes) if !self.reads_fail => {
+                let from = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+                Some(&bytes[from..from.saturating_add(len).min(bytes.len())])
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes what no `Finish` covered: all of it, some, or nothing, and perhaps whole partials.
+    /// Nobody may have a file open.
+    pub(super) fn lose_power(&mut self, rng: &mut Rng) {
+        let unsafe_names: Vec<(String, Inode)> = self
+            .names
+            .iter()
+            .filter(|(_, inode)| self.inodes[**inode].synced_bytes < self.inodes[**inode].len)
+            .map(|(path, inode)| (path.clone(), *inode))
+            .collect();
+        for (path, inode) in unsafe_names {
+            let Contents { len, synced_bytes, .. } = self.inodes[inode];
+            if path.ends_with(PARTIAL_SUFFIX) && rng.chance(0.5) {
+                self.remove(&path);
+            } else {
+                self.cut(inode, synced_bytes + rng.below(len - synced_bytes + 1));
+            }
+        }
+    }
+
+    fn cut(&mut self, inode: Inode, len: u64) {
+        let contents = &mut self.inodes[inode];
+        let gone_bytes = contents.len.saturating_sub(len);
+        if gone_bytes == 0 {
+            return;
+        }
+        contents.len = len;
+        contents.synced_bytes = contents.synced_bytes.min(len);
+        match &mut contents.data {
+            Data::Kept(bytes) => bytes.truncate(len as usize),
+            Data::Digest(digest) => *digest = None,
+        }
+        if let Some(room_bytes) = &mut self.room_bytes {
+            *room_bytes += gone_bytes;
+        }
+    }
+
+    fn take_room(&mut self, bytes: u64) -> Result<(), ErrorKind> {
+        if let Some(room_bytes) = &mut self.room_bytes {
+            *room_bytes = room_bytes.checked_sub(bytes).ok_or(ErrorKind::StorageFull)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_taken_and_given_back() {
+        let mut disk = Disk::default();
+        disk.set_room(Some(10));
+        let inode = disk.create("a");
+        assert_eq!(disk.append(inode, b"12345678"), Ok(()));
+        assert_eq!(disk.append(inode, b"123"), Err(ErrorKind::StorageFull));
+        assert_eq!(disk.write_at(inode, 6, b"abcd"), Ok(()));
+        assert_eq!(disk.write_at(inode, 10, b"x"), Err(ErrorKind::StorageFull));
+        assert_eq!(disk.read("a"), Some(&b"123456abcd"[..]));
+        disk.remove("a");
+        let inode = disk.create("b");
+        assert_eq!(disk.append(inode, b"0123456789"), Ok(()));
+    }
+
+    #[test]
+    fn names_aside_count_up() {
+        let mut disk = Disk::default();
+        disk.write("a.old", b"1");
+        disk.write("a.old.1", b"2");
+        disk.write("a", b"3");
+        assert_eq!(disk.move_aside("a", "a.old").unwrap().as_deref(), Some("a.old.2"));
+        assert_eq!(disk.move_aside("a", "a.old"), Ok(None));
+        assert_eq!(disk.paths().collect::<Vec<_>>(), ["a.old", "a.old.1", "a.old.2"]);
+    }
+
+    #[test]
+    fn digests_are_the_same_with_and_without_contents() {
+        let mut disk = Disk::default();
+        let kept = disk.create("kept");
+        disk.append(kept, b"foobar").unwrap();
+        disk.keep_contents(false);
+        let digest = disk.create("digest");
+        disk.append(digest, b"foo").unwrap();
+        disk.append(digest, b"bar").unwrap();
+        assert_eq!(disk.digest("kept"), Some(blake3::hash(b"foobar")));
+        assert_eq!(disk.digest("digest"), disk.digest("kept"));
+        assert_eq!(disk.len("digest"), Some(6));
+        assert_eq!(disk.read("digest"), None);
+    }
+
+    #[test]
+    fn a_power_loss_spares_what_was_synced() {
+        let mut lengths = Vec::new();
+        for seed in 0..50 {
+            let mut disk = Disk::default();
+            let inode = disk.create("a");
+            disk.append(inode, b"safe").unwrap();
+            disk.sync(inode);
+            disk.append(inode, b"unsafe").unwrap();
+            let partial = disk.create("b.partial");
+            disk.append(partial, b"x").unwrap();
+            disk.lose_power(&mut Rng::new(seed));
+            assert!(b"safeunsafe".starts_with(disk.read("a").unwrap()));
+            lengths.push((disk.len("a").unwrap(), disk.len("b.partial")));
+        }
+        assert_eq!(lengths.iter().map(|(len, _)| *len).min(), Some(4));
+        assert_eq!(lengths.iter().map(|(len, _)| *len).max(), Some(10));
+        for partial in [None, Some(0), Some(1)] {
+            assert!(lengths.iter().any(|(_, len)| *len == partial), "{partial:?}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The files that machines have open: what each effect on one does to the disk, and the answer.
+
+use std::io::ErrorKind;
+
+use crate::proto::ids::FileId;
+use crate::proto::machine::{FileOp, OpenMode};
+use crate::sim::disk::{Disk, Inode, PARTIAL_SUFFIX};
+use crate::sim::kernel::{Answer, Kernel};
+use crate::sim::node::MachineId;
+
+/// A file that a machine has open.
+#[derive(Debug)]
+pub(super) struct Handle {
+    pub(super) inode: Inode,
+    /// The name that it will have, if it is a partial.
+    name: String,
+    aside: String,
+    stage: Stage,
+    /// A `WriteAt` has failed, so the file can never be finished.
+    broken: Option<ErrorKind>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It has its name.
+    Named,
+    /// It has its name with `.partial` behind it.
+    Partial,
+    /// It is on disk, and only read from now on.
+    Finished,
+}
+
+impl Kernel {
+    pub(super) fn open(&mut self, machine: MachineId, file: FileId, path: &str, mode: OpenMode, aside: &str) {
+        let answer = match open_on(self.disk_of(machine), path, mode, aside) {
+            Ok((handle, moved)) => {
+                let older = self.processes[machine.at()].files.insert(file, handle);
+                assert!(older.is_none(), "{file:?} of {machine:?} is used again");
+                Answer::FileReady { file, moved }
+            }
+            Err(error) => Answer::FileFailed { file, op: FileOp::Open, error },
+        };
+        self.answer(machine, answer);
+    }
+
+    pub(super) fn append(&mut self, machine: MachineId, file: FileId, bytes: &[u8]) {
+        let Some((disk, handle)) = self.opened(machine, file) else { return };
+        let answer = match handle.check(disk, FileOp::Append).and_then(|()| disk.append(handle.inode, bytes))
+        {
+            Ok(()) => Answer::Appended { file },
+            Err(error) => Answer::FileFailed { file, op: FileOp::Append, error },
+        };
+        self.answer(machine, answer);
+    }
+
+    pub(super) fn write_at(&mut self, machine: MachineId, file: FileId, offset: u64, bytes: &[u8]) {
+        let Some((disk, handle)) = self.opened(machine, file) else { return };
+        let written = handle.check(disk, FileOp::WriteAt);
+        if let Err(error) = written.and_then(|()| disk.write_at(handle.inode, offset, bytes)) {
+            handle.broken = Some(error);
+            self.answer(machine, Answer::FileFailed { file, op: FileOp::WriteAt, error });
+        }
+    }
+
+    pub(super) fn finish(&mut self, machine: MachineId, file: FileId) {
+        let Some((disk, handle)) = self.opened(machine, file) else { return };
+        let answer = match finish_on(disk, handle) {
+            Ok(moved) => Answer::Finished { file, moved },
+            Err(error) => Answer::FileFailed { file, op: FileOp::Finish, error },
+        };
+        self.answer(machine, answer);
+    }
+
+    pub(super) fn release(&mut self, machine: MachineId, file: FileId) {
+        let process = &mut self.processes[machine.at()];
+        if let Some(handle) = process.files.remove(&file) {
+            let disk = &mut self.nodes[process.node.at()].disk;
+            let partial_path = handle.partial_path();
+            if handle.stage == Stage::Partial && disk.names_inode(&partial_path, handle.inode) {
+                disk.remove(&partial_path);
+            }
+            disk.release(handle.inode);
+        }
+    }
+
+    /// An orderly end: partials are deleted.
+    pub(super) fn release_all(&mut self, machine: MachineId) {
+        let files: Vec<FileId> = self.processes[machine.at()].files.keys().copied().collect();
+        for file in files {
+            self.release(machine, file);
+        }
+    }
+
+    /// A sudden end: partials stay.
+    pub(super) fn drop_all(&mut self, machine: MachineId) {
+        for handle in std::mem::take(&mut self.processes[machine.at()].files).into_values() {
+            self.disk_of(machine).release(handle.inode);
+        }
+    }
+
+    pub(super) fn inode(&self, machine: MachineId, file: FileId) -> Option<Inode> {
+        self.processes[machine.at()].files.get(&file).map(|handle| handle.inode)
+    }
+
+    fn opened(&mut self, machine: MachineId, file: FileId) -> Option<(&mut Disk, &mut Handle)> {
+        let process = &mut self.processes[machine.at()];
+        let disk = &mut self.nodes[process.node.at()].disk;
+        Some((disk, process.files.get_mut(&file)?))
+    }
+
+    pub(super) fn disk_of(&mut self, machine: MachineId) -> &mut Disk {
+        let node = self.node_of(machine);
+        &mut self.nodes[node.at()].disk
+    }
+}
+
+impl Handle {
+    /// Whether such a write can be tried at all.
+    fn check(&self, disk: &Disk, op: FileOp) -> Result<(), ErrorKind> {
+        match (disk.failure(op), self.stage) {
+            (Some(error), _) => Err(error),
+            (None, Stage::Finished) => Err(ErrorKind::PermissionDenied),
+            (None, Stage::Named | Stage::Partial) => Ok(()),
+        }
+    }
+
+    fn partial_path(&self) -> String {
+        format!("{}{PARTIAL_SUFFIX}", self.name)
+    }
+}
+
+type Opened = (Handle, Option<Box<str>>);
+
+fn open_on(disk: &mut Disk, path: &str, mode: OpenMode, aside: &str) -> Result<Opened, ErrorKind> {
+    if let Some(error) = disk.failure(FileOp::Open) {
+        return Err(error);
+    }
+    if !is_inside(path) || !is_inside(aside) {
+        return Err(ErrorKind::InvalidInput);
+    }
+    disk.check_place(path)?;
+    let stage = if mode == OpenMode::Named { Stage::Named } else { Stage::Partial };
+    let mut handle = Handle { inode: 0, name: path.to_owned(), aside: aside.to_owned(), stage, broken: None };
+    let mut moved = None;
+    if stage == Stage::Named {
+        moved = disk.move_aside(path, aside)?;
+        handle.inode = disk.create(path);
+    } else {
+        let partial_path = handle.partial_path();
+        if disk.is_open(&partial_path) {
+            return Err(ErrorKind::ResourceBusy);
+        }
+        handle.inode = disk.create(&partial_path);
+    }
+    disk.hold(handle.inode);
+    Ok((handle, moved))
+}
+
+fn finish_on(disk: &mut Disk, handle: &mut Handle) -> Result<Option<Box<str>>, ErrorKind> {
+    if let Some(error) = handle.broken.or(disk.failure(FileOp::Finish)) {
+        return Err(error);
+    }
+    let mut moved = None;
+    if handle.stage == Stage::Partial {
+        let partial_path = handle.partial_path();
+        if !disk.names_inode(&partial_path, handle.inode) {
+            return Err(ErrorKind::NotFound);
+        }
+        moved = disk.move_aside(&handle.name, &handle.aside)?;
+        disk.rename(&partial_path, &handle.name);
+    }
+    handle.stage = Stage::Finished;
+    disk.sync(handle.inode);
+    Ok(moved)
+}
+
+/// Whether a path stays in the folder that it is relative to.
+fn is_inside(path: &str) -> bool {
+    path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+}

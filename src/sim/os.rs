@@ -1,0 +1,90 @@
+//! Carries out the effects of one machine while it handles something: the other side of
+//! [`Os`]. Never calls the machine back.
+
+use crate::proto::ids::{FileId, LinkId};
+use crate::proto::limits::{LINK_QUEUE_BYTES_MAX, LINK_RANGES_MAX};
+use crate::proto::machine::{DownReason, Effect, Os};
+use crate::sim::kernel::Kernel;
+use crate::sim::net::Part;
+use crate::sim::node::MachineId;
+
+/// The hands of a machine, for the length of one call.
+pub(super) struct Hands<'a> {
+    pub(super) kernel: &'a mut Kernel,
+    pub(super) machine: MachineId,
+}
+
+impl Os for Hands<'_> {
+    fn perform(&mut self, effect: Effect<'_>) {
+        let Hands { kernel, machine } = self;
+        let machine = *machine;
+        if kernel.processes[machine.at()].exiting {
+            return; // there is nothing after the exit
+        }
+        kernel.stats.effects += 1;
+        let place = kernel.place(machine);
+        kernel.trace.effect(place, &effect);
+        match effect {
+            Effect::Listen { addr } => kernel.listen(machine, addr),
+            Effect::Dial { dial, addr } => kernel.dial(machine, dial, addr),
+            Effect::Send { link, bytes } => kernel.send(machine, link, bytes),
+            Effect::SendFile { link, file, offset, len } => {
+                kernel.send_file(machine, link, file, offset, len);
+            }
+            Effect::Close { link, reason } => kernel.close(machine, link, reason),
+            Effect::Open { file, path, mode, aside } => kernel.open(machine, file, path, mode, aside),
+            Effect::Append { file, bytes } => kernel.append(machine, file, bytes),
+            Effect::WriteAt { file, offset, bytes } => kernel.write_at(machine, file, offset, bytes),
+            Effect::Finish { file } => kernel.finish(machine, file),
+            Effect::Release { file } => kernel.release(machine, file),
+            Effect::Exit => kernel.processes[machine.at()].exiting = true,
+        }
+    }
+}
+
+impl Kernel {
+    fn send(&mut self, machine: MachineId, link: LinkId, bytes: &[u8]) {
+        let Some((conn, side)) = self.find(machine, link) else {
+            self.stats.stale_effects += 1;
+            return;
+        };
+        let pipe = &mut self.conns[conn].pipes[side];
+        if bytes.is_empty() || pipe.finishing {
+            return;
+        }
+        if pipe.queue.len() + bytes.len() > LINK_QUEUE_BYTES_MAX {
+            return self.down(conn, side, DownReason::QueueFull);
+        }
+        pipe.push_bytes(bytes);
+        self.mark_dirty(conn, side);
+    }
+
+    fn send_file(&mut self, machine: MachineId, link: LinkId, file: FileId, offset: u64, len: u64) {
+        let Some((conn, side)) = self.find(machine, link) else {
+            self.stats.stale_effects += 1;
+            return;
+        };
+        let Some(inode) = self.inode(machine, file) else {
+            // The other side waits for these bytes: the link is of no use without them.
+            return self.down(conn, side, DownReason::FileFailed);
+        };
+        let pipe = &mut self.conns[conn].pipes[side];
+        if len == 0 || pipe.finishing {
+            return;
+        }
+        if pipe.ranges == LINK_RANGES_MAX {
+            return self.down(conn, side, DownReason::QueueFull);
+        }
+        pipe.ranges += 1;
+        pipe.parts.push_back(Part::Range { inode, offset, left_bytes: len });
+        self.disk_of(machine).hold(inode);
+        self.mark_dirty(conn, side);
+    }
+
+    fn mark_dirty(&mut self, conn: usize, side: usize) {
+        if !std::mem::replace(&mut self.conns[conn].pipes[side].dirty, true) {
+            let end = self.end_ref(conn, side);
+            self.dirty.push(end);
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Tests of the simulator, and the toy machines that they run.
+//!
+//! - `links`: dials, windows, back-pressure, closing; `strangers`: clients by hand
+//! - `time`: deadlines, clocks, lateness
+//! - `files`: effects on files, and sending them
+//! - `faults`: what a test can break; `seeds`: determinism and chaos
+
+mod faults;
+mod files;
+mod links;
+mod seeds;
+mod strangers;
+mod time;
+mod toys;

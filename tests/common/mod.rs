@@ -1,0 +1,152 @@
+//! Starting the real program in a folder of its own, and reading what it leaves.
+#![allow(dead_code)] // each test crate uses its part
+
+pub mod town;
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tickmesh::proto::record::{TableFacts, read_table};
+
+/// No step of a test takes longer on the slowest machine that we can think of.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The program, with its arguments, in `folder`.
+pub fn tickmesh(folder: &Path, args: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tickmesh"));
+    command.current_dir(folder).args(args.split_whitespace()).stdin(Stdio::null());
+    command
+}
+
+/// Runs it to its end.
+pub fn run(folder: &Path, args: &str) -> Output {
+    finish(start(folder, args))
+}
+
+/// Starts it, with its output caught.
+pub fn start(folder: &Path, args: &str) -> Running {
+    let child = tickmesh(folder, args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    Running { child: Some(child) }
+}
+
+/// A process that does not outlive its test.
+pub struct Running {
+    child: Option<Child>,
+}
+
+impl Running {
+    pub fn pid(&self) -> i32 {
+        self.child.as_ref().unwrap().id() as i32
+    }
+
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid()), signal).unwrap();
+    }
+
+    fn child(&mut self) -> &mut Child {
+        self.child.as_mut().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Waits for the end of a process and what it printed.
+pub fn finish(mut running: Running) -> Output {
+    let deadline = now() + PATIENCE;
+    let mut child = running.child.take().unwrap();
+    let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let reader = reader(move || read_all(&mut out));
+    let errors = self::reader(move || read_all(&mut err));
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if now() > deadline {
+            let _ = child.kill();
+            let stderr = errors.join().unwrap();
+            panic!("it did not end; it said: {}", String::from_utf8_lossy(&stderr));
+        }
+        pause();
+    };
+    Output { status, stdout: reader.join().unwrap(), stderr: errors.join().unwrap() }
+}
+
+fn read_all(source: &mut impl Read) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let _ = source.read_to_end(&mut bytes);
+    bytes
+}
+
+/// A server on a port that the system chose, once it says that it is ready.
+pub struct ServerProcess {
+    pub running: Running,
+    pub addr: SocketAddr,
+}
+
+pub fn server(folder: &Path, args: &str) -> ServerProcess {
+    let mut running = start(folder, &format!("server --listen 127.0.0.1:0 {args}"));
+    let addr = ready_line(&mut running);
+    ServerProcess { running, addr }
+}
+
+/// The address in the line that says that a server is ready.
+pub fn ready_line(running: &mut Running) -> SocketAddr {
+    let mut line = String::new();
+    let stdout = running.child().stdout.as_mut().unwrap();
+    BufReader::with_capacity(1, stdout).read_line(&mut line).unwrap();
+    line.strip_prefix("listening mesh ").unwrap_or_else(|| panic!("{line:?}")).trim().parse().unwrap()
+}
+
+/// Waits until `met` gives something.
+pub fn wait_for<T>(what: &str, mut met: impl FnMut() -> Option<T>) -> T {
+    let deadline = now() + PATIENCE;
+    loop {
+        if let Some(found) = met() {
+            return found;
+        }
+        assert!(now() < deadline, "waited in vain for {what}");
+        pause();
+    }
+}
+
+#[allow(clippy::disallowed_methods)] // a test waits for other processes
+fn pause() {
+    std::thread::sleep(Duration::from_millis(10));
+}
+
+#[allow(clippy::disallowed_methods)] // a test waits for other processes
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[allow(clippy::disallowed_methods)] // a test reads two pipes
+fn reader(read: impl FnOnce() -> Vec<u8> + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {
+    std::thread::spawn(read)
+}
+
+pub fn table(path: &Path) -> TableFacts {
+    let content = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    read_table(&content).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Names in a folder, sorted.
+pub fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
