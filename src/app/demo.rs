@@ -10,7 +10,7 @@ use log::LevelFilter;
 
 use crate::app::cli::DemoOptions;
 use crate::app::logging::{self, LogOptions};
-use crate::app::{prepare_folder, progress, random_secret, server, summary, terminal};
+use crate::app::{drive, prepare_folder, progress, random_secret, server, summary, terminal};
 use crate::io::{Host, Reactor};
 use crate::proto::peer::{Peers, PeersConfig, Report};
 use crate::proto::record::{TableFacts, names, read_table};
@@ -46,8 +46,7 @@ pub(super) fn run(options: &DemoOptions) -> Result<bool> {
     let mut reactor = Reactor::new().context("cannot start the event loop")?;
     reactor.inherit(listener);
     let root = options.out.clone();
-    reactor.run(&mut [Host { machine: &mut peers, root: root.clone() }, Host { machine: &mut server, root }])?;
-    terminal::clear_progress();
+    drive(reactor, &mut [Host { machine: &mut peers, root: root.clone() }, Host { machine: &mut server, root }])?;
     let report = peers.machine().report();
     terminal::print(&format!("\n{}", summary::table(&report)));
     let ended_well = server::conclude(server.status())? && report.is_complete();

@@ -14,9 +14,10 @@ mod watched;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::app::cli::{Command, Parsed};
+use crate::io::{Host, Reactor, RunEnd};
 
 /// Done.
 const DONE: u8 = 0;
@@ -50,6 +51,15 @@ pub fn main(args: impl Iterator<Item = String>) -> ExitCode {
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// Runs machines on the real system to their end.
+fn drive(mut reactor: Reactor, hosts: &mut [Host<'_>]) -> Result<()> {
+    let end = reactor.run(hosts)?;
+    terminal::clear_progress();
+    log::debug!("driver {:?}", reactor.stats());
+    ensure!(end == RunEnd::Exited, "ended at once by a second signal; records may lack their last rows");
+    Ok(())
 }
 
 /// Makes sure that the folder exists and can be written to, before anything begins.

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 use crate::app::cli::PeerOptions;
-use crate::app::{logging, prepare_folder, progress, summary, terminal};
+use crate::app::{drive, logging, prepare_folder, progress, summary, terminal};
 use crate::io::{Host, Reactor};
 use crate::proto::peer::{Peers, PeersConfig};
 
@@ -19,10 +19,8 @@ pub(super) fn run(options: &PeerOptions) -> Result<bool> {
         duration: options.duration,
         share_deadline: options.share_deadline,
     }));
-    let mut reactor = Reactor::new().context("cannot start the event loop")?;
-    reactor.run(&mut [Host { machine: &mut peers, root: options.out.clone() }])?;
-    terminal::clear_progress();
-    log::debug!("driver {:?}", reactor.stats());
+    let reactor = Reactor::new().context("cannot start the event loop")?;
+    drive(reactor, &mut [Host { machine: &mut peers, root: options.out.clone() }])?;
     let report = peers.machine().report();
     if options.json {
         terminal::print(&format!("{}\n", serde_json::to_string(&report)?));

@@ -18,7 +18,7 @@ pub(super) fn watch(peers: Peers) -> Watched<Peers> {
             terminal::show_progress(&line(&peers.progress(now.mono)));
         });
     }
-    Watched::every(Duration::from_secs(3600), peers, |_, _| {})
+    Watched::never(peers)
 }
 
 fn line(progress: &Progress) -> String {

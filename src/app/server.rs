@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow};
 
 use crate::app::cli::ServerOptions;
 use crate::app::watched::Watched;
-use crate::app::{logging, prepare_folder, random_secret, terminal};
+use crate::app::{drive, logging, prepare_folder, random_secret, terminal};
 use crate::io::{Host, Reactor};
 use crate::proto::server::{Server, ServerConfig, ServerStatus};
 
@@ -24,9 +24,8 @@ pub(super) fn run(options: &ServerOptions) -> Result<bool> {
     let mut server = Watched::each_input(Server::new(config), move |server: &Server, _| {
         announced = announce(&server.status().listening, announced);
     });
-    let mut reactor = Reactor::new().context("cannot start the event loop")?;
-    reactor.run(&mut [Host { machine: &mut server, root: options.out.clone() }])?;
-    log::debug!("driver {:?}", reactor.stats());
+    let reactor = Reactor::new().context("cannot start the event loop")?;
+    drive(reactor, &mut [Host { machine: &mut server, root: options.out.clone() }])?;
     conclude(server.machine().status())
 }
 

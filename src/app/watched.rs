@@ -12,18 +12,27 @@ type Look<M> = Box<dyn FnMut(&M, Now)>;
 pub(super) struct Watched<M> {
     machine: M,
     look: Look<M>,
-    /// Look this often; `None`: after every input.
-    period: Option<Duration>,
-    next_look: Option<Mono>,
+    when: When,
+}
+
+/// When the spectator looks.
+enum When {
+    Never,
+    EachInput,
+    Every { period: Duration, next: Mono },
 }
 
 impl<M: Machine> Watched<M> {
+    pub(super) fn never(machine: M) -> Watched<M> {
+        Watched { machine, look: Box::new(|_, _| {}), when: When::Never }
+    }
+
     pub(super) fn every(period: Duration, machine: M, look: impl FnMut(&M, Now) + 'static) -> Watched<M> {
-        Watched { machine, look: Box::new(look), period: Some(period), next_look: None }
+        Watched { machine, look: Box::new(look), when: When::Every { period, next: Mono(0) } }
     }
 
     pub(super) fn each_input(machine: M, look: impl FnMut(&M, Now) + 'static) -> Watched<M> {
-        Watched { machine, look: Box::new(look), period: None, next_look: None }
+        Watched { machine, look: Box::new(look), when: When::EachInput }
     }
 
     pub(super) fn machine(&self) -> &M {
@@ -33,29 +42,27 @@ impl<M: Machine> Watched<M> {
 
 impl<M: Machine> Machine for Watched<M> {
     fn handle_input(&mut self, input: Input<'_>, now: Now, os: &mut dyn Os) {
-        let begins = matches!(input, Input::Start);
         self.machine.handle_input(input, now, os);
-        match self.period {
-            None => (self.look)(&self.machine, now),
-            Some(period) if begins => self.next_look = Some(now.mono + period),
-            Some(_) => {}
+        if let When::EachInput = self.when {
+            (self.look)(&self.machine, now);
         }
     }
 
     fn handle_timeout(&mut self, now: Now, os: &mut dyn Os) {
         self.machine.handle_timeout(now, os);
-        if let (Some(period), Some(next_look)) = (self.period, self.next_look)
-            && next_look <= now.mono
+        if let When::Every { period, next } = &mut self.when
+            && *next <= now.mono
         {
+            *next = now.mono + *period;
             (self.look)(&self.machine, now);
-            self.next_look = Some(now.mono + period);
         }
     }
 
     fn poll_timeout(&self) -> Option<Mono> {
-        match (self.machine.poll_timeout(), self.next_look) {
-            (Some(machine), Some(look)) => Some(machine.min(look)),
-            (machine, look) => machine.or(look),
+        let machine = self.machine.poll_timeout();
+        match self.when {
+            When::Every { next, .. } => Some(machine.map_or(next, |machine| machine.min(next))),
+            When::Never | When::EachInput => machine,
         }
     }
 

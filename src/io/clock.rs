@@ -2,13 +2,9 @@
 
 use nix::time::{ClockId, clock_gettime};
 
+use crate::proto::limits::{CLOCK_GAP_NS_MAX, CLOCK_TRIES};
 use crate::proto::time::{Mono, Now, SECOND_NS, Wall};
 
-/// A longer time between the two readings of the monotonic clock means that we were held up
-/// between them, and the wall clock's reading may be as far off: a step that never was.
-const GAP_NS_MAX: u64 = 20_000;
-/// How often the clocks are read before the closest pair has to do.
-const TRIES: u32 = 4;
 
 /// Both clocks, the monotonic one counted from when this was made.
 #[derive(Clone, Copy, Debug)]
@@ -29,8 +25,8 @@ impl Clock {
     /// Both clocks, read so close together that a step of the wall clock is one.
     pub(super) fn now(&self) -> Now {
         let (mut now, mut gap_ns) = self.sample();
-        for _ in 1..TRIES {
-            if gap_ns <= GAP_NS_MAX {
+        for _ in 1..CLOCK_TRIES {
+            if gap_ns <= CLOCK_GAP_NS_MAX {
                 break;
             }
             let (next, next_gap_ns) = self.sample();

@@ -10,7 +10,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use log::warn;
+use log::{Level, log, warn};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
@@ -46,6 +46,8 @@ struct OpenFile {
     len: u64,
     /// Written since the disk was last told to begin.
     unstarted_bytes: u64,
+    /// A write at a place failed: bytes are missing, and the file must never look finished.
+    hole: Option<ErrorKind>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +108,11 @@ impl Disk {
         bytes: &[u8],
     ) -> Option<Result<(), ErrorKind>> {
         let open = self.files.get_mut(&file)?;
-        Some(open.write(bytes, offset).map_err(|error| failed(FileOp::WriteAt, &open.path, &error)))
+        Some(open.write(bytes, offset).map_err(|error| {
+            let kind = failed(FileOp::WriteAt, &open.path, &error);
+            open.hole = Some(kind);
+            kind
+        }))
     }
 
     /// Brings the file to disk, a partial under its name, and returns the name that an older file
@@ -151,6 +157,9 @@ impl OpenFile {
     }
 
     fn finish(&mut self, root: &Path) -> io::Result<Option<String>> {
+        if let Some(kind) = self.hole {
+            return Err(io::Error::new(kind, "a write to it has failed before"));
+        }
         self.handle.sync_data()?;
         let mut moved = None;
         if self.stage == Stage::Partial {
@@ -229,7 +238,7 @@ fn open_partial(path: PathBuf, aside: &str) -> io::Result<(OpenFile, Option<Stri
 impl OpenFile {
     fn new(handle: Handle, stage: Stage, path: PathBuf, aside: &str, folder_is_new: bool) -> OpenFile {
         let (handle, aside) = (Rc::new(handle), aside.to_owned());
-        OpenFile { handle, stage, path, aside, folder_is_new, len: 0, unstarted_bytes: 0 }
+        OpenFile { handle, stage, path, aside, folder_is_new, len: 0, unstarted_bytes: 0, hole: None }
     }
 }
 
@@ -254,8 +263,10 @@ fn put_back(root: &Path, path: &Path, moved: Option<&str>) {
     }
 }
 
+/// An append is tried again a few times a second, and its machine says once that it fails.
 fn failed(op: FileOp, path: &Path, error: &io::Error) -> ErrorKind {
-    warn!("file op={op:?} path={path:?} error=\"{error}\"");
+    let level = if op == FileOp::Append { Level::Debug } else { Level::Warn };
+    log!(level, "file op={op:?} path={path:?} error=\"{error}\"");
     error.kind()
 }
 

@@ -6,10 +6,9 @@ use std::net::{self, SocketAddr};
 use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Socket, Type};
 
+use crate::proto::limits::ACCEPT_BACKLOG;
 use crate::io::sockets::{exhausted, plain, tune};
 
-/// Connections that the kernel keeps for us until we accept them; it may cut this down itself.
-const BACKLOG: i32 = 1024;
 
 /// A listening socket.
 #[derive(Debug)]
@@ -39,7 +38,7 @@ impl Listener {
         let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
         socket.set_reuse_address(true)?;
         socket.bind(&addr.into())?;
-        socket.listen(BACKLOG)?;
+        socket.listen(ACCEPT_BACKLOG)?;
         Listener::from_std(socket.into(), machine)
     }
 

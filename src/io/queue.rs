@@ -6,13 +6,8 @@ use std::fs::File;
 use std::rc::Rc;
 
 use crate::io::disk::Handle;
-use crate::proto::limits::{LINK_QUEUE_BYTES_MAX, LINK_RANGES_MAX};
+use crate::proto::limits::{IDLE_QUEUE_BYTES_MAX, LINK_QUEUE_BYTES_MAX, LINK_RANGES_MAX, SENT_BYTES_MAX};
 
-/// An empty queue keeps a buffer of up to this size, which is enough for the lines of a turn; a
-/// larger one goes back, so that an idle link costs little.
-const KEPT_BYTES_MAX: usize = 1024;
-/// Sent bytes are cut off the front of the buffer when there are so many, not at each write.
-const SENT_BYTES_MAX: usize = 64 << 10;
 
 /// Bytes and ranges, in the order in which they were sent.
 #[derive(Debug, Default)]
@@ -94,7 +89,7 @@ impl Queue {
         if self.sent == self.bytes.len() {
             self.sent = 0;
             self.bytes.clear();
-            if self.bytes.capacity() > KEPT_BYTES_MAX {
+            if self.bytes.capacity() > IDLE_QUEUE_BYTES_MAX {
                 self.bytes = Vec::new();
             }
         } else if self.sent >= SENT_BYTES_MAX.max(self.bytes.len() / 2) {
@@ -218,6 +213,6 @@ mod tests {
         assert_eq!(queue.kept_bytes(), 0);
         queue.push(b"a line").unwrap();
         drain(&mut queue, 100);
-        assert!((1..=KEPT_BYTES_MAX).contains(&queue.kept_bytes()));
+        assert!((1..=IDLE_QUEUE_BYTES_MAX).contains(&queue.kept_bytes()));
     }
 }

@@ -23,19 +23,10 @@ use crate::io::stats::Stats;
 use crate::io::timer::Timer;
 use crate::io::token::Source;
 use crate::proto::ids::LinkId;
-use crate::proto::limits::{LINKS_MAX, READ_BUDGET_BYTES};
+use crate::proto::limits::{ANSWER_BUDGET, EVENTS_MAX, LINKS_MAX, READ_BUDGET_BYTES, SLICE_MAX, SLICE_MIN};
 use crate::proto::machine::{Input, Machine};
 use crate::proto::time::{Mono, Now};
 
-/// Events taken from the kernel at once; what is more comes with the next turn.
-const EVENTS_MAX: usize = 1024;
-/// Answers given in a row, so that a machine that asks again after each one stops nobody.
-const ANSWER_BUDGET: usize = 4096;
-/// Work after which a turn ends although sockets still wait, so that what was answered goes out.
-const SLICE_MAX: Duration = Duration::from_micros(500);
-/// Work after which a turn ends when a deadline has passed. Not at once: if deadlines come as fast
-/// as turns, the sockets must get a share of the time that lets them keep up.
-const SLICE_MIN: Duration = Duration::from_micros(50);
 
 /// A machine and the folder that its files are in.
 pub struct Host<'a> {

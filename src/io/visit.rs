@@ -15,12 +15,10 @@ use crate::io::reactor::{Host, Reactor};
 use crate::io::sockets::plain;
 use crate::io::token::Source;
 use crate::proto::ids::{DialId, LinkId};
-use crate::proto::limits::{ACCEPT_BUDGET, ACCEPT_PAUSE};
+use crate::proto::limits::{ACCEPT_BUDGET, ACCEPT_PAUSE, STAMP_AGE_NS_MAX};
 use crate::proto::machine::{DownReason, Input, Origin};
 use crate::proto::time::{Now, SECOND_NS, Wall};
 
-/// A kernel's time stamp that is older than this, or later than now, is of another clock setting.
-const STAMP_AGE_NS_MAX: u64 = SECOND_NS;
 
 impl Link {
     /// Keeps what an event says, and returns whether output that had to wait can go on.

@@ -12,6 +12,24 @@ pub const NAME_BYTES_MAX: usize = 32;
 /// Longest name of a file on the wire: what every file system stores, with room for a suffix.
 pub const FILE_NAME_BYTES_MAX: usize = 128;
 
+// --- The loop --------------------------------------------------------------------------------
+
+/// Events taken from the kernel at once; what is more comes with the next turn.
+pub const EVENTS_MAX: usize = 1024;
+/// Answers given in a row, so that a machine that asks again after each one stops nobody.
+pub const ANSWER_BUDGET: usize = 4096;
+/// Work after which a turn sends what it has and looks at the timers, although sockets still wait.
+pub const SLICE_MAX: Duration = Duration::from_micros(500);
+/// The same once a deadline has passed: deadlines that come as fast as turns do not starve reads.
+pub const SLICE_MIN: Duration = Duration::from_micros(50);
+/// A longer time between two readings of the monotonic clock means that the loop was held up
+/// between them, and the wall clock's reading may be as far off: a step that never was.
+pub const CLOCK_GAP_NS_MAX: u64 = 20_000;
+/// How often the clocks are read before the closest pair has to do.
+pub const CLOCK_TRIES: u32 = 4;
+/// A kernel's time stamp that is older, or later than now, is of another clock setting.
+pub const STAMP_AGE_NS_MAX: u64 = 1_000_000_000;
+
 // --- Links -----------------------------------------------------------------------------------
 
 /// Links that one driver keeps at once. Above it, new ones are refused at the door.
@@ -25,6 +43,12 @@ pub const LINK_RANGES_MAX: usize = 32;
 pub const READ_BUDGET_BYTES: usize = 256 << 10;
 /// Bytes of file ranges written to one link in one turn, for the same reason.
 pub const WRITE_BUDGET_BYTES: usize = 256 << 10;
+/// Sent bytes are cut off the front of a queue when there are so many, not at each write.
+pub const SENT_BYTES_MAX: usize = 64 << 10;
+/// Memory that the queue of an idle link keeps: enough for a few ticks.
+pub const IDLE_QUEUE_BYTES_MAX: usize = 1024;
+/// Connections that the kernel holds for us until they are accepted.
+pub const ACCEPT_BACKLOG: i32 = 1024;
 /// Connections accepted from one listener in one turn.
 pub const ACCEPT_BUDGET: usize = 64;
 /// How long a connection attempt may take before it counts as failed.
@@ -74,6 +98,12 @@ pub const INTERVAL_MAX: Duration = Duration::from_secs(1);
 pub const DURATION_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Longest `--share-deadline`.
 pub const SHARE_DEADLINE_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Time between joining and the first tick, so that no grid begins in the past.
+pub const RUN_LEAD: Duration = Duration::from_millis(2);
+/// How long a member may tick after its announced end: its clock may be slow, its last ticks late.
+pub const RUN_OVERRUN: Duration = Duration::from_secs(30);
+/// Ticks above the agreed rate that are let pass: those of a burst after a stall of the path.
+pub const BURST_TICKS: u64 = 200;
 /// How long a peer waits for the last answers after its last tick.
 pub const ANSWER_GRACE: Duration = Duration::from_secs(1);
 /// How long a peer waits for the server's word before it goes on without it.
@@ -109,6 +139,8 @@ pub const PAIRS_DIALED_MAX: usize = 8;
 pub const LIES_MAX: u32 = 3;
 /// A link that owes us bytes and brings none for so long is closed.
 pub const TRANSFER_SILENCE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a sharing member looks around when nothing happens.
+pub const LOOK_PERIOD: Duration = Duration::from_millis(500);
 /// First pause before a member is dialed again; it doubles up to [`PAIR_PAUSE_MAX`].
 pub const PAIR_PAUSE_MIN: Duration = Duration::from_millis(100);
 /// Longest pause between two attempts to reach a member.

@@ -77,6 +77,18 @@ fn an_unfinished_partial_is_deleted() {
 }
 
 #[test]
+fn a_file_with_a_hole_is_never_finished() {
+    let (dir, mut disk) = folder();
+    disk.open(A, "f", OpenMode::Partial, "f.old").unwrap();
+    // No file system has such a place.
+    let refused = disk.write_at(A, u64::MAX, b"x").unwrap().unwrap_err();
+    assert_eq!(disk.write_at(A, 0, b"x"), Some(Ok(())));
+    assert_eq!(disk.finish(A), Some(Err(refused)));
+    disk.release(A);
+    assert!(names(&dir.path().join("root")).is_empty());
+}
+
+#[test]
 fn two_do_not_write_the_same_partial() {
     let (dir, mut disk) = folder();
     let mut other = Disk::new(&dir.path().join("root"));

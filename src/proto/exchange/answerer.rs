@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
+use crate::proto::limits::BURST_TICKS;
 use crate::proto::time::{Mono, ns};
 
-/// Ticks above the agreed rate that are let pass: those of a burst after a stall of the path.
-const BURST_TICKS: u64 = 200;
 
 /// What the server counts of one member.
 #[derive(Clone, Copy, Debug)]

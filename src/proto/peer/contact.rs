@@ -116,6 +116,11 @@ impl Member {
                 self.on_server_down("it does not answer as a tickmesh server", common, now, os);
             }
             Contact::Joined(_) if self.stage == Stage::Leaving => self.end("done", common, os),
+            Contact::Joined(_) if self.stage == Stage::Sharing => {
+                log::warn!("the server does not answer DONE id={}", self.label());
+                self.done_known = true;
+                self.drive(common, now, os);
+            }
             _ => {}
         }
     }
@@ -149,6 +154,7 @@ impl Member {
             Ok(Message::OkDone { received, sent }) => {
                 self.rows_there = Some((received, sent));
                 self.done_known = true;
+                common.wheel.cancel(&Timer::Reply(self.index));
                 self.drive(common, now, os);
             }
             Ok(Message::OkLeave) => self.end("done", common, os),

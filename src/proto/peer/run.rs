@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::proto::cadence::Cadence;
 use crate::proto::exchange::{Recorder, Road, Ticker};
 use crate::proto::ids::FileName;
-use crate::proto::limits::{ANSWER_GRACE, CHUNK_BYTES, FLUSH_PERIOD};
+use crate::proto::limits::{ANSWER_GRACE, CHUNK_BYTES, FLUSH_PERIOD, RUN_LEAD};
 use crate::proto::machine::{FileOp, Os};
 use crate::proto::peer::common::{Common, FileFor, Timer};
 use crate::proto::peer::report::Outcome;
@@ -17,8 +17,6 @@ use crate::proto::time::{Mono, Now, Wall, ns};
 use crate::proto::transfer::Manifest;
 use crate::proto::wire::Message;
 
-/// Time between joining and the first tick, so that no grid begins in the past.
-const LEAD: Duration = Duration::from_millis(2);
 
 impl Member {
     pub(super) fn open_records(&mut self, interval: Duration, duration: Duration, common: &mut Common, now: Now, os: &mut dyn Os) {
@@ -35,7 +33,7 @@ impl Member {
         samples.row().into_iter().for_each(samples::write_header);
         let ticks = (ns(duration) / ns(interval).max(1)).max(1);
         let phase = interval / common.config.ids.len().max(1) as u32 * self.index;
-        let start = Cadence::first_after(common.started, phase, interval, now.mono + LEAD);
+        let start = Cadence::first_after(common.started, phase, interval, now.mono + RUN_LEAD);
         self.stage = Stage::Opening;
         self.run = Some(Run {
             started: start,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::proto::limits::{PAIR_WAIT, PAIRS_DIALED_MAX, REPLY_TIMEOUT, TRANSFER_SILENCE_TIMEOUT};
+use crate::proto::limits::{LOOK_PERIOD, PAIRS_DIALED_MAX, PAIR_WAIT, REPLY_TIMEOUT, TRANSFER_SILENCE_TIMEOUT};
 use crate::proto::machine::Os;
 use crate::proto::peer::common::{Common, DialFor, Timer};
 use crate::proto::peer::member::{Contact, Member, Stage};
@@ -12,8 +12,6 @@ use crate::proto::peer::report::{Missing, Outcome};
 use crate::proto::time::{Mono, Now};
 use crate::proto::wire::Message;
 
-/// How often a sharing member looks around when nothing happens.
-const LOOK_PERIOD: Duration = Duration::from_millis(500);
 
 impl Member {
     pub(super) fn begin_sharing(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
@@ -21,6 +19,7 @@ impl Member {
         if let (Some(link), Some(run)) = (self.contact.joined(), &self.run) {
             let accounts = run.ticker.accounts();
             common.send(link, &Message::Done { sent: accounts.sent, answered: accounts.answered }, os);
+            common.wheel.insert(Timer::Reply(self.index), now.mono + REPLY_TIMEOUT);
         }
         self.drive(common, now, os);
     }
@@ -106,8 +105,8 @@ impl Member {
                 common.send(link, &Message::Leave { epoch: self.epoch }, os);
                 common.wheel.insert(Timer::Reply(self.index), now.mono + REPLY_TIMEOUT);
             }
-            // The answer to DONE is on its way, or the link will break.
-            Contact::Joined(_) => drop(common.wheel.insert(Timer::Share(self.index), now.mono + LOOK_PERIOD)),
+            // The answer to DONE is on its way, or the time for it runs out.
+            Contact::Joined(_) => {}
             // Without a server nobody can join any more, so nobody is left behind.
             _ => self.end("done", common, os),
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::proto::exchange::Answerer;
 use crate::proto::ids::{Key, LinkId, Name};
-use crate::proto::limits::{DURATION_MAX, ERRORS_MAX, INTERVAL_MAX, INTERVAL_MIN, TICK_SILENCE_TIMEOUT};
+use crate::proto::limits::{DURATION_MAX, ERRORS_MAX, INTERVAL_MAX, INTERVAL_MIN, RUN_OVERRUN, TICK_SILENCE_TIMEOUT};
 use crate::proto::machine::{CloseReason, Effect, Os};
 use crate::proto::record::IpText;
 use crate::proto::server::directory::{Request, Refusal};
@@ -40,8 +40,6 @@ pub(super) struct Seat {
     until: Mono,
 }
 
-/// How long a member may go on after its announced end: its clock may be slow, its last ticks late.
-const OVERRUN: Duration = Duration::from_secs(30);
 
 impl Session {
     pub(super) fn new(local: SocketAddr, remote: SocketAddr) -> Session {
@@ -217,7 +215,7 @@ impl Server {
         }
         self.wheel.cancel(&Timer::Greet(link));
         let (member_ip, server_ip) = (IpText::new(remote.ip()), IpText::new(local.ip()));
-        let until = now.mono + duration + OVERRUN;
+        let until = now.mono + duration + RUN_OVERRUN;
         let session = self.sessions.get_mut(link).expect("a line has a session");
         session.seat = Some(Seat { group, id, accounts, member_ip, server_ip, running, until });
         self.welcome(link, (&group, &id), joined.key, (interval, duration), joined.epoch, now, os);
