@@ -39,7 +39,8 @@ fn run(peers: usize, duration: Duration) {
 fn simulator(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("simulator");
     group.sample_size(10).measurement_time(Duration::from_secs(60));
-    group.bench_function("100_peers_5_minutes", |bencher| bencher.iter(|| run(100, Duration::from_secs(300))));
+    group
+        .bench_function("100_peers_5_minutes", |bencher| bencher.iter(|| run(100, Duration::from_secs(300))));
     group.finish();
 }
 

@@ -100,8 +100,12 @@ fn run(peers: usize, ticks: u64, bulk: bool) -> Spread {
         addr
     };
     let addr = listen();
-    let mut server =
-        Server::new(ServerConfig { listen: vec![addr], interval: INTERVAL, duration: INTERVAL, secret: [0; 32] });
+    let mut server = Server::new(ServerConfig {
+        listen: vec![addr],
+        interval: INTERVAL,
+        duration: INTERVAL,
+        secret: [0; 32],
+    });
     let mut members = Peers::new(PeersConfig {
         server: addr,
         group: "bench".parse().unwrap(),
@@ -128,8 +132,10 @@ fn run(peers: usize, ticks: u64, bulk: bool) -> Spread {
 fn tick_jitter(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("tick_lateness");
     group.sampling_mode(SamplingMode::Flat).sample_size(20);
-    group.warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(4));
-    for (name, peers, bulk) in [("one_peer", 1, false), ("hundred_peers", 100, false), ("one_peer_beside_bulk", 1, true)] {
+    group.warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(12));
+    for (name, peers, bulk) in
+        [("one_peer", 1, false), ("hundred_peers", 100, false), ("one_peer_beside_bulk", 1, true)]
+    {
         let mut all = Spread::new();
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|ticks| {

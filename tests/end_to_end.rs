@@ -23,7 +23,8 @@ fn the_demo_does_the_main_job_and_reads_it_back() {
     assert_eq!(table(&out.join("client_0_TimeData.txt")).complete.unwrap().cause, None);
     let again = run(folder.path(), "demo --peers 1 --duration 100ms");
     assert!(again.status.success());
-    let old: Vec<String> = names(&out).into_iter().filter(|name| name.starts_with("serverTimeData.")).collect();
+    let old: Vec<String> =
+        names(&out).into_iter().filter(|name| name.starts_with("serverTimeData.")).collect();
     assert_eq!(old.len(), 2, "the older table is kept: {old:?}");
 }
 
@@ -44,8 +45,12 @@ fn three_processes_and_a_server_agree_on_every_row() {
         assert_eq!(number("ticks_due"), 100);
         assert_eq!(number("ticks_sent") + number("ticks_missed"), 100);
         assert_eq!((number("files_received"), number("files_expected")), (4, 4));
-        assert!(peer["offset_ns"].as_i64().unwrap().unsigned_abs() <= number("offset_bound_ns"), "one clock: {json}");
-        let facts = table(&folder.path().join(format!("out/client_{}_TimeData.txt", peer["id"].as_str().unwrap())));
+        assert!(
+            peer["offset_ns"].as_i64().unwrap().unsigned_abs() <= number("offset_bound_ns"),
+            "one clock: {json}"
+        );
+        let facts =
+            table(&folder.path().join(format!("out/client_{}_TimeData.txt", peer["id"].as_str().unwrap())));
         assert_eq!(facts.rows, number("ticks_sent") + number("ticks_answered"));
         assert_eq!(facts.complete.unwrap().cause, None);
         rows += facts.rows;
@@ -161,7 +166,11 @@ fn wrong_usage_ends_with_2_and_what_cannot_be_done_with_1() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let output = run(folder.path(), &format!("server --listen {}", taken.local_addr().unwrap()));
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("choose another address with --listen"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("choose another address with --listen"),
+        "{}",
+        text(&output.stderr)
+    );
 
     // A file where the folder should be: that stops root as well.
     std::fs::write(folder.path().join("occupied"), "").unwrap();

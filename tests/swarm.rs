@@ -141,7 +141,9 @@ fn the_same_seed_gives_the_same_bytes() {
             .chain([town.server_node])
             .flat_map(|node| {
                 let disk = town.world.disk(node);
-                disk.paths().map(|path| (path.to_owned(), disk.read(path).unwrap().to_vec())).collect::<Vec<_>>()
+                disk.paths()
+                    .map(|path| (path.to_owned(), disk.read(path).unwrap().to_vec()))
+                    .collect::<Vec<_>>()
             })
             .collect();
         (town.world.trace_hash(), disks)

@@ -251,10 +251,14 @@ fn check_ids(id: Option<&str>, count: usize) -> Result<Vec<Option<Name>>, String
     match (name.number(), count) {
         (_, 1) => Ok(vec![Some(name)]),
         (Some(first), _) => {
-            let last = first.checked_add(count as u32).ok_or_else(|| format!("--id {text}: the number is too large"))?;
+            let last = first
+                .checked_add(count as u32)
+                .ok_or_else(|| format!("--id {text}: the number is too large"))?;
             Ok((first..last).map(|number| Some(Name::from_number(number))).collect())
         }
-        (None, _) => Err(format!("--id {text} is a name, and --count {count} peers cannot share one; give a number")),
+        (None, _) => {
+            Err(format!("--id {text} is a name, and --count {count} peers cannot share one; give a number"))
+        }
     }
 }
 
@@ -280,14 +284,19 @@ fn check_duration(duration: Period) -> Result<Duration, String> {
 }
 
 fn address(flag: &str, text: &str) -> Result<SocketAddr, String> {
-    let found = text.to_socket_addrs().map_err(|error| {
-        format!("{flag} {text} is no address; write HOST:PORT or [IPv6]:PORT ({error})")
-    })?;
+    let found = text
+        .to_socket_addrs()
+        .map_err(|error| format!("{flag} {text} is no address; write HOST:PORT or [IPv6]:PORT ({error})"))?;
     // A name may have several; IPv4 first, as the default is.
     found.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| format!("{flag} {text}: the name has no address"))
 }
 
-fn log_options(level: LevelFilter, file: Option<PathBuf>, bytes: u64, keep: usize) -> Result<LogOptions, String> {
+fn log_options(
+    level: LevelFilter,
+    file: Option<PathBuf>,
+    bytes: u64,
+    keep: usize,
+) -> Result<LogOptions, String> {
     if bytes < 4096 {
         return Err(format!("--log-bytes is at least 4096, not {bytes}"));
     }
@@ -353,7 +362,9 @@ mod tests {
 
     #[test]
     fn help_and_version_are_shown() {
-        for line in ["tickmesh --help", "tickmesh server --help", "tickmesh peer --help", "tickmesh --version"] {
+        for line in
+            ["tickmesh --help", "tickmesh server --help", "tickmesh peer --help", "tickmesh --version"]
+        {
             let Parsed::Show(text) = parse_line(line) else { panic!("{line}") };
             assert!(text.contains("tickmesh"), "{text}");
         }

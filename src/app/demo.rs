@@ -34,7 +34,8 @@ pub(super) fn run(options: &DemoOptions) -> Result<bool> {
         Period(interval),
         Period(duration)
     ));
-    let mut server = Server::new(ServerConfig { listen: vec![addr], interval, duration, secret: random_secret()? });
+    let mut server =
+        Server::new(ServerConfig { listen: vec![addr], interval, duration, secret: random_secret()? });
     let mut peers = progress::watch(Peers::new(PeersConfig {
         server: addr,
         group: "demo".parse().expect("a name"),
@@ -46,7 +47,10 @@ pub(super) fn run(options: &DemoOptions) -> Result<bool> {
     let mut reactor = Reactor::new().context("cannot start the event loop")?;
     reactor.inherit(listener);
     let root = options.out.clone();
-    drive(reactor, &mut [Host { machine: &mut peers, root: root.clone() }, Host { machine: &mut server, root }])?;
+    drive(
+        reactor,
+        &mut [Host { machine: &mut peers, root: root.clone() }, Host { machine: &mut server, root }],
+    )?;
     let report = peers.machine().report();
     terminal::print(&format!("\n{}", summary::table(&report)));
     let ended_well = server::conclude(server.status())? && report.is_complete();
@@ -81,7 +85,13 @@ fn inspect(out: &Path, report: &Report) -> Result<String> {
         "Read back: {} tables, all well formed; the server's {rows} rows are the peers' together; {copies} copies, all equal.",
         ids.len() + 1
     );
-    let _ = writeln!(text, "Look at {}, {} and {}.", show(out, names::SERVER_TABLE), show(out, "client_0_TimeData.txt"), show(out, "client_0_received/"));
+    let _ = writeln!(
+        text,
+        "Look at {}, {} and {}.",
+        show(out, names::SERVER_TABLE),
+        show(out, "client_0_TimeData.txt"),
+        show(out, "client_0_received/")
+    );
     Ok(text)
 }
 

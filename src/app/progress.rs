@@ -29,7 +29,8 @@ fn line(progress: &Progress) -> String {
     } else if progress.ended < progress.members && progress.sent == 0 {
         parts.push("looking for the server".to_owned());
     }
-    parts.push(format!("{} ticks, {} answered, {} missed", progress.sent, progress.answered, progress.missed));
+    parts
+        .push(format!("{} ticks, {} answered, {} missed", progress.sent, progress.answered, progress.missed));
     if let Some(lateness) = &progress.lateness_ns {
         parts.push(format!("late p50 {} p99 {}", micros(lateness.p50), micros(lateness.p99)));
     }

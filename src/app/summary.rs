@@ -8,12 +8,23 @@ use crate::proto::peer::{PeerReport, Report};
 /// Above this number of peers, the table shows only those that need a look, and sums.
 const ROWS_MAX: usize = 20;
 
-const HEAD: [&str; 9] =
-    ["peer", "due", "sent", "missed", "late", "answered", "late by p50/p99/max", "round trip p50/p99/max", "files"];
+const HEAD: [&str; 9] = [
+    "peer",
+    "due",
+    "sent",
+    "missed",
+    "late",
+    "answered",
+    "late by p50/p99/max",
+    "round trip p50/p99/max",
+    "files",
+];
 
 /// The table, and a line for each problem.
 pub(super) fn table(report: &Report) -> String {
-    let shown = |peer: &&PeerReport| report.peers.len() <= ROWS_MAX || peer.outcome != "complete" || peer.ticks_missed > 0;
+    let shown = |peer: &&PeerReport| {
+        report.peers.len() <= ROWS_MAX || peer.outcome != "complete" || peer.ticks_missed > 0
+    };
     let mut rows: Vec<[String; 9]> = vec![HEAD.map(str::to_owned)];
     rows.extend(report.peers.iter().filter(shown).take(ROWS_MAX).map(row));
     if report.peers.len() > 1 {
@@ -68,10 +79,15 @@ fn sums(peers: &[PeerReport]) -> [String; 9] {
 
 /// The clock offset is of the machine more than of the peer: one line each for a few peers only.
 fn offset(peer: &PeerReport, peers: usize, text: &mut String) {
-    if let (Some(offset_ns), Some(bound_ns), true) = (peer.offset_ns, peer.offset_bound_ns, peers <= ROWS_MAX) {
+    if let (Some(offset_ns), Some(bound_ns), true) = (peer.offset_ns, peer.offset_bound_ns, peers <= ROWS_MAX)
+    {
         let sign = if offset_ns < 0 { "-" } else { "+" };
         let (offset, bound) = (micros(offset_ns.unsigned_abs()), micros(bound_ns));
-        let _ = writeln!(text, "peer {}: the server's clock is {sign}{offset} from this one, within {bound}", name(peer));
+        let _ = writeln!(
+            text,
+            "peer {}: the server's clock is {sign}{offset} from this one, within {bound}",
+            name(peer)
+        );
     }
 }
 
@@ -100,10 +116,20 @@ fn problems(peer: &PeerReport, text: &mut String) {
         );
     }
     if peer.clock_steps > 0 {
-        let _ = writeln!(text, "peer {}: this machine's clock was stepped {} times", name(peer), peer.clock_steps);
+        let _ = writeln!(
+            text,
+            "peer {}: this machine's clock was stepped {} times",
+            name(peer),
+            peer.clock_steps
+        );
     }
     if peer.reconnects > 0 {
-        let _ = writeln!(text, "peer {}: the link to the server was made again {} times", name(peer), peer.reconnects);
+        let _ = writeln!(
+            text,
+            "peer {}: the link to the server was made again {} times",
+            name(peer),
+            peer.reconnects
+        );
     }
     if peer.outcome == "interrupted" {
         let _ = writeln!(text, "peer {}: interrupted", name(peer));

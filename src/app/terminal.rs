@@ -51,7 +51,10 @@ impl Write for LogToStderr {
         }
         let dropped = DROPPED.swap(0, Ordering::Relaxed);
         if dropped > 0 {
-            write_if_ready(format!("{dropped} records before this one were dropped: standard error was full\n").as_bytes());
+            write_if_ready(
+                format!("{dropped} records before this one were dropped: standard error was full\n")
+                    .as_bytes(),
+            );
         }
         Ok(record.len())
     }

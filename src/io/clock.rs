@@ -5,7 +5,6 @@ use nix::time::{ClockId, clock_gettime};
 use crate::proto::limits::{CLOCK_GAP_NS_MAX, CLOCK_TRIES};
 use crate::proto::time::{Mono, Now, SECOND_NS, Wall};
 
-
 /// Both clocks, the monotonic one counted from when this was made.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {

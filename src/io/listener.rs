@@ -6,9 +6,8 @@ use std::net::{self, SocketAddr};
 use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Socket, Type};
 
-use crate::proto::limits::ACCEPT_BACKLOG;
 use crate::io::sockets::{exhausted, plain, tune};
-
+use crate::proto::limits::ACCEPT_BACKLOG;
 
 /// A listening socket.
 #[derive(Debug)]

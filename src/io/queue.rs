@@ -8,7 +8,6 @@ use std::rc::Rc;
 use crate::io::disk::Handle;
 use crate::proto::limits::{IDLE_QUEUE_BYTES_MAX, LINK_QUEUE_BYTES_MAX, LINK_RANGES_MAX, SENT_BYTES_MAX};
 
-
 /// Bytes and ranges, in the order in which they were sent.
 #[derive(Debug, Default)]
 pub(super) struct Queue {

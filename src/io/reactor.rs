@@ -23,10 +23,11 @@ use crate::io::stats::Stats;
 use crate::io::timer::Timer;
 use crate::io::token::Source;
 use crate::proto::ids::LinkId;
-use crate::proto::limits::{ANSWER_BUDGET, EVENTS_MAX, LINKS_MAX, READ_BUDGET_BYTES, SLICE_MAX, SLICE_MIN};
+use crate::proto::limits::{
+    ANSWER_BUDGET, EVENTS_MAX, LINKS_MAX, READ_BUDGET_BYTES, SLICE_MAX, SLICE_MIN, WAKE_AHEAD,
+};
 use crate::proto::machine::{Input, Machine};
-use crate::proto::time::{Mono, Now};
-
+use crate::proto::time::{Mono, Now, ns};
 
 /// A machine and the folder that its files are in.
 pub struct Host<'a> {
@@ -255,7 +256,7 @@ impl Reactor {
         let lists_empty = self.fresh.is_empty() && self.leftover.is_empty();
         let idle = lists_empty && self.answers.is_empty() && self.dirty.is_empty();
         let timeout = if idle && self.deadline.is_none_or(|at| at > now) {
-            self.timer.arm(self.deadline, &self.clock)?;
+            self.timer.arm(self.deadline.map(|at| wake_for(at, now)), &self.clock)?;
             self.stats.wakeups += 1;
             None
         } else {
@@ -340,4 +341,12 @@ fn raise_descriptor_limit() {
         Ok(hard) => debug!("descriptors max={hard}"),
         Err(error) => info!("descriptors error=\"{error}\""),
     }
+}
+
+/// When to wake up for a deadline. A processor that has slept for long takes its time to get up,
+/// most of all in a virtual machine. So a long sleep ends a little early, and a second, short one,
+/// from which it is quickly back, ends at the deadline itself.
+fn wake_for(deadline: Mono, now: Mono) -> Mono {
+    let ahead_ns = ns(WAKE_AHEAD);
+    if deadline.since_ns(now) > 2 * ahead_ns { Mono(deadline.0 - ahead_ns) } else { deadline }
 }

@@ -17,8 +17,7 @@ use crate::io::token::Source;
 use crate::proto::ids::{DialId, LinkId};
 use crate::proto::limits::{ACCEPT_BUDGET, ACCEPT_PAUSE, STAMP_AGE_NS_MAX};
 use crate::proto::machine::{DownReason, Input, Origin};
-use crate::proto::time::{Now, SECOND_NS, Wall};
-
+use crate::proto::time::{Now, Wall};
 
 impl Link {
     /// Keeps what an event says, and returns whether output that had to wait can go on.
@@ -217,7 +216,7 @@ fn received_at(stamp: Option<Wall>, now: Now) -> Wall {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::time::Mono;
+    use crate::proto::time::{Mono, SECOND_NS};
 
     #[test]
     fn only_sane_stamps_count() {

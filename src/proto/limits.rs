@@ -22,6 +22,9 @@ pub const ANSWER_BUDGET: usize = 4096;
 pub const SLICE_MAX: Duration = Duration::from_micros(500);
 /// The same once a deadline has passed: deadlines that come as fast as turns do not starve reads.
 pub const SLICE_MIN: Duration = Duration::from_micros(50);
+/// How much earlier a long sleep ends than its deadline: longer than almost every way from a sleeping
+/// processor to us (99 % in 110 µs where this was measured), short against an interval.
+pub const WAKE_AHEAD: Duration = Duration::from_micros(150);
 /// A longer time between two readings of the monotonic clock means that the loop was held up
 /// between them, and the wall clock's reading may be as far off: a step that never was.
 pub const CLOCK_GAP_NS_MAX: u64 = 20_000;

@@ -22,7 +22,12 @@ pub fn server_machine(addr: SocketAddr) -> Box<dyn Machine> {
 }
 
 /// Peers with names of their own, or with numbers when `names` is empty.
-pub fn peers_machine(server: SocketAddr, names: &[&str], duration: Duration, deadline: Duration) -> Box<Peers> {
+pub fn peers_machine(
+    server: SocketAddr,
+    names: &[&str],
+    duration: Duration,
+    deadline: Duration,
+) -> Box<Peers> {
     let ids = match names {
         [] => vec![None],
         names => names.iter().map(|name| Some(name.parse::<Name>().unwrap())).collect(),
@@ -73,7 +78,8 @@ impl Town {
     }
 
     pub fn start(&mut self, node: NodeId, name: &str, seconds: u64) -> MachineId {
-        let machine = peers_machine(self.addr, &[name], Duration::from_secs(seconds), Duration::from_secs(10));
+        let machine =
+            peers_machine(self.addr, &[name], Duration::from_secs(seconds), Duration::from_secs(10));
         self.world.start(node, machine)
     }
 
@@ -119,7 +125,8 @@ pub fn assert_copies_are_true(world: &World, node: NodeId, owners: &[(&str, Node
         let (name, owner) = owner.unwrap_or_else(|| panic!("{path} is nobody's"));
         // The owner may have moved an older record aside since.
         let prefix = format!("client_{name}_");
-        let mut originals = world.disk(*owner).paths().filter(|path| path.starts_with(&prefix) && !path.contains('/'));
+        let mut originals =
+            world.disk(*owner).paths().filter(|path| path.starts_with(&prefix) && !path.contains('/'));
         assert!(originals.any(|path| world.disk(*owner).read(path) == Some(content)), "{path} is no copy");
         if file.ends_with(".csv") {
             assert!(!read_samples(content).unwrap().1, "{path} is torn");

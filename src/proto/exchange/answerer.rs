@@ -5,7 +5,6 @@ use std::time::Duration;
 use crate::proto::limits::BURST_TICKS;
 use crate::proto::time::{Mono, ns};
 
-
 /// What the server counts of one member.
 #[derive(Clone, Copy, Debug)]
 pub struct Answerer {

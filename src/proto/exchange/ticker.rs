@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use crate::proto::cadence::Cadence;
 use crate::proto::clock::{Exchange, Offset, OffsetEstimate, Spread, StepWatch};
-use crate::proto::record::Sample;
 use crate::proto::limits::TICKS_OUTSTANDING_MAX;
+use crate::proto::record::Sample;
 use crate::proto::time::{Mono, Now, Wall, ns};
 
 /// The run of one peer.
@@ -125,7 +125,8 @@ impl Ticker {
         self.accounts.late += u64::from(self.cadence.is_late(lateness_ns));
         self.lateness.record(lateness_ns);
         let place = (seq % TICKS_OUTSTANDING_MAX as u64) as usize;
-        self.outstanding[place] = Outstanding { seq, t1: now.wall, sent_at: now.mono, lateness_ns, waiting: true };
+        self.outstanding[place] =
+            Outstanding { seq, t1: now.wall, sent_at: now.mono, lateness_ns, waiting: true };
     }
 
     /// The run is cut short: only slots that are due by now count.

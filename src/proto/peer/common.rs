@@ -142,7 +142,13 @@ impl Common {
         file
     }
 
-    pub(super) fn open_partial(&mut self, path: &str, aside: &str, whose: FileFor, os: &mut dyn Os) -> FileId {
+    pub(super) fn open_partial(
+        &mut self,
+        path: &str,
+        aside: &str,
+        whose: FileFor,
+        os: &mut dyn Os,
+    ) -> FileId {
         let file = self.new_file(whose);
         os.perform(Effect::Open { file, path, mode: OpenMode::Partial, aside });
         file

@@ -126,7 +126,14 @@ impl Member {
     }
 
     /// Handles a line of the server; true if it was an answer to a tick.
-    pub(super) fn on_server_line(&mut self, line: &[u8], at: Wall, common: &mut Common, now: Now, os: &mut dyn Os) -> bool {
+    pub(super) fn on_server_line(
+        &mut self,
+        line: &[u8],
+        at: Wall,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) -> bool {
         match Message::parse(line) {
             Ok(Message::Tock { seq, t1, t2, t3 }) => {
                 self.on_tock(seq, (t1, t2, t3, at), common, now, os);
@@ -135,7 +142,14 @@ impl Member {
             Ok(Message::Greeting { version, role, software }) => {
                 if (version, role) != (VERSION, Role::Server) {
                     let role = role.as_str();
-                    self.fail(&format!("expected a server of version {VERSION}, found {role} {version} ({software})"), common, now, os);
+                    self.fail(
+                        &format!(
+                            "expected a server of version {VERSION}, found {role} {version} ({software})"
+                        ),
+                        common,
+                        now,
+                        os,
+                    );
                 }
             }
             Ok(Message::OkJoin { id, key, interval_ns, duration_ns, epoch }) => {
@@ -198,7 +212,14 @@ impl Member {
         }
     }
 
-    fn on_server_error(&mut self, code: ErrorCode, text: &str, common: &mut Common, now: Now, os: &mut dyn Os) {
+    fn on_server_error(
+        &mut self,
+        code: ErrorCode,
+        text: &str,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
         match (self.contact, self.stage) {
             // Somebody joined while we were leaving: the directory has told us by now.
             (Contact::Joined(_), Stage::Leaving) if code == ErrorCode::DirectoryMoved => {
@@ -212,7 +233,11 @@ impl Member {
                 common.close(link, CloseReason::Unwanted, os);
                 self.on_server_down(text, common, now, os);
             }
-            _ => log::warn!("server reports an error id={} code={} text=\"{text}\"", self.label(), code.as_str()),
+            _ => log::warn!(
+                "server reports an error id={} code={} text=\"{text}\"",
+                self.label(),
+                code.as_str()
+            ),
         }
     }
 }

@@ -32,7 +32,8 @@ impl Member {
         if let Err(error) = Manifest::check_offer(bytes, chunk_bytes, octets) {
             return fault(ErrorCode::BadArgument, error.to_string());
         }
-        other.incoming = Incoming::Offer { which, bytes, chunk_bytes, octets: Vec::with_capacity(octets as usize) };
+        other.incoming =
+            Incoming::Offer { which, bytes, chunk_bytes, octets: Vec::with_capacity(octets as usize) };
         if octets == 0 {
             self.on_manifest(place, common, now, os)?;
         }
@@ -42,7 +43,9 @@ impl Member {
     pub(super) fn on_chunk(&mut self, place: u32, file: &str, chunk: u64, octets: u64) -> Result<u64, Fault> {
         let other = self.others.at_mut(place);
         let which = other.files().iter().position(|own| own.as_str() == file);
-        let Some((which, Theirs::Fetching { fetch, .. })) = which.map(|which| (which, &mut other.theirs[which])) else {
+        let Some((which, Theirs::Fetching { fetch, .. })) =
+            which.map(|which| (which, &mut other.theirs[which]))
+        else {
             return fault(ErrorCode::OutOfPlace, format!("{file} is not being fetched"));
         };
         match fetch.begin(chunk, octets) {
@@ -87,10 +90,17 @@ impl Member {
     }
 
     /// All hashes of an offer are here: the file is known, and fetched if it is not stored.
-    fn on_manifest(&mut self, place: u32, common: &mut Common, now: Now, os: &mut dyn Os) -> Result<(), Fault> {
+    fn on_manifest(
+        &mut self,
+        place: u32,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) -> Result<(), Fault> {
         let own = self.name().expect("a member with a link has a name");
         let other = self.others.at_mut(place);
-        let Incoming::Offer { which, bytes, chunk_bytes, octets } = std::mem::replace(&mut other.incoming, Incoming::None)
+        let Incoming::Offer { which, bytes, chunk_bytes, octets } =
+            std::mem::replace(&mut other.incoming, Incoming::None)
         else {
             return Ok(());
         };
@@ -121,9 +131,17 @@ impl Member {
         Ok(())
     }
 
-    fn on_chunk_end(&mut self, place: u32, link: LinkId, common: &mut Common, os: &mut dyn Os) -> Result<(), Fault> {
+    fn on_chunk_end(
+        &mut self,
+        place: u32,
+        link: LinkId,
+        common: &mut Common,
+        os: &mut dyn Os,
+    ) -> Result<(), Fault> {
         let other = self.others.at_mut(place);
-        let Incoming::Chunk { which } = std::mem::replace(&mut other.incoming, Incoming::None) else { return Ok(()) };
+        let Incoming::Chunk { which } = std::mem::replace(&mut other.incoming, Incoming::None) else {
+            return Ok(());
+        };
         let Theirs::Fetching { fetch, .. } = &mut other.theirs[which] else { return Ok(()) };
         if let Err(lie) = fetch.end() {
             log::warn!("wrong bytes received from={} link={link:?} why=\"{lie}\"", other.id);
@@ -163,7 +181,14 @@ impl Member {
     }
 
     /// The other side wants a chunk of ours.
-    pub(super) fn on_get(&mut self, link: LinkId, file: &str, chunk: u64, common: &mut Common, os: &mut dyn Os) -> Result<u64, Fault> {
+    pub(super) fn on_get(
+        &mut self,
+        link: LinkId,
+        file: &str,
+        chunk: u64,
+        common: &mut Common,
+        os: &mut dyn Os,
+    ) -> Result<u64, Fault> {
         let manifest = self.own.iter().find(|manifest| manifest.file().as_str() == file);
         let Some((offset, len)) = manifest.and_then(|manifest| manifest.range(chunk)) else {
             return fault(ErrorCode::UnknownFile, format!("I have no chunk {chunk} of {file}"));
@@ -177,7 +202,14 @@ impl Member {
     }
 
     /// The other side has one of our files.
-    pub(super) fn on_got(&mut self, place: u32, file: &str, common: &mut Common, now: Now, os: &mut dyn Os) -> Result<u64, Fault> {
+    pub(super) fn on_got(
+        &mut self,
+        place: u32,
+        file: &str,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) -> Result<u64, Fault> {
         let Some(which) = self.own.iter().position(|manifest| manifest.file().as_str() == file) else {
             return fault(ErrorCode::UnknownFile, format!("{file} is not mine"));
         };
@@ -193,7 +225,14 @@ impl Member {
     }
 
     /// A copy is on disk under its name.
-    pub(super) fn on_copy_stored(&mut self, place: u32, which: usize, common: &mut Common, now: Now, os: &mut dyn Os) {
+    pub(super) fn on_copy_stored(
+        &mut self,
+        place: u32,
+        which: usize,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
         let other = self.others.at_mut(place);
         let Theirs::Storing { file } = other.theirs[which] else { return };
         common.release(file, os);
@@ -205,7 +244,15 @@ impl Member {
     }
 
     /// The disk refused a copy: it is given up and fetched again after a pause.
-    pub(super) fn on_copy_failed(&mut self, place: u32, which: usize, error: ErrorKind, common: &mut Common, now: Now, os: &mut dyn Os) {
+    pub(super) fn on_copy_failed(
+        &mut self,
+        place: u32,
+        which: usize,
+        error: ErrorKind,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
         let other = self.others.at_mut(place);
         let (Theirs::Fetching { file, .. } | Theirs::Storing { file }) = &other.theirs[which] else { return };
         let (file, name) = (*file, other.files()[which].clone());
@@ -216,7 +263,7 @@ impl Member {
         other.pause = PAIR_PAUSE_MAX;
         if let Some(link) = other.way.link() {
             common.close(link, CloseReason::Unwanted, os);
-            self.after_link(place, link, &format!("{name} could not be stored: {error}"), common, now);
+            self.after_link(place, link, &format!("{name} could not be stored: {error}"), now);
         }
         self.drive(common, now, os);
     }

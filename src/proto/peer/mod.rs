@@ -53,7 +53,8 @@ pub struct Peers {
 impl Peers {
     /// Peers that have not started.
     pub fn new(config: PeersConfig) -> Peers {
-        let members = (0..config.ids.len()).map(|index| Member::new(index as u32, config.ids[index])).collect();
+        let members =
+            (0..config.ids.len()).map(|index| Member::new(index as u32, config.ids[index])).collect();
         Peers { common: Common::new(config), members, exited: false }
     }
 
@@ -72,7 +73,14 @@ impl Peers {
         Report { peers: self.members.iter().map(Member::report).collect() }
     }
 
-    fn on_link_up(&mut self, link: LinkId, origin: Origin, ends: (SocketAddr, SocketAddr), now: Now, os: &mut dyn Os) {
+    fn on_link_up(
+        &mut self,
+        link: LinkId,
+        origin: Origin,
+        ends: (SocketAddr, SocketAddr),
+        now: Now,
+        os: &mut dyn Os,
+    ) {
         let Origin::Dialed(dial) = origin else {
             self.common.sessions.insert(link, Session::new(Whose::Stranger));
             self.common.wheel.insert(Timer::Stranger(link), now.mono + GREET_TIMEOUT);
@@ -82,7 +90,9 @@ impl Peers {
         };
         let (common, members) = (&mut self.common, &mut self.members);
         match common.dials.remove(&dial) {
-            Some(DialFor::Server(member)) => members[member as usize].on_server_up(link, ends, common, now, os),
+            Some(DialFor::Server(member)) => {
+                members[member as usize].on_server_up(link, ends, common, now, os)
+            }
             Some(DialFor::Pair(member, other)) => {
                 members[member as usize].on_pair_up(other, dial, link, common, now, os);
             }
@@ -147,7 +157,11 @@ impl Peers {
             }
             (Whose::Stranger, Piece::Line(line)) => self.on_stranger_line(link, line, now, os),
             (_, Piece::TooLong) | (Whose::Server(_) | Whose::Stranger, Piece::Octets { .. }) => {
-                common.send(link, &Message::Err { code: ErrorCode::LineTooLong, text: "a line has at most 4096 bytes" }, os);
+                common.send(
+                    link,
+                    &Message::Err { code: ErrorCode::LineTooLong, text: "a line has at most 4096 bytes" },
+                    os,
+                );
                 self.close(link, CloseReason::Misbehaved, now, os);
             }
         }
@@ -230,13 +244,22 @@ impl Machine for Peers {
                 let why = format!("cannot listen at {addr}: {error}");
                 members.iter_mut().for_each(|member| member.fail(&why, common, now, os));
             }
-            Input::LinkUp { link, origin, local, remote } => self.on_link_up(link, origin, (local, remote), now, os),
+            Input::LinkUp { link, origin, local, remote } => {
+                self.on_link_up(link, origin, (local, remote), now, os)
+            }
             Input::DialFailed { dial, error } => match common.dials.remove(&dial) {
                 Some(DialFor::Server(member)) => {
                     members[member as usize].on_server_down(&error.to_string(), common, now, os);
                 }
                 Some(DialFor::Pair(member, other)) => {
-                    members[member as usize].on_pair_dial_failed(other, dial, &error.to_string(), common, now, os);
+                    members[member as usize].on_pair_dial_failed(
+                        other,
+                        dial,
+                        &error.to_string(),
+                        common,
+                        now,
+                        os,
+                    );
                 }
                 None => {}
             },
@@ -245,16 +268,22 @@ impl Machine for Peers {
             Input::Drained { link } => self.set_blocked(link, false),
             Input::LinkDown { link, reason } => self.on_link_down(link, reason, now, os),
             Input::FileReady { file, moved } => {
-                self.on_file(file, |member, whose, common| member.on_file_ready(whose, moved, common, now, os));
+                self.on_file(file, |member, whose, common| {
+                    member.on_file_ready(whose, moved, common, now, os)
+                });
             }
             Input::Appended { file } => {
                 self.on_file(file, |member, whose, common| member.on_file_appended(whose, common, now, os));
             }
             Input::Finished { file, moved } => {
-                self.on_file(file, |member, whose, common| member.on_file_finished(whose, moved, common, now, os));
+                self.on_file(file, |member, whose, common| {
+                    member.on_file_finished(whose, moved, common, now, os)
+                });
             }
             Input::FileFailed { file, op, error } => {
-                self.on_file(file, |member, whose, common| member.on_file_failed(whose, op, error, common, now, os));
+                self.on_file(file, |member, whose, common| {
+                    member.on_file_failed(whose, op, error, common, now, os)
+                });
             }
             Input::Shutdown => members.iter_mut().for_each(|member| member.interrupt(common, now, os)),
         }

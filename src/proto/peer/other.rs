@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::proto::ids::{DialId, FileId, FileName, Key, LinkId, Name};
 use crate::proto::limits::{LIES_MAX, PAIR_PAUSE_MAX, PAIR_PAUSE_MIN};
-use crate::proto::machine::Os;
+use crate::proto::machine::{CloseReason, Os};
 use crate::proto::peer::common::{Common, Whose};
 use crate::proto::peer::member::Member;
 use crate::proto::record::names;
@@ -70,7 +70,10 @@ pub(super) enum Way {
     Dialing(DialId),
     /// We dialed, and `LINK` is on its way.
     Asking(LinkId),
-    Open { link: LinkId, dialed: bool },
+    Open {
+        link: LinkId,
+        dialed: bool,
+    },
 }
 
 impl Way {
@@ -87,18 +90,30 @@ impl Way {
 pub(super) enum Incoming {
     None,
     /// The hashes of an offer.
-    Offer { which: usize, bytes: u64, chunk_bytes: u64, octets: Vec<u8> },
+    Offer {
+        which: usize,
+        bytes: u64,
+        chunk_bytes: u64,
+        octets: Vec<u8>,
+    },
     /// A chunk of a file.
-    Chunk { which: usize },
+    Chunk {
+        which: usize,
+    },
 }
 
 /// How far a file of the other has come.
 #[derive(Debug)]
 pub(super) enum Theirs {
     Wanted,
-    Fetching { file: FileId, fetch: Box<Fetch> },
+    Fetching {
+        file: FileId,
+        fetch: Box<Fetch>,
+    },
     /// Every chunk is verified; the disk syncs.
-    Storing { file: FileId },
+    Storing {
+        file: FileId,
+    },
     Stored,
 }
 
@@ -165,7 +180,8 @@ impl Other {
 
     /// Chunks that were asked for over the link and have not come.
     pub(super) fn asked(&self) -> usize {
-        let asked = |theirs: &Theirs| if let Theirs::Fetching { fetch, .. } = theirs { fetch.asked() } else { 0 };
+        let asked =
+            |theirs: &Theirs| if let Theirs::Fetching { fetch, .. } = theirs { fetch.asked() } else { 0 };
         self.theirs.iter().map(asked).sum()
     }
 }
@@ -264,7 +280,10 @@ impl Others {
                 if let Theirs::Fetching { file, fetch } = theirs {
                     fetch.check_invariants();
                     assert!(common.files.contains_key(file));
-                    assert!(other.way.link().is_some() || fetch.asked() == 0, "nothing is asked for without a link");
+                    assert!(
+                        other.way.link().is_some() || fetch.asked() == 0,
+                        "nothing is asked for without a link"
+                    );
                 }
             }
         }
@@ -273,7 +292,6 @@ impl Others {
 
 /// Lets go of link and unfinished files of a pair.
 pub(super) fn drop_pair(other: &mut Other, common: &mut Common, os: &mut dyn Os) {
-    use crate::proto::machine::CloseReason;
     if let Way::Dialing(dial) = other.way {
         common.dials.remove(&dial);
     }

@@ -20,7 +20,15 @@ pub(super) fn fault<T>(code: ErrorCode, text: impl Into<String>) -> Result<T, Fa
 impl Member {
     // --- How a link comes to be ---------------------------------------------------------------
 
-    pub(super) fn on_pair_up(&mut self, place: u32, dial: DialId, link: LinkId, common: &mut Common, now: Now, os: &mut dyn Os) {
+    pub(super) fn on_pair_up(
+        &mut self,
+        place: u32,
+        dial: DialId,
+        link: LinkId,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
         let other = self.others.at_mut(place);
         if other.way != Way::Dialing(dial) {
             os.perform(Effect::Close { link, reason: CloseReason::Unwanted });
@@ -139,7 +147,9 @@ impl Member {
                 self.on_pair_error(place, link, code, text, common, now, os);
                 Ok(0)
             }
-            Ok(other) => fault(ErrorCode::OutOfPlace, format!("{} is not said between members", other.verb())),
+            Ok(other) => {
+                fault(ErrorCode::OutOfPlace, format!("{} is not said between members", other.verb()))
+            }
             Err(error) => fault(error.code(), error.to_string()),
         };
         handled.unwrap_or_else(|fault| {
@@ -148,7 +158,14 @@ impl Member {
         })
     }
 
-    fn on_link_granted(&mut self, place: u32, link: LinkId, common: &mut Common, now: Now, os: &mut dyn Os) -> Result<u64, Fault> {
+    fn on_link_granted(
+        &mut self,
+        place: u32,
+        link: LinkId,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) -> Result<u64, Fault> {
         let other = self.others.at_mut(place);
         if other.way != Way::Asking(link) {
             return fault(ErrorCode::OutOfPlace, "nobody asked for a link");
@@ -171,33 +188,63 @@ impl Member {
     // --- How it ends --------------------------------------------------------------------------
 
     #[allow(clippy::too_many_arguments)] // one line of the protocol
-    fn on_pair_error(&mut self, place: u32, link: LinkId, code: ErrorCode, text: &str, common: &mut Common, now: Now, os: &mut dyn Os) {
+    fn on_pair_error(
+        &mut self,
+        place: u32,
+        link: LinkId,
+        code: ErrorCode,
+        text: &str,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
         let other = self.others.at(place);
-        log::debug!("member refused id={} other={} code={} text=\"{text}\"", self.label(), other.id, code.as_str());
+        log::debug!(
+            "member refused id={} other={} code={} text=\"{text}\"",
+            self.label(),
+            other.id,
+            code.as_str()
+        );
         common.close(link, CloseReason::Refused, os);
-        self.after_link(place, link, text, common, now);
+        self.after_link(place, link, text, now);
         self.drive(common, now, os);
     }
 
     /// The other side broke the protocol: it is told how, and after a few times given up.
-    pub(super) fn condemn(&mut self, place: u32, link: LinkId, (code, text): Fault, common: &mut Common, now: Now, os: &mut dyn Os) {
+    pub(super) fn condemn(
+        &mut self,
+        place: u32,
+        link: LinkId,
+        (code, text): Fault,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
         let other = self.others.at_mut(place);
         other.lies += 1;
         log::warn!("member misbehaved other={} times={} why=\"{text}\"", other.id, other.lies);
         common.send(link, &Message::Err { code, text: &text }, os);
         common.close(link, CloseReason::Misbehaved, os);
-        self.after_link(place, link, &text, common, now);
+        self.after_link(place, link, &text, now);
         self.drive(common, now, os);
     }
 
     /// The link went down by itself.
-    pub(super) fn on_pair_down(&mut self, place: u32, link: LinkId, why: &str, common: &mut Common, now: Now, os: &mut dyn Os) {
-        self.after_link(place, link, why, common, now);
+    pub(super) fn on_pair_down(
+        &mut self,
+        place: u32,
+        link: LinkId,
+        why: &str,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
+        self.after_link(place, link, why, now);
         self.drive(common, now, os);
     }
 
     /// The pair has no link any more, for a reason that a new one may not have.
-    pub(super) fn after_link(&mut self, place: u32, link: LinkId, why: &str, _common: &mut Common, now: Now) {
+    pub(super) fn after_link(&mut self, place: u32, link: LinkId, why: &str, now: Now) {
         if self.others.at(place).way.link() != Some(link) {
             return;
         }

@@ -10,16 +10,22 @@ use crate::proto::ids::FileName;
 use crate::proto::limits::{ANSWER_GRACE, CHUNK_BYTES, FLUSH_PERIOD, RUN_LEAD};
 use crate::proto::machine::{FileOp, Os};
 use crate::proto::peer::common::{Common, FileFor, Timer};
-use crate::proto::peer::report::Outcome;
 use crate::proto::peer::member::{Member, Run, Stage};
+use crate::proto::peer::report::Outcome;
 use crate::proto::record::{IpText, TableWriter, names, samples};
 use crate::proto::time::{Mono, Now, Wall, ns};
 use crate::proto::transfer::Manifest;
 use crate::proto::wire::Message;
 
-
 impl Member {
-    pub(super) fn open_records(&mut self, interval: Duration, duration: Duration, common: &mut Common, now: Now, os: &mut dyn Os) {
+    pub(super) fn open_records(
+        &mut self,
+        interval: Duration,
+        duration: Duration,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
         let id = self.id.expect("a member that joined has an ID");
         let (own_ip, server_ip) = self.ends.expect("a member that joined has a link");
         let mut open = |path: &str, whose| {
@@ -113,7 +119,13 @@ impl Member {
         self.close_records(false, common, now, os);
     }
 
-    pub(super) fn close_records(&mut self, interrupted: bool, common: &mut Common, now: Now, os: &mut dyn Os) {
+    pub(super) fn close_records(
+        &mut self,
+        interrupted: bool,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
         let Some(run) = &mut self.run else { return };
         common.wheel.cancel(&Timer::Tick(self.index));
         common.wheel.cancel(&Timer::Settle(self.index));
@@ -142,7 +154,9 @@ impl Member {
         }
         common.wheel.cancel(&Timer::Flush(self.index));
         let id = self.id.expect("a member with a run has an ID");
-        for (recorder, name) in [(&mut run.table, names::client_table(&id)), (&mut run.samples, names::client_samples(&id))] {
+        for (recorder, name) in
+            [(&mut run.table, names::client_table(&id)), (&mut run.samples, names::client_samples(&id))]
+        {
             if recorder.is_complete() {
                 let (bytes, hashes) = recorder.take_hashes();
                 let name: FileName = name.parse().expect("made of a name");
@@ -174,7 +188,14 @@ impl Member {
         }
     }
 
-    pub(super) fn on_file_ready(&mut self, whose: FileFor, moved: Option<&str>, common: &mut Common, now: Now, os: &mut dyn Os) {
+    pub(super) fn on_file_ready(
+        &mut self,
+        whose: FileFor,
+        moved: Option<&str>,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
         let (label, opening) = (self.label(), self.stage == Stage::Opening);
         let Some(recorder) = self.recorder(whose) else { return };
         if let Some(moved) = moved {
@@ -188,14 +209,27 @@ impl Member {
         }
     }
 
-    pub(super) fn on_file_appended(&mut self, whose: FileFor, common: &mut Common, now: Now, os: &mut dyn Os) {
+    pub(super) fn on_file_appended(
+        &mut self,
+        whose: FileFor,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
         if let Some(recorder) = self.recorder(whose) {
             recorder.on_appended(os);
         }
         self.after_closing(common, now, os);
     }
 
-    pub(super) fn on_file_finished(&mut self, whose: FileFor, moved: Option<&str>, common: &mut Common, now: Now, os: &mut dyn Os) {
+    pub(super) fn on_file_finished(
+        &mut self,
+        whose: FileFor,
+        moved: Option<&str>,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
         if let Some(recorder) = self.recorder(whose) {
             recorder.on_finished();
         } else if let FileFor::Copy { other, which, .. } = whose {

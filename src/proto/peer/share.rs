@@ -1,17 +1,16 @@
 //! A member after its run: whom to fetch from next, when everything is done, and when it is time
 //! to give up.
 
-use std::time::Duration;
-
-use crate::proto::limits::{LOOK_PERIOD, PAIRS_DIALED_MAX, PAIR_WAIT, REPLY_TIMEOUT, TRANSFER_SILENCE_TIMEOUT};
-use crate::proto::machine::Os;
+use crate::proto::limits::{
+    LOOK_PERIOD, PAIR_WAIT, PAIRS_DIALED_MAX, REPLY_TIMEOUT, TRANSFER_SILENCE_TIMEOUT,
+};
+use crate::proto::machine::{CloseReason, Os};
 use crate::proto::peer::common::{Common, DialFor, Timer};
 use crate::proto::peer::member::{Contact, Member, Stage};
-use crate::proto::peer::other::{Other, OtherState, Theirs, Way, drop_pair};
+use crate::proto::peer::other::{Other, OtherState, Theirs, Way, drop_pair, files_of};
 use crate::proto::peer::report::{Missing, Outcome};
 use crate::proto::time::{Mono, Now};
 use crate::proto::wire::Message;
-
 
 impl Member {
     pub(super) fn begin_sharing(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
@@ -44,7 +43,8 @@ impl Member {
             return;
         }
         self.dial_pairs(common, now, os);
-        let next_try = self.others.iter().map(|other| other.next_try).filter(|next_try| *next_try > now.mono).min();
+        let next_try =
+            self.others.iter().map(|other| other.next_try).filter(|next_try| *next_try > now.mono).min();
         let next_look = next_try.unwrap_or(deadline).min(now.mono + LOOK_PERIOD);
         common.wheel.insert(Timer::Share(self.index), next_look.min(deadline));
     }
@@ -57,7 +57,9 @@ impl Member {
 
     fn dial_pairs(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
         let Some(own) = self.name() else { return };
-        let active = |other: &&Other| matches!(other.way, Way::Dialing(_) | Way::Asking(_) | Way::Open { dialed: true, .. });
+        let active = |other: &&Other| {
+            matches!(other.way, Way::Dialing(_) | Way::Asking(_) | Way::Open { dialed: true, .. })
+        };
         let mut active = self.others.iter().filter(active).count();
         let index = self.index;
         let ready_since = self.run_end().unwrap_or(now.mono);
@@ -83,11 +85,12 @@ impl Member {
     fn close_silent(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
         for place in 0..self.others.len() as u32 {
             let other = self.others.at(place);
-            let owes = other.asked() > 0 || matches!(other.way, Way::Asking(_)) || self.waits_for_offers(other);
+            let owes =
+                other.asked() > 0 || matches!(other.way, Way::Asking(_)) || self.waits_for_offers(other);
             let silent = now.mono - other.heard > TRANSFER_SILENCE_TIMEOUT;
             if let (true, true, Some(link)) = (owes, silent, other.way.link()) {
-                common.close(link, crate::proto::machine::CloseReason::Silent, os);
-                self.after_link(place, link, "it went silent", common, now);
+                common.close(link, CloseReason::Silent, os);
+                self.after_link(place, link, "it went silent", now);
             }
         }
     }
@@ -115,7 +118,7 @@ impl Member {
     /// Who lacks what.
     pub(super) fn missing(&self) -> Vec<Missing> {
         let mut missing = Vec::new();
-        let own = self.name().map(|id| crate::proto::peer::other::files_of(&id));
+        let own = self.name().map(|id| files_of(&id));
         for other in self.others.iter().filter(|other| !other.is_complete()) {
             let state = match other.state {
                 OtherState::Running => "its run is still on",
@@ -124,10 +127,18 @@ impl Member {
                 OtherState::Complete => "it left",
                 OtherState::Early => "it left before it had shared",
             };
-            let why = other.trouble.as_ref().map_or_else(|| state.to_owned(), |trouble| format!("{state}; {trouble}"));
+            let why = other
+                .trouble
+                .as_ref()
+                .map_or_else(|| state.to_owned(), |trouble| format!("{state}; {trouble}"));
             let files = other.files().into_iter().zip(&other.theirs);
             for (file, _) in files.filter(|(_, theirs)| !matches!(theirs, Theirs::Stored)) {
-                missing.push(Missing { file: file.to_string(), of: other.id, at: self.label(), why: why.clone() });
+                missing.push(Missing {
+                    file: file.to_string(),
+                    of: other.id,
+                    at: self.label(),
+                    why: why.clone(),
+                });
             }
             if other.is_served() {
                 continue;

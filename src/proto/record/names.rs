@@ -40,8 +40,14 @@ mod tests {
         let id = Name::from_number(7);
         assert_eq!(client_table(&id), "client_7_TimeData.txt");
         assert_eq!(client_samples(&id), "client_7_samples.csv");
-        assert_eq!(received(&id, &client_table(&Name::from_number(1))), "client_7_received/client_1_TimeData.txt");
+        assert_eq!(
+            received(&id, &client_table(&Name::from_number(1))),
+            "client_7_received/client_1_TimeData.txt"
+        );
         let wall = Wall(1_795_230_780_123_456_789);
-        assert_eq!(aside(SERVER_TABLE, wall), "serverTimeData.20261121T025300Z.txt".replace("025300", "031300"));
+        assert_eq!(
+            aside(SERVER_TABLE, wall),
+            "serverTimeData.20261121T025300Z.txt".replace("025300", "031300")
+        );
     }
 }

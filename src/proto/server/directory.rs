@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::proto::exchange::Answerer;
 use crate::proto::ids::{Key, LinkId, Name};
 use crate::proto::limits::{GROUPS_MAX, MEMBERS_MAX};
+use crate::proto::record::utc_text;
 use crate::proto::time::{Mono, Wall};
 use crate::proto::wire::{ErrorCode, MemberState, Message};
 
@@ -124,7 +125,7 @@ impl Directory {
         let former = members.and_then(|members| members.get(&id));
         let resumes = former.is_some_and(|former| Some(former.key) == request.key);
         if let Some(former) = former.filter(|former| former.link.is_some() && !resumes) {
-            let text = format!("{id} is taken by {} since {}", former.remote, utc(former.since));
+            let text = format!("{id} is taken by {} since {}", former.remote, utc_text(former.since));
             return Err((ErrorCode::IdTaken, text));
         }
         if former.is_none() && members.map_or(0, BTreeMap::len) >= MEMBERS_MAX {
@@ -245,10 +246,6 @@ fn lowest_free(members: Option<&BTreeMap<Name, Member>>) -> Name {
     Name::from_number(free)
 }
 
-fn utc(wall: Wall) -> String {
-    crate::proto::record::utc_text(wall)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -340,7 +337,8 @@ mod tests {
     #[test]
     fn groups_have_a_bound_and_dead_ones_make_room() {
         let mut directory = Directory::new([0; 32]);
-        let named = |number: usize| Request { group: format!("g{number}").parse().unwrap(), ..request(1, None) };
+        let named =
+            |number: usize| Request { group: format!("g{number}").parse().unwrap(), ..request(1, None) };
         for number in 0..GROUPS_MAX {
             join(&mut directory, &named(number)).unwrap();
         }

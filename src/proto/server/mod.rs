@@ -294,7 +294,8 @@ impl Machine for Server {
         self.directory.check_invariants();
         for (link, session) in self.sessions.iter() {
             if let Some(seat) = &session.seat {
-                let member = self.directory.member(&seat.group, &seat.id).expect("a seat is in the directory");
+                let member =
+                    self.directory.member(&seat.group, &seat.id).expect("a seat is in the directory");
                 assert_eq!(member.link, Some(link), "one link a member");
             }
         }

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use crate::proto::exchange::Answerer;
 use crate::proto::ids::{Key, LinkId, Name};
-use crate::proto::limits::{DURATION_MAX, ERRORS_MAX, INTERVAL_MAX, INTERVAL_MIN, RUN_OVERRUN, TICK_SILENCE_TIMEOUT};
+use crate::proto::limits::{
+    DURATION_MAX, ERRORS_MAX, INTERVAL_MAX, INTERVAL_MIN, RUN_OVERRUN, TICK_SILENCE_TIMEOUT,
+};
 use crate::proto::machine::{CloseReason, Effect, Os};
 use crate::proto::record::IpText;
-use crate::proto::server::directory::{Request, Refusal};
+use crate::proto::server::directory::{Refusal, Request};
 use crate::proto::server::{Server, Timer};
 use crate::proto::time::{Mono, Now, Period, Wall, ns};
 use crate::proto::wire::{Departure, ErrorCode, LineReader, Message, ParseError, Piece};
@@ -40,7 +42,6 @@ pub(super) struct Seat {
     until: Mono,
 }
 
-
 impl Session {
     pub(super) fn new(local: SocketAddr, remote: SocketAddr) -> Session {
         let reader = LineReader::default();
@@ -69,7 +70,9 @@ impl Server {
         while let Some(piece) = reader.next(&mut input) {
             match piece {
                 Piece::Line(line) => self.on_line(link, line, (at, now), &mut ticks, os),
-                Piece::TooLong => self.expel(link, ErrorCode::LineTooLong, "a line has at most 4096 bytes", now, os),
+                Piece::TooLong => {
+                    self.expel(link, ErrorCode::LineTooLong, "a line has at most 4096 bytes", now, os)
+                }
                 Piece::Octets { .. } => unreachable!("the server announces no octets"),
             }
             if self.sessions.get(link).is_none() {
@@ -101,7 +104,10 @@ impl Server {
             Ok(Message::Done { sent, answered }) => self.on_done(link, sent, answered, now, os),
             Ok(Message::Leave { epoch }) => self.on_leave(link, epoch, now, os),
             Ok(Message::Bye { why }) => {
-                log::info!("farewell from={} why=\"{why}\"", self.sessions.get(link).expect("a session").remote);
+                log::info!(
+                    "farewell from={} why=\"{why}\"",
+                    self.sessions.get(link).expect("a session").remote
+                );
                 self.depart(link, Departure::Early, now, os);
                 Ok(())
             }
@@ -141,7 +147,15 @@ impl Server {
         self.close(link, CloseReason::Misbehaved, now, os);
     }
 
-    fn on_tick(&mut self, link: LinkId, seq: u64, t1: Wall, at: Wall, now: Now, os: &mut dyn Os) -> Result<(), Refusal> {
+    fn on_tick(
+        &mut self,
+        link: LinkId,
+        seq: u64,
+        t1: Wall,
+        at: Wall,
+        now: Now,
+        os: &mut dyn Os,
+    ) -> Result<(), Refusal> {
         let session = self.sessions.get_mut(link).expect("a line has a session");
         let blocked = session.blocked;
         let Some(seat) = session.seat.as_mut().filter(|seat| seat.running) else {
@@ -206,7 +220,10 @@ impl Server {
         } else {
             self.status.members_joined += 1;
             let period = Period(interval);
-            log::info!("member joined group={group} id={id} from={remote} interval={period} duration={}", Period(duration));
+            log::info!(
+                "member joined group={group} id={id} from={remote} interval={period} duration={}",
+                Period(duration)
+            );
         }
         let running = !duration.is_zero();
         if running {
@@ -257,7 +274,14 @@ impl Server {
         session.seat.map(|seat| seat.accounts)
     }
 
-    fn on_done(&mut self, link: LinkId, sent: u64, answered: u64, now: Now, os: &mut dyn Os) -> Result<(), Refusal> {
+    fn on_done(
+        &mut self,
+        link: LinkId,
+        sent: u64,
+        answered: u64,
+        now: Now,
+        os: &mut dyn Os,
+    ) -> Result<(), Refusal> {
         let session = self.sessions.get_mut(link).expect("a line has a session");
         let Some(seat) = session.seat.as_mut() else {
             return refuse(ErrorCode::OutOfPlace, "JOIN comes first");
@@ -271,7 +295,10 @@ impl Server {
         self.wheel.cancel(&Timer::Silence(link));
         log::info!(
             "member done group={group} id={id} ticks={} tocks={} sent={sent} answered={answered} blocked={} coalesced={}",
-            accounts.received, accounts.sent, accounts.blocked, accounts.coalesced
+            accounts.received,
+            accounts.sent,
+            accounts.blocked,
+            accounts.coalesced
         );
         self.send(link, &Message::OkDone { received: accounts.received, sent: accounts.sent }, os);
         self.announce(&group, &id, now, os);
@@ -303,7 +330,10 @@ impl Server {
         if let Some(seat) = session.seat.take() {
             let shared = self.directory.member(&seat.group, &seat.id).is_some_and(|member| member.shares());
             self.directory.remove(&seat.group, &seat.id);
-            let others = self.directory.group(&seat.group).map(|group| group.listeners().map(|(_, link)| link).collect());
+            let others = self
+                .directory
+                .group(&seat.group)
+                .map(|group| group.listeners().map(|(_, link)| link).collect());
             let others: Vec<LinkId> = others.filter(|_| shared).unwrap_or_default();
             for other in others {
                 self.send(other, &Message::Gone { id: seat.id, why: how }, os);

@@ -171,7 +171,8 @@ fn rows_have_sender_and_receiver_the_right_way_round() {
     let link = desk.connect(5);
     desk.say(link, "JOIN lab a 0 * *\nTICK 0 1795230780000000000\nDONE 1 1\n");
     let table = String::from_utf8(desk.hand.files[&FileId(0)].clone()).unwrap();
-    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| 1 ") || line.starts_with("| 2 ")).collect();
+    let rows: Vec<&str> =
+        table.lines().filter(|line| line.starts_with("| 1 ") || line.starts_with("| 2 ")).collect();
     assert!(rows[0].starts_with("| 1 | 10.0.0.7 | 10.0.0.1 | 2026-11-21 |"), "{table}");
     assert!(rows[1].starts_with("| 2 | 10.0.0.1 | 10.0.0.7 | 2026-11-21 |"), "{table}");
 }
@@ -280,14 +281,24 @@ fn strangers_and_cheats_are_shown_the_door() {
 
     let fast = desk.connect(3);
     desk.say(fast, "JOIN lab * 0 * *\n");
-    assert!(desk.say(fast, &"TICK 0 1\n".repeat(1000)).ends_with("ERR too-fast ticks come faster than agreed\n"));
+    assert!(
+        desk.say(fast, &"TICK 0 1\n".repeat(1000)).ends_with("ERR too-fast ticks come faster than agreed\n")
+    );
 
     let mute = desk.connect(4);
     desk.say(mute, "JOIN lab * 0 * 60000000000\n");
     desk.elapse(TICK_SILENCE_TIMEOUT);
     assert_eq!(desk.hand.closed[&4], CloseReason::Silent);
 
-    for wrong in ["JOIN ../x * 0 * *", "JOIN lab * 0 1 *", "JOIN lab * 0 * 99999999999999999", "GET / HTTP/1.1", "LINK lab a b 0", "OK JOIN", "TICK 0 1"] {
+    for wrong in [
+        "JOIN ../x * 0 * *",
+        "JOIN lab * 0 1 *",
+        "JOIN lab * 0 * 99999999999999999",
+        "GET / HTTP/1.1",
+        "LINK lab a b 0",
+        "OK JOIN",
+        "TICK 0 1",
+    ] {
         let link = desk.connect(10);
         assert!(desk.say(link, &format!("{wrong}\n")).starts_with("ERR "), "{wrong}");
         desk.input(Input::LinkDown { link, reason: DownReason::Eof });
