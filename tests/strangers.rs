@@ -6,8 +6,9 @@ mod common;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use common::town::{Town, assert_copies_are_true};
-use tickmesh::proto::machine::CloseReason;
+use common::town::{Town, assert_copies_are_true, peers_machine};
+use tickmesh::proto::machine::{CloseReason, Effect, Input, Machine, Os};
+use tickmesh::proto::time::{Mono, Now};
 use tickmesh::sim::{NodeId, StrangerId};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -139,6 +140,59 @@ fn offers_and_chunks_that_lie_are_never_stored() {
         assert_eq!(report.ticks_missed, 0);
         assert_copies_are_true(&town.world, bob_node, &[("alice", alice_node), ("bob", bob_node)]);
         assert!(town.world.stats().closes[&CloseReason::Misbehaved] >= 3);
+    }
+}
+
+/// A server that says what it likes.
+struct Liar {
+    addr: SocketAddr,
+    says: Vec<u8>,
+}
+
+impl Machine for Liar {
+    fn handle_input(&mut self, input: Input<'_>, _now: Now, os: &mut dyn Os) {
+        match input {
+            Input::Start => os.perform(Effect::Listen { addr: self.addr }),
+            Input::LinkUp { link, .. } => os.perform(Effect::Send { link, bytes: &self.says }),
+            _ => {}
+        }
+    }
+
+    fn handle_timeout(&mut self, _now: Now, _os: &mut dyn Os) {}
+
+    fn poll_timeout(&self) -> Option<Mono> {
+        None
+    }
+}
+
+#[test]
+fn a_server_that_asks_for_nonsense_or_is_none_is_left() {
+    let key = "0".repeat(32);
+    let hello = "TICKMESH 1 server x\n";
+    for (says, expected) in [
+        (format!("{hello}OK JOIN alice {key} 0 1000000000 1\n"), "the server asks for ticks every 0s for 1s"),
+        (
+            format!("{hello}OK JOIN alice {key} 10000000 999999999999999999 1\n"),
+            "the server asks for ticks every 10ms for 277777h",
+        ),
+        (format!("{hello}ERR limit-reached no room\n"), "the server refused: no room (limit-reached)"),
+        ("TICKMESH 2 server x\n".to_owned(), "expected a server of version 1, found server 2 (x)"),
+        ("TICKMESH 1 peer x\n".to_owned(), "expected a server of version 1, found peer 1 (x)"),
+        ("SSH-2.0-OpenSSH_9\r\n".to_owned(), "it does not answer as a tickmesh server"),
+        (String::new(), "it does not answer as a tickmesh server"),
+        ("x".repeat(100_000), "it sent a line of more than 4096 bytes"),
+    ] {
+        let mut town = Town::new(50);
+        let node = town.node();
+        let addr = town.world.addr(node, 5555);
+        town.world.start(node, Box::new(Liar { addr, says: says.clone().into_bytes() }));
+        let home = town.node();
+        let alice = town.world.start(home, peers_machine(addr, &["alice"], SECOND, SECOND));
+        town.finish(&[alice]);
+        let report = town.report(alice);
+        assert_eq!(report.outcome, "failed", "{says:.60}");
+        assert!(report.problems[0].contains(expected), "{says:.60}: {report:?}");
+        assert!(town.world.now() < SECOND * 30);
     }
 }
 

@@ -24,9 +24,10 @@ pub(super) fn shows_progress() -> bool {
     io::stderr().is_terminal()
 }
 
-/// Replaces the progress line.
+/// Replaces the progress line. A narrow terminal cuts it off (no automatic margins meanwhile), so
+/// that it stays one line.
 pub(super) fn show_progress(line: &str) {
-    if write_if_ready(format!("\r\x1b[K{line}").as_bytes()) {
+    if write_if_ready(format!("\r\x1b[K\x1b[?7l{line}\x1b[?7h").as_bytes()) {
         PROGRESS_SHOWN.store(true, Ordering::Relaxed);
     }
 }

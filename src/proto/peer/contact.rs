@@ -5,11 +5,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::proto::ids::{Key, LinkId, Name};
-use crate::proto::limits::{FIRST_CONTACT_TIMEOUT, REDIAL_PAUSE_MAX, REDIAL_PAUSE_MIN, REPLY_TIMEOUT};
+use crate::proto::limits::{
+    DURATION_MAX, FIRST_CONTACT_TIMEOUT, INTERVAL_MAX, INTERVAL_MIN, REDIAL_PAUSE_MAX, REDIAL_PAUSE_MIN,
+    REPLY_TIMEOUT,
+};
 use crate::proto::machine::{CloseReason, Effect, Os};
 use crate::proto::peer::common::{Common, DialFor, Listener, Session, Timer, Whose};
 use crate::proto::peer::member::{Contact, Member, Stage};
-use crate::proto::time::{Now, Wall, ns};
+use crate::proto::time::{Now, Period, Wall, ns};
 use crate::proto::wire::{ErrorCode, Message, Role, VERSION};
 
 impl Member {
@@ -158,6 +161,9 @@ impl Member {
             }
             Ok(Message::Peer { epoch, id, addr, ticket, state, left_ns }) => {
                 self.epoch = epoch;
+                if self.is_called(&id) {
+                    return false;
+                }
                 self.others.learn(id, addr, ticket, state, left_ns, common, now, os);
                 self.drive(common, now, os);
             }
@@ -192,6 +198,12 @@ impl Member {
         os: &mut dyn Os,
     ) {
         let Contact::Joining(link) = self.contact else { return };
+        let duration_max = if self.stage == Stage::Contacting { DURATION_MAX } else { Duration::MAX };
+        if !(INTERVAL_MIN..=INTERVAL_MAX).contains(&interval) || duration > duration_max {
+            let (interval, duration) = (Period(interval), Period(duration));
+            self.fail(&format!("the server asks for ticks every {interval} for {duration}"), common, now, os);
+            return;
+        }
         self.contact = Contact::Joined(link);
         self.redial_pause = REDIAL_PAUSE_MIN;
         self.contacts_made += 1;

@@ -32,8 +32,7 @@ impl Member {
         if let Err(error) = Manifest::check_offer(bytes, chunk_bytes, octets) {
             return fault(ErrorCode::BadArgument, error.to_string());
         }
-        other.incoming =
-            Incoming::Offer { which, bytes, chunk_bytes, octets: Vec::with_capacity(octets as usize) };
+        other.incoming = Incoming::Offer { which, bytes, chunk_bytes, octets: Vec::new() };
         if octets == 0 {
             self.on_manifest(place, common, now, os)?;
         }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use crate::proto::clock::Spread;
 use crate::proto::ids::{FileId, LinkId, Name};
 use crate::proto::limits::GREET_TIMEOUT;
-use crate::proto::machine::{CloseReason, DownReason, Effect, Input, Machine, Origin, Os};
+use crate::proto::machine::{CloseReason, Effect, Input, Machine, Origin, Os};
 use crate::proto::peer::common::{Common, DialFor, FileFor, Listener, Session, Timer, Whose};
 use crate::proto::peer::member::Member;
 use crate::proto::time::{Mono, Now, Wall};
@@ -100,14 +100,14 @@ impl Peers {
         }
     }
 
-    fn on_link_down(&mut self, link: LinkId, reason: DownReason, now: Now, os: &mut dyn Os) {
+    fn on_link_down(&mut self, link: LinkId, why: &str, now: Now, os: &mut dyn Os) {
         let (common, members) = (&mut self.common, &mut self.members);
         match common.sessions.remove(link).map(|session| session.whose) {
             Some(Whose::Server(member)) => {
-                members[member as usize].on_server_down(&reason.to_string(), common, now, os);
+                members[member as usize].on_server_down(why, common, now, os);
             }
             Some(Whose::Pair(member, other)) => {
-                members[member as usize].on_pair_down(other, link, &reason.to_string(), common, now, os);
+                members[member as usize].on_pair_down(other, link, why, common, now, os);
             }
             Some(Whose::Stranger) | None => {
                 common.wheel.cancel(&Timer::Stranger(link));
@@ -162,15 +162,15 @@ impl Peers {
                     &Message::Err { code: ErrorCode::LineTooLong, text: "a line has at most 4096 bytes" },
                     os,
                 );
-                self.close(link, CloseReason::Misbehaved, now, os);
+                self.close(link, CloseReason::Misbehaved, "it sent a line of more than 4096 bytes", now, os);
             }
         }
         0
     }
 
-    fn close(&mut self, link: LinkId, reason: CloseReason, now: Now, os: &mut dyn Os) {
+    fn close(&mut self, link: LinkId, reason: CloseReason, why: &str, now: Now, os: &mut dyn Os) {
         os.perform(Effect::Close { link, reason });
-        self.on_link_down(link, DownReason::Failed, now, os);
+        self.on_link_down(link, why, now, os);
     }
 
     /// Somebody connected to us and has to say which pair the link is for.
@@ -192,7 +192,7 @@ impl Peers {
             Err((code, text)) => {
                 log::debug!("direct link refused code={} text=\"{text}\"", code.as_str());
                 self.common.send(link, &Message::Err { code, text }, os);
-                self.close(link, CloseReason::Refused, now, os);
+                self.close(link, CloseReason::Refused, text, now, os);
             }
         }
     }
@@ -219,7 +219,7 @@ impl Peers {
             Timer::Redial(member) => members[member as usize].dial_server(common, now, os),
             Timer::Reply(member) => members[member as usize].on_reply_timeout(common, now, os),
             Timer::Share(member) => members[member as usize].drive(common, now, os),
-            Timer::Stranger(link) => self.close(link, CloseReason::Silent, now, os),
+            Timer::Stranger(link) => self.close(link, CloseReason::Silent, "it said nothing", now, os),
         }
     }
 
@@ -266,7 +266,7 @@ impl Machine for Peers {
             Input::Received { link, bytes, at } => self.on_received(link, bytes, at, now, os),
             Input::Blocked { link } => self.set_blocked(link, true),
             Input::Drained { link } => self.set_blocked(link, false),
-            Input::LinkDown { link, reason } => self.on_link_down(link, reason, now, os),
+            Input::LinkDown { link, reason } => self.on_link_down(link, &reason.to_string(), now, os),
             Input::FileReady { file, moved } => {
                 self.on_file(file, |member, whose, common| {
                     member.on_file_ready(whose, moved, common, now, os)

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::proto::ids::{DialId, FileId, FileName, Key, LinkId, Name};
-use crate::proto::limits::{LIES_MAX, PAIR_PAUSE_MAX, PAIR_PAUSE_MIN};
+use crate::proto::limits::{LIES_MAX, MEMBERS_MAX, PAIR_PAUSE_MAX, PAIR_PAUSE_MIN};
 use crate::proto::machine::{CloseReason, Os};
 use crate::proto::peer::common::{Common, Whose};
 use crate::proto::peer::member::Member;
@@ -232,6 +232,7 @@ impl Others {
     ) {
         let place = match self.places.get(&id) {
             Some(place) => *place,
+            None if self.list.len() >= MEMBERS_MAX => return,
             None => {
                 self.places.insert(id, self.list.len());
                 self.list.push(Other::new(id, addr, ticket));
