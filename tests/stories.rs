@@ -167,6 +167,59 @@ fn a_server_that_never_comes_back_does_not_stop_the_sharing() {
 }
 
 #[test]
+fn runs_of_different_length_end_well_without_a_server() {
+    let mut town = Town::new(47);
+    let machines = [("alice", 3), ("bob", 4)].map(|(name, seconds)| {
+        let node = town.node();
+        town.start(node, name, seconds)
+    });
+    town.world.run_for(ms(1500));
+    town.world.crash(town.server_node);
+    town.finish(&machines);
+    for machine in machines {
+        town.assert_complete(machine);
+    }
+}
+
+#[test]
+fn a_peer_whose_id_was_taken_meanwhile_does_not_end_as_if_all_were_well() {
+    let mut town = Town::new(48);
+    let node = town.node();
+    let alice = town.start(node, "0", 8);
+    town.world.run_for(SECOND);
+    town.world.crash(town.server_node);
+    // The newcomer is there first.
+    town.world.partition(node, town.server_node);
+    town.world.start(town.server_node, server_machine(town.addr));
+    let home = town.node();
+    let newcomer = town.start(home, "0", 8);
+    town.world.run_for(SECOND);
+    town.world.heal(node, town.server_node);
+    town.finish(&[alice, newcomer]);
+    let report = town.report(alice);
+    assert_eq!(report.outcome, "failed");
+    assert!(
+        report.problems[0].contains("does not take this peer back: 0 is taken by 10.0.0.3:"),
+        "{report:?}"
+    );
+    town.assert_complete(newcomer);
+}
+
+#[test]
+fn a_server_that_is_back_a_moment_after_the_run_is_waited_for() {
+    let mut town = Town::new(49);
+    let machines = ["alice", "bob"].map(|name| town.peer(name).1);
+    town.world.run_for(ms(300));
+    town.world.crash(town.server_node);
+    town.world.run_for(SECOND * 2);
+    town.world.start(town.server_node, server_machine(town.addr));
+    town.finish(&machines);
+    for machine in machines {
+        assert_eq!(town.assert_complete(machine).reconnects, 1);
+    }
+}
+
+#[test]
 fn a_peer_that_died_is_named_and_delays_nobody_beyond_the_deadline() {
     let mut town = Town::new(13);
     let (_, alice) = town.peer("alice");

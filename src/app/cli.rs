@@ -184,7 +184,7 @@ struct TypedPeer {
 
 /// Reads the command line; `args[0]` is the program's name.
 pub(super) fn parse(args: &[String]) -> Parsed {
-    let words: Vec<&str> = args.iter().skip(1).map(String::as_str).collect();
+    let words: Vec<&str> = args.iter().skip(1).flat_map(|arg| usual(arg)).collect();
     let typed = match Typed::from_args(&["tickmesh"], &words) {
         Ok(typed) => typed,
         Err(early) if early.status.is_ok() => return Parsed::Show(early.output),
@@ -200,6 +200,18 @@ pub(super) fn parse(args: &[String]) -> Parsed {
         Some(TypedCommand::Peer(typed)) => check_peer(typed).map(Command::Peer),
     };
     checked.map_or_else(|wrong| Parsed::Wrong(format!("tickmesh: {wrong}")), Parsed::Run)
+}
+
+/// What users of other programs type: `--flag=value`, `-h`, `-V`.
+fn usual(arg: &str) -> Vec<&str> {
+    match arg {
+        "-h" => vec!["--help"],
+        "-V" => vec!["--version"],
+        _ => match arg.split_once('=') {
+            Some((flag, value)) if flag.starts_with("--") => vec![flag, value],
+            _ => vec![arg],
+        },
+    }
 }
 
 fn check_demo(typed: TypedDemo) -> Result<DemoOptions, String> {
@@ -329,7 +341,7 @@ mod tests {
 
     #[test]
     fn ids_are_counted_up() {
-        let Parsed::Run(Command::Peer(peer)) = parse_line("tickmesh peer --id 7 --count 3") else { panic!() };
+        let Parsed::Run(Command::Peer(peer)) = parse_line("tickmesh peer --id=7 --count 3") else { panic!() };
         let ids: Vec<String> = peer.ids.iter().map(|id| id.unwrap().to_string()).collect();
         assert_eq!(ids, ["7", "8", "9"]);
     }
@@ -362,9 +374,14 @@ mod tests {
 
     #[test]
     fn help_and_version_are_shown() {
-        for line in
-            ["tickmesh --help", "tickmesh server --help", "tickmesh peer --help", "tickmesh --version"]
-        {
+        for line in [
+            "tickmesh --help",
+            "tickmesh server --help",
+            "tickmesh peer --help",
+            "tickmesh -h",
+            "tickmesh --version",
+            "tickmesh -V",
+        ] {
             let Parsed::Show(text) = parse_line(line) else { panic!("{line}") };
             assert!(text.contains("tickmesh"), "{text}");
         }

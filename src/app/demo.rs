@@ -33,7 +33,7 @@ pub(super) fn run(options: &DemoOptions) -> Result<bool> {
         options.peers,
         Period(interval),
         Period(duration)
-    ));
+    ))?;
     let mut server =
         Server::new(ServerConfig { listen: vec![addr], interval, duration, secret: random_secret()? });
     let mut peers = progress::watch(Peers::new(PeersConfig {
@@ -52,10 +52,10 @@ pub(super) fn run(options: &DemoOptions) -> Result<bool> {
         &mut [Host { machine: &mut peers, root: root.clone() }, Host { machine: &mut server, root }],
     )?;
     let report = peers.machine().report();
-    terminal::print(&format!("\n{}", summary::table(&report)));
+    terminal::print(&format!("\n{}", summary::table(&report)))?;
     let ended_well = server::conclude(server.status())? && report.is_complete();
     if ended_well {
-        terminal::print(&format!("\n{}", inspect(&options.out, &report)?));
+        terminal::print(&format!("\n{}", inspect(&options.out, &report)?))?;
     }
     Ok(ended_well)
 }

@@ -30,10 +30,7 @@ const USAGE: u8 = 2;
 pub fn main(args: impl Iterator<Item = String>) -> ExitCode {
     let args: Vec<String> = args.collect();
     let outcome = match cli::parse(&args) {
-        Parsed::Show(text) => {
-            terminal::print(&text);
-            return ExitCode::from(DONE);
-        }
+        Parsed::Show(text) => terminal::print(&text).map(|()| true),
         Parsed::Wrong(text) => {
             eprintln!("{text}");
             return ExitCode::from(USAGE);

@@ -23,9 +23,9 @@ pub(super) fn run(options: &PeerOptions) -> Result<bool> {
     drive(reactor, &mut [Host { machine: &mut peers, root: options.out.clone() }])?;
     let report = peers.machine().report();
     if options.json {
-        terminal::print(&format!("{}\n", serde_json::to_string(&report)?));
+        terminal::print(&format!("{}\n", serde_json::to_string(&report)?))?;
     } else {
-        terminal::print(&summary::table(&report));
+        terminal::print(&summary::table(&report))?;
     }
     Ok(report.is_complete())
 }

@@ -32,7 +32,9 @@ pub(super) fn run(options: &ServerOptions) -> Result<bool> {
 /// One line a listener, as soon as it is ready, for scripts that wait for it.
 fn announce(listening: &[SocketAddr], announced: usize) -> usize {
     for addr in &listening[announced.min(listening.len())..] {
-        terminal::print(&format!("listening mesh {addr}\n"));
+        if let Err(error) = terminal::print(&format!("listening mesh {addr}\n")) {
+            log::warn!("nobody is told where the server listens error=\"{error:#}\"");
+        }
     }
     listening.len()
 }

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal as _, Write};
 use std::os::fd::AsFd as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use anyhow::{Context, Result};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// A progress line stands on the terminal and has to be wiped before anything else is written.
@@ -12,11 +13,19 @@ static PROGRESS_SHOWN: AtomicBool = AtomicBool::new(false);
 /// Records that standard error could not take.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-/// Prints to standard output; a reader that has gone away is no error of ours.
-pub(super) fn print(text: &str) {
+/// Prints to standard output.
+///
+/// # Errors
+/// If it is full or closed. A reader that has gone away (`| head`) has what it wants: no error.
+pub(super) fn print(text: &str) -> Result<()> {
     clear_progress();
     let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Standard error is a terminal, so that a progress line makes sense.

@@ -263,9 +263,9 @@ fn put_back(root: &Path, path: &Path, moved: Option<&str>) {
     }
 }
 
-/// An append is tried again a few times a second, and its machine says once that it fails.
+/// What machines try again and again, they report once themselves.
 fn failed(op: FileOp, path: &Path, error: &io::Error) -> ErrorKind {
-    let level = if op == FileOp::Append { Level::Debug } else { Level::Warn };
+    let level = if matches!(op, FileOp::Append | FileOp::WriteAt) { Level::Debug } else { Level::Warn };
     log!(level, "file op={op:?} path={path:?} error=\"{error}\"");
     error.kind()
 }

@@ -27,6 +27,8 @@ pub(super) struct Link {
     pub(super) state: State,
     pub(super) queue: Queue,
     pub(super) news: News,
+    /// Came in after the machine had closed, and was thrown away.
+    pub(super) dropped_bytes: u64,
 }
 
 /// How far a link is.
@@ -92,7 +94,7 @@ struct Control([u8; 64]);
 
 impl Link {
     pub(super) fn new(stream: TcpStream, machine: usize, state: State) -> Link {
-        Link { stream, machine, state, queue: Queue::default(), news: News::default() }
+        Link { stream, machine, state, queue: Queue::default(), news: News::default(), dropped_bytes: 0 }
     }
 
     /// What the link waits for, besides events: it must be visited again if this says so.

@@ -15,7 +15,7 @@ use crate::io::reactor::{Host, Reactor};
 use crate::io::sockets::plain;
 use crate::io::token::Source;
 use crate::proto::ids::{DialId, LinkId};
-use crate::proto::limits::{ACCEPT_BUDGET, ACCEPT_PAUSE, STAMP_AGE_NS_MAX};
+use crate::proto::limits::{ACCEPT_BUDGET, ACCEPT_PAUSE, LINGER_BYTES_MAX, STAMP_AGE_NS_MAX};
 use crate::proto::machine::{DownReason, Input, Origin};
 use crate::proto::time::{Now, Wall};
 
@@ -168,6 +168,13 @@ impl Reactor {
                     let at = received_at(stamp, now);
                     let bytes = &buffer[..count];
                     self.tell_at(hosts, machine, Input::Received { link: id, bytes, at }, now);
+                    return go_on;
+                }
+                link.dropped_bytes += count as u64;
+                if link.dropped_bytes > LINGER_BYTES_MAX {
+                    // Who talks on and on does not read our last line.
+                    self.remove(id);
+                    return false;
                 }
                 go_on
             }

@@ -85,6 +85,11 @@ pub const REDIAL_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// How long a peer that has never reached its server keeps trying.
 pub const FIRST_CONTACT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a peer that has everything waits for a lost server, which may know of others.
+pub const SERVER_BACK_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes that a closed link still reads and throws away, so that our last line is not lost to a reset.
+pub const LINGER_BYTES_MAX: u64 = 1 << 20;
+
 // --- Groups and runs -------------------------------------------------------------------------
 
 /// Groups that one server keeps.
@@ -171,4 +176,5 @@ const _: () = {
     assert!(FLUSH_PERIOD.as_millis() < 250);
     assert!(FLUSH_BYTES < UNWRITTEN_BYTES_MAX);
     assert!(PEERS_MAX <= LINKS_MAX);
+    assert!(SERVER_BACK_TIMEOUT.as_millis() > 2 * REDIAL_PAUSE_MAX.as_millis());
 };

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::proto::ids::{Key, LinkId, Name};
 use crate::proto::limits::{
-    DURATION_MAX, FIRST_CONTACT_TIMEOUT, INTERVAL_MAX, INTERVAL_MIN, REDIAL_PAUSE_MAX, REDIAL_PAUSE_MIN,
-    REPLY_TIMEOUT,
+    DURATION_MAX, ERRORS_MAX, FIRST_CONTACT_TIMEOUT, INTERVAL_MAX, INTERVAL_MIN, REDIAL_PAUSE_MAX,
+    REDIAL_PAUSE_MIN, REPLY_TIMEOUT,
 };
 use crate::proto::machine::{CloseReason, Effect, Os};
 use crate::proto::peer::common::{Common, DialFor, Listener, Session, Timer, Whose};
@@ -181,9 +181,24 @@ impl Member {
             Ok(Message::Bye { why }) => log::warn!("server says goodbye id={} why=\"{why}\"", self.label()),
             Ok(Message::Err { code, text }) => self.on_server_error(code, text, common, now, os),
             Ok(other) => log::warn!("server said something out of place verb=\"{}\"", other.verb()),
-            Err(error) => log::warn!("server sent a line that is no message error=\"{error}\""),
+            Err(error) => self.on_nonsense(&error.to_string(), common, now, os),
         }
         false
+    }
+
+    /// The server says what is no message; after a while it is taken for no server.
+    fn on_nonsense(&mut self, error: &str, common: &mut Common, now: Now, os: &mut dyn Os) {
+        log::debug!("server sent a line that is no message id={} error=\"{error}\"", self.label());
+        self.nonsense += 1;
+        let link = match self.contact {
+            Contact::Up(link) | Contact::Joining(link) | Contact::Joined(link) => link,
+            _ => return,
+        };
+        if self.nonsense > ERRORS_MAX {
+            self.nonsense = 0;
+            common.close(link, CloseReason::Misbehaved, os);
+            self.on_server_down("it does not answer as a tickmesh server", common, now, os);
+        }
     }
 
     #[allow(clippy::too_many_arguments)] // one line of the protocol
@@ -207,6 +222,8 @@ impl Member {
         self.contact = Contact::Joined(link);
         self.redial_pause = REDIAL_PAUSE_MIN;
         self.contacts_made += 1;
+        self.alone_until = None;
+        self.nonsense = 0;
         common.wheel.cancel(&Timer::Reply(self.index));
         (self.id, self.key, self.epoch) = (Some(id), Some(key), epoch);
         match self.stage {
@@ -241,7 +258,12 @@ impl Member {
             (Contact::Joining(_), Stage::Contacting) => {
                 self.fail(&format!("the server refused: {text} ({})", code.as_str()), common, now, os);
             }
+            // Nothing will get better: the run is over, and it cannot be shared under this name.
+            (Contact::Joining(_), Stage::Sharing) => {
+                self.fail(&format!("the server does not take this peer back: {text}"), common, now, os);
+            }
             (Contact::Joining(link), _) => {
+                log::warn!("server refuses to take a peer back id={} why=\"{text}\"", self.label());
                 common.close(link, CloseReason::Unwanted, os);
                 self.on_server_down(text, common, now, os);
             }

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use crate::proto::ids::{FileName, LinkId};
-use crate::proto::limits::{CHUNKS_IN_FLIGHT_MAX, PAIR_PAUSE_MAX};
+use crate::proto::limits::{CHUNKS_IN_FLIGHT_MAX, PAIR_PAUSE_MAX, PAIR_PAUSE_MIN};
 use crate::proto::machine::{CloseReason, Effect, Os};
 use crate::proto::peer::common::{Common, FileFor};
 use crate::proto::peer::member::Member;
@@ -236,6 +236,7 @@ impl Member {
         let Theirs::Storing { file } = other.theirs[which] else { return };
         common.release(file, os);
         other.theirs[which] = Theirs::Stored;
+        other.pause = PAIR_PAUSE_MIN;
         let name = other.files()[which].clone();
         log::debug!("file received id={} file={name}", self.label());
         self.say_got(place, &name, common, os);
@@ -257,12 +258,15 @@ impl Member {
         let (file, name) = (*file, other.files()[which].clone());
         common.release(file, os);
         other.theirs[which] = Theirs::Wanted;
-        log::error!("copy not stored id={} file={name} error=\"{error}\"; trying again", self.label());
+        let trouble = format!("{name} could not be stored: {error}");
+        if self.others.at(place).trouble.as_ref() != Some(&trouble) {
+            log::error!("copy not stored id={} file={name} error=\"{error}\"; trying again", self.label());
+        }
         let other = self.others.at_mut(place);
         other.pause = PAIR_PAUSE_MAX;
         if let Some(link) = other.way.link() {
             common.close(link, CloseReason::Unwanted, os);
-            self.after_link(place, link, &format!("{name} could not be stored: {error}"), now);
+            self.after_link(place, link, &trouble, now);
         }
         self.drive(common, now, os);
     }

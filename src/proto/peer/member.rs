@@ -31,6 +31,10 @@ pub(super) struct Member {
     /// Our address and the server's, on the last link to it.
     pub(super) ends: Option<(IpAddr, IpAddr)>,
     pub(super) contacts_made: u64,
+    /// Everything is done, but the server is gone: until when it may come back.
+    pub(super) alone_until: Option<Mono>,
+    /// Lines of the server, on this link, that were no messages.
+    pub(super) nonsense: u32,
     pub(super) redial_pause: Duration,
     pub(super) stage: Stage,
     pub(super) run: Option<Run>,
@@ -115,6 +119,8 @@ impl Member {
             blocked: false,
             ends: None,
             contacts_made: 0,
+            alone_until: None,
+            nonsense: 0,
             redial_pause: REDIAL_PAUSE_MIN,
             stage: Stage::Contacting,
             run: None,

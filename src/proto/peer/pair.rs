@@ -2,7 +2,6 @@
 //! what happens when it breaks. What is done with files is in `files`.
 
 use crate::proto::ids::{DialId, Key, LinkId, Name};
-use crate::proto::limits::PAIR_PAUSE_MIN;
 use crate::proto::machine::{CloseReason, Effect, Os};
 use crate::proto::peer::common::{Common, Session, Whose};
 use crate::proto::peer::member::{Member, Stage};
@@ -110,7 +109,6 @@ impl Member {
     fn offer(&mut self, place: u32, link: LinkId, common: &mut Common, now: Now, os: &mut dyn Os) {
         let other = self.others.at_mut(place);
         other.heard = now.mono;
-        other.pause = PAIR_PAUSE_MIN;
         for manifest in &self.own {
             let (file, bytes) = (manifest.file().as_str(), manifest.bytes());
             let (chunk_bytes, octets) = (manifest.chunk_bytes(), manifest.octets());

@@ -2,7 +2,7 @@
 //! to give up.
 
 use crate::proto::limits::{
-    LOOK_PERIOD, PAIR_WAIT, PAIRS_DIALED_MAX, REPLY_TIMEOUT, TRANSFER_SILENCE_TIMEOUT,
+    LOOK_PERIOD, PAIR_WAIT, PAIRS_DIALED_MAX, REPLY_TIMEOUT, SERVER_BACK_TIMEOUT, TRANSFER_SILENCE_TIMEOUT,
 };
 use crate::proto::machine::{CloseReason, Os};
 use crate::proto::peer::common::{Common, DialFor, Timer};
@@ -110,8 +110,19 @@ impl Member {
             }
             // The answer to DONE is on its way, or the time for it runs out.
             Contact::Joined(_) => {}
-            // Without a server nobody can join any more, so nobody is left behind.
-            _ => self.end("done", common, os),
+            // The server may be back in a moment, and know of others. If it is not, nobody can join
+            // any more, so nobody is left behind.
+            _ => {
+                let give_up = *self.alone_until.get_or_insert(now.mono + SERVER_BACK_TIMEOUT);
+                if now.mono >= give_up {
+                    log::warn!(
+                        "the server did not come back id={}; who joined since is unknown",
+                        self.label()
+                    );
+                    return self.end("done", common, os);
+                }
+                common.wheel.insert(Timer::Share(self.index), give_up);
+            }
         }
     }
 

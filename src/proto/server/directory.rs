@@ -117,6 +117,12 @@ impl Directory {
         if !self.groups.contains_key(&request.group) && self.groups.len() >= GROUPS_MAX {
             return Err((ErrorCode::LimitReached, format!("this server keeps at most {GROUPS_MAX} groups")));
         }
+        if let Some(group) =
+            self.groups.get_mut(&request.group).filter(|group| group.members.len() >= MEMBERS_MAX)
+        {
+            // Lost members make room.
+            group.members.retain(|_, member| member.link.is_some());
+        }
         let members = self.groups.get(&request.group).map(|group| &group.members);
         let id = match request.id {
             Some(id) => id,

@@ -324,19 +324,24 @@ impl Server {
         Ok(())
     }
 
+    /// Tells every member of the group that shares that one of them will not come back.
+    fn tell_gone(&mut self, group: &Name, id: &Name, why: Departure, os: &mut dyn Os) {
+        let Some(listed) = self.directory.group(group) else { return };
+        let links: Vec<LinkId> =
+            listed.listeners().filter(|(to, _)| *to != id).map(|(_, link)| link).collect();
+        for link in links {
+            self.send(link, &Message::Gone { id: *id, why }, os);
+        }
+    }
+
     /// The member leaves for good and the others are told.
     fn depart(&mut self, link: LinkId, how: Departure, now: Now, os: &mut dyn Os) {
         let session = self.sessions.get_mut(link).expect("a line has a session");
         if let Some(seat) = session.seat.take() {
             let shared = self.directory.member(&seat.group, &seat.id).is_some_and(|member| member.shares());
             self.directory.remove(&seat.group, &seat.id);
-            let others = self
-                .directory
-                .group(&seat.group)
-                .map(|group| group.listeners().map(|(_, link)| link).collect());
-            let others: Vec<LinkId> = others.filter(|_| shared).unwrap_or_default();
-            for other in others {
-                self.send(other, &Message::Gone { id: seat.id, why: how }, os);
+            if shared {
+                self.tell_gone(&seat.group, &seat.id, how, os);
             }
             log::info!("member left group={} id={} how={}", seat.group, seat.id, how.as_str());
         }
@@ -356,6 +361,11 @@ impl Server {
         let Some(seat) = self.sessions.remove(link).and_then(|session| session.seat) else { return };
         self.directory.lose(&seat.group, &seat.id, seat.accounts);
         self.announce(&seat.group, &seat.id, now, os);
+        if seat.running && seat.accounts.received == 0 {
+            // Nothing was measured, so there is nothing to come back to.
+            self.tell_gone(&seat.group, &seat.id, Departure::Early, os);
+            self.directory.remove(&seat.group, &seat.id);
+        }
         self.end_run_if_over(now, os);
     }
 

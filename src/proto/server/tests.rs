@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::proto::ids::{FileId, LinkId};
-use crate::proto::limits::{ERRORS_MAX, GREET_TIMEOUT, TICK_SILENCE_TIMEOUT};
+use crate::proto::limits::{ERRORS_MAX, GREET_TIMEOUT, MEMBERS_MAX, TICK_SILENCE_TIMEOUT};
 use crate::proto::machine::{CloseReason, DownReason, Effect, Input, Machine, Origin, Os};
 use crate::proto::record::read_table;
 use crate::proto::server::{Server, ServerConfig};
@@ -234,7 +234,7 @@ fn the_table_ends_when_the_last_run_does_or_could_have() {
     let mut desk = Desk::new();
     let (a, b) = (desk.connect(0), desk.connect(1));
     desk.say(a, "JOIN lab a 1000 * *\n");
-    desk.say(b, "JOIN lab b 1000 * 3000000000\n");
+    desk.say(b, "JOIN lab b 1000 * 3000000000\nTICK 0 5\n");
     desk.elapse(Duration::from_secs(1));
     desk.say(a, "DONE 0 0\n");
     let complete = |desk: &Desk| read_table(&desk.hand.files[&FileId(0)]).unwrap().complete;
@@ -303,6 +303,20 @@ fn strangers_and_cheats_are_shown_the_door() {
         assert!(desk.say(link, &format!("{wrong}\n")).starts_with("ERR "), "{wrong}");
         desk.input(Input::LinkDown { link, reason: DownReason::Eof });
     }
+}
+
+#[test]
+fn who_joins_and_runs_away_takes_nobodys_place() {
+    let mut desk = Desk::new();
+    let honest = desk.connect(0);
+    desk.say(honest, "JOIN lab honest 1000 * *\n");
+    for _ in 0..2 * MEMBERS_MAX {
+        let stranger = desk.connect(1);
+        desk.say(stranger, "JOIN lab * 9 * *\n");
+        desk.input(Input::LinkDown { link: stranger, reason: DownReason::Eof });
+    }
+    let late = desk.connect(2);
+    assert!(desk.say(late, "JOIN lab * 0 * *\n").contains("OK JOIN 0 "));
 }
 
 #[test]
