@@ -192,7 +192,7 @@ fn a_peer_whose_id_was_taken_meanwhile_does_not_end_as_if_all_were_well() {
     town.world.partition(node, town.server_node);
     town.world.start(town.server_node, server_machine(town.addr));
     let home = town.node();
-    let newcomer = town.start(home, "0", 8);
+    let newcomer = town.start(home, "0", 20);
     town.world.run_for(SECOND);
     town.world.heal(node, town.server_node);
     town.finish(&[alice, newcomer]);
