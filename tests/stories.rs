@@ -140,7 +140,7 @@ fn a_server_that_vanishes_and_comes_back_finds_its_peers_again() {
     town.world.run_for(SECOND);
     town.world.crash(town.server_node);
     town.world.run_for(SECOND);
-    town.world.start(town.server_node, server_machine(town.addr));
+    town.world.start(town.server_node, server_machine(town.addr, 1));
     town.finish(&machines);
     for machine in machines {
         let report = town.assert_complete(machine);
@@ -190,14 +190,14 @@ fn a_peer_whose_id_was_taken_meanwhile_does_not_end_as_if_all_were_well() {
     town.world.crash(town.server_node);
     // The newcomer is there first.
     town.world.partition(node, town.server_node);
-    town.world.start(town.server_node, server_machine(town.addr));
+    town.world.start(town.server_node, server_machine(town.addr, 1));
     let home = town.node();
     let newcomer = town.start(home, "0", 20);
     town.world.run_for(SECOND);
     town.world.heal(node, town.server_node);
     town.finish(&[alice, newcomer]);
     let report = town.report(alice);
-    assert_eq!(report.outcome, "failed");
+    assert_eq!(report.outcome, "failed", "{report:?}");
     assert!(
         report.problems[0].contains("does not take this peer back: 0 is taken by 10.0.0.3:"),
         "{report:?}"
@@ -212,7 +212,7 @@ fn a_server_that_is_back_a_moment_after_the_run_is_waited_for() {
     town.world.run_for(ms(300));
     town.world.crash(town.server_node);
     town.world.run_for(SECOND * 2);
-    town.world.start(town.server_node, server_machine(town.addr));
+    town.world.start(town.server_node, server_machine(town.addr, 1));
     town.finish(&machines);
     for machine in machines {
         assert_eq!(town.assert_complete(machine).reconnects, 1);

@@ -27,8 +27,10 @@ fn town(seed: u64, faults: &[Fault]) -> (Town, Vec<(&'static str, NodeId)>) {
     let homes: Vec<(&str, NodeId)> = NAMES.iter().map(|name| (*name, town.node())).collect();
     let server_node = town.server_node;
     let at_home = homes.clone();
+    let mut life = 0;
     town.world.on_restart(move |node, _| {
-        vec![if node == server_node { server_machine(addr) } else { peer_of(&at_home, node, addr) }]
+        life += 1;
+        vec![if node == server_node { server_machine(addr, life) } else { peer_of(&at_home, node, addr) }]
     });
     for (name, node) in &homes {
         let peer = peers_machine(addr, &[name], RUN, DEADLINE);

@@ -12,12 +12,13 @@ use tickmesh::sim::{Disk, MachineId, NodeConfig, NodeId, World};
 
 pub const INTERVAL: Duration = Duration::from_millis(10);
 
-pub fn server_machine(addr: SocketAddr) -> Box<dyn Machine> {
+/// Each life of a server has a secret of its own, as a real one draws it.
+pub fn server_machine(addr: SocketAddr, life: u8) -> Box<dyn Machine> {
     Box::new(Server::new(ServerConfig {
         listen: vec![addr],
         interval: INTERVAL,
         duration: Duration::from_secs(2),
-        secret: [9; 32],
+        secret: [life; 32],
     }))
 }
 
@@ -56,7 +57,7 @@ impl Town {
         let mut world = World::new(seed);
         let server_node = world.add_node(&NodeConfig::new([10, 0, 0, 1]));
         let addr = world.addr(server_node, 5555);
-        let server = world.start(server_node, server_machine(addr));
+        let server = world.start(server_node, server_machine(addr, 0));
         Town { world, server_node, server, addr, hosts: 1 }
     }
 
