@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["proto::limits"],
     &["proto::time", "proto::ids"],
-    &["proto::wheel", "proto::cadence", "proto::wire", "proto::record"],
+    &["proto::wheel", "proto::cadence", "proto::wire", "proto::record", "proto::clock"],
     &["proto::machine"],
     &["proto::exchange", "proto::transfer"],
     &["proto::server", "proto::peer"],

@@ -29,7 +29,7 @@ pub(super) struct Disk {
 /// A descriptor that links may be sending from while the machine has released the file.
 #[derive(Debug)]
 pub(super) enum Handle {
-    /// Nobody else writes to this partial.
+    /// Nobody else writes to this file.
     Locked(Flock<File>),
     /// A file that is new by construction, or of a file system without locks.
     Plain(File),
@@ -202,13 +202,31 @@ impl From<File> for Handle {
 
 fn open_named(root: &Path, path: PathBuf, aside: &str) -> io::Result<(OpenFile, Option<String>)> {
     let folder_is_new = make_folder_of(&path)?;
+    refuse_if_written(&path)?;
     let moved = move_aside(root, &path, aside)?;
     match options().create_new(true).open(&path) {
-        Ok(file) => Ok((OpenFile::new(file.into(), Stage::Named, path, aside, folder_is_new), moved)),
+        Ok(file) => {
+            let handle = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(file) => Handle::Locked(file),
+                Err((file, _)) => Handle::Plain(file),
+            };
+            Ok((OpenFile::new(handle, Stage::Named, path, aside, folder_is_new), moved))
+        }
         Err(error) => {
             put_back(root, &path, moved.as_deref());
             Err(error)
         }
+    }
+}
+
+/// Nobody's file is moved away while it is being written: two programs with one folder find out.
+fn refuse_if_written(path: &Path) -> io::Result<()> {
+    let Ok(file) = options().open(path) else { return Ok(()) };
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Err((_, Errno::EWOULDBLOCK)) => {
+            Err(io::Error::new(ErrorKind::ResourceBusy, "somebody else is writing this file"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -89,6 +89,16 @@ fn a_file_with_a_hole_is_never_finished() {
 }
 
 #[test]
+fn a_file_that_is_being_written_is_not_moved_away() {
+    let (dir, mut disk) = folder();
+    let mut other = Disk::new(&dir.path().join("root"));
+    disk.open(A, "f", OpenMode::Named, "f.old").unwrap();
+    assert_eq!(other.open(A, "f", OpenMode::Named, "f.old"), Err(ErrorKind::ResourceBusy));
+    disk.release(A);
+    assert_eq!(other.open(A, "f", OpenMode::Named, "f.old"), Ok(Some("f.old".to_owned())));
+}
+
+#[test]
 fn two_do_not_write_the_same_partial() {
     let (dir, mut disk) = folder();
     let mut other = Disk::new(&dir.path().join("root"));

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use crate::proto::limits::BURST_TICKS;
+use crate::proto::limits::{BURST_TICKS, TICK_SILENCE_TIMEOUT};
 use crate::proto::time::{Mono, ns};
 
 /// What the server counts of one member.
 #[derive(Clone, Copy, Debug)]
 pub struct Answerer {
-    joined: Mono,
     interval_ns: u64,
+    /// When the next tick is expected, if they come exactly as agreed.
+    expected: Mono,
     /// Ticks received, in this membership and those that it resumed.
     pub received: u64,
     /// Answers sent.
@@ -18,30 +19,32 @@ pub struct Answerer {
     pub blocked: u64,
     /// Ticks that came in one read with an earlier one.
     pub coalesced: u64,
-    received_before: u64,
 }
 
 impl Answerer {
     /// The accounts of a member that joins.
     pub fn new(joined: Mono, interval: Duration) -> Answerer {
         let interval_ns = ns(interval).max(1);
-        Answerer { joined, interval_ns, received: 0, sent: 0, blocked: 0, coalesced: 0, received_before: 0 }
+        Answerer { interval_ns, expected: joined, received: 0, sent: 0, blocked: 0, coalesced: 0 }
     }
 
     /// The accounts go on over a new link.
     pub fn resume(&mut self, now: Mono, interval: Duration) {
-        let counts = *self;
-        *self = Answerer { received_before: counts.received, ..counts };
-        self.joined = now;
         self.interval_ns = ns(interval).max(1);
+        self.expected = now;
     }
 
-    /// Counts a tick; false if ticks come faster than agreed. The bound is on the whole time since
-    /// joining, with 5 % for the member's clock, so a path that stalls and then delivers
-    /// everything at once is no offence.
+    /// Counts a tick, unless ticks come faster than agreed, with 5 % for the member's clock. A path
+    /// that stalls and then delivers everything at once is no offence; what was not sent for
+    /// longer than a silent member is kept is not saved up. (The generic cell rate algorithm, ITU-T I.371.)
     pub fn admit(&mut self, now: Mono) -> bool {
+        let saved = Mono(now.0.saturating_sub(ns(TICK_SILENCE_TIMEOUT)));
+        let expected = Mono(self.expected.max(saved).0 + self.interval_ns * 20 / 21);
+        if expected.since_ns(now) > BURST_TICKS * self.interval_ns {
+            return false;
+        }
+        self.expected = expected;
         self.received += 1;
-        let due = now.since_ns(self.joined) / self.interval_ns;
-        self.received - self.received_before <= due + due / 20 + BURST_TICKS
+        true
     }
 }

@@ -74,6 +74,7 @@ impl Member {
             }
             (Some(run), _) => (Some(run.interval), Some(Duration::ZERO)),
         };
+        self.joins_done = duration == Some(Duration::ZERO);
         let group = common.config.group;
         let (interval_ns, duration_ns) = (interval.map(ns), duration.map(ns));
         let (id, key) = (self.id, self.key);
@@ -232,9 +233,13 @@ impl Member {
                 self.open_records(interval, duration, common, now, os);
             }
             Stage::Sharing => {
-                // The join itself said that the run is over.
                 log::info!("back at the server id={id}");
-                self.done_known = true;
+                if self.joins_done {
+                    // The join itself said that the run is over.
+                    self.done_known = true;
+                } else {
+                    self.say_done(common, now, os);
+                }
                 self.drive(common, now, os);
             }
             _ => log::info!("back at the server id={id}"),
@@ -253,6 +258,7 @@ impl Member {
             // Somebody joined while we were leaving: the directory has told us by now.
             (Contact::Joined(_), Stage::Leaving) if code == ErrorCode::DirectoryMoved => {
                 self.stage = Stage::Sharing;
+                common.wheel.cancel(&Timer::Reply(self.index));
                 self.drive(common, now, os);
             }
             (Contact::Joining(_), Stage::Contacting) => {

@@ -43,6 +43,8 @@ pub(super) struct Member {
     pub(super) own: Vec<Manifest>,
     /// Rows that the server counted.
     pub(super) rows_there: Option<(u64, u64)>,
+    /// The last `JOIN` said that the run is over.
+    pub(super) joins_done: bool,
     /// `DONE` has been answered.
     pub(super) done_known: bool,
     pub(super) outcome: Outcome,
@@ -127,6 +129,7 @@ impl Member {
             others: Others::default(),
             own: Vec::new(),
             rows_there: None,
+            joins_done: false,
             done_known: false,
             outcome: Outcome::Unfinished,
         }

@@ -7,7 +7,7 @@ use crate::proto::limits::{
 use crate::proto::machine::{CloseReason, Os};
 use crate::proto::peer::common::{Common, DialFor, Timer};
 use crate::proto::peer::member::{Contact, Member, Stage};
-use crate::proto::peer::other::{Other, OtherState, Theirs, Way, drop_pair, files_of};
+use crate::proto::peer::other::{FILES, Other, OtherState, Theirs, Way, drop_pair, files_of};
 use crate::proto::peer::report::{Missing, Outcome};
 use crate::proto::time::{Mono, Now};
 use crate::proto::wire::Message;
@@ -15,12 +15,17 @@ use crate::proto::wire::Message;
 impl Member {
     pub(super) fn begin_sharing(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
         self.stage = Stage::Sharing;
+        self.say_done(common, now, os);
+        self.drive(common, now, os);
+    }
+
+    /// Tells the server that the run is over.
+    pub(super) fn say_done(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
         if let (Some(link), Some(run)) = (self.contact.joined(), &self.run) {
             let accounts = run.ticker.accounts();
             common.send(link, &Message::Done { sent: accounts.sent, answered: accounts.answered }, os);
             common.wheel.insert(Timer::Reply(self.index), now.mono + REPLY_TIMEOUT);
         }
-        self.drive(common, now, os);
     }
 
     /// Does what can be done now: dials, closes silent links, leaves, or gives up.
@@ -57,8 +62,10 @@ impl Member {
 
     fn dial_pairs(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
         let Some(own) = self.name() else { return };
+        // A link over which nothing more will come takes nobody's place.
         let active = |other: &&Other| {
-            matches!(other.way, Way::Dialing(_) | Way::Asking(_) | Way::Open { dialed: true, .. })
+            other.stored() < FILES
+                && matches!(other.way, Way::Dialing(_) | Way::Asking(_) | Way::Open { dialed: true, .. })
         };
         let mut active = self.others.iter().filter(active).count();
         let index = self.index;
@@ -101,7 +108,12 @@ impl Member {
 
     /// Everything is done as far as it can be. Leaves once the server knows that the run is over.
     fn leave_when_known(&mut self, missing: Vec<Missing>, common: &mut Common, now: Now, os: &mut dyn Os) {
-        self.outcome = if missing.is_empty() { Outcome::Complete } else { Outcome::Missing(missing) };
+        if !missing.is_empty() {
+            // Not LEAVE: that says that nothing is missing.
+            self.outcome = Outcome::Missing(missing);
+            return self.end("files are missing", common, os);
+        }
+        self.outcome = Outcome::Complete;
         match self.contact {
             Contact::Joined(link) if self.done_known => {
                 self.stage = Stage::Leaving;

@@ -140,7 +140,8 @@ impl Directory {
         // A key that nobody has is that of a membership with an earlier life of this server.
         let key = request.key.unwrap_or_else(|| self.make_key(&request.group, &id));
         let group = self.groups.entry(request.group).or_default();
-        group.epoch += 1;
+        // Nobody hears of a member that does not share, so nobody can be ahead of it.
+        group.epoch += u64::from(request.port != 0);
         let member = Member {
             link: Some(request.link),
             remote: request.remote,

@@ -42,6 +42,8 @@ pub struct Server {
     directory: Directory,
     wheel: Wheel<Timer>,
     run: Option<Run>,
+    /// Somebody's part of the run ended before its time.
+    run_was_cut: bool,
     files_opened: u32,
     /// A line that is being encoded.
     scratch: Vec<u8>,
@@ -101,6 +103,7 @@ impl Server {
             sessions: LinkMap::default(),
             wheel: Wheel::new(),
             run: None,
+            run_was_cut: false,
             files_opened: 0,
             scratch: Vec::new(),
             stage: Stage::Serving,
@@ -144,6 +147,10 @@ impl Server {
         self.drop_session(link, now, os);
     }
 
+    fn is_serving(&self) -> bool {
+        self.stage == Stage::Serving
+    }
+
     fn on_listen_failed(&mut self, addr: SocketAddr, error: ErrorKind, now: Now, os: &mut dyn Os) {
         log::error!("cannot listen addr={addr} error=\"{error}\"");
         self.status.listen_failed = Some((addr, error));
@@ -163,6 +170,7 @@ impl Server {
             self.status.tables_failed += 1;
             os.perform(Effect::Release { file: run.file() });
         }
+        self.run_was_cut = false;
         self.run = Some(Run::open(file, now, os));
         self.wheel.insert(Timer::Flush, now.mono + FLUSH_PERIOD);
         log::info!("run started");
@@ -171,6 +179,7 @@ impl Server {
     /// Ends the run if nobody's is on: neither a member's that is here, nor that of one that is
     /// lost and may come back.
     fn end_run_if_over(&mut self, now: Now, os: &mut dyn Os) {
+        let somebody_is_lost = self.directory.members().any(|member| !member.done);
         self.directory.forget_dead(now.mono);
         let Some(run) = self.run.as_mut().filter(|run| !run.is_closing()) else { return };
         let mut latest = None;
@@ -182,7 +191,7 @@ impl Server {
         }
         match latest {
             Some(until) => drop(self.wheel.insert(Timer::RunEnd, until)),
-            None => run.close(now, false, os),
+            None => run.close(now, self.run_was_cut || somebody_is_lost, os),
         }
     }
 

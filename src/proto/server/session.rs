@@ -80,9 +80,6 @@ impl Server {
             }
         }
         self.status.coalesced += u64::saturating_sub(ticks, 1);
-        if let Some(run) = &mut self.run {
-            run.relieve(os);
-        }
         if let Some(session) = self.sessions.get_mut(link) {
             session.reader = reader;
             if let Some(seat) = &mut session.seat {
@@ -104,15 +101,12 @@ impl Server {
             Ok(Message::Done { sent, answered }) => self.on_done(link, sent, answered, now, os),
             Ok(Message::Leave { epoch }) => self.on_leave(link, epoch, now, os),
             Ok(Message::Bye { why }) => {
-                log::info!(
-                    "farewell from={} why=\"{why}\"",
-                    self.sessions.get(link).expect("a session").remote
-                );
+                log::debug!("farewell why=\"{why}\"");
                 self.depart(link, Departure::Early, now, os);
                 Ok(())
             }
             Ok(Message::Err { code, text }) => {
-                log::warn!("member reports an error code={} text=\"{text}\"", code.as_str());
+                log::debug!("member reports an error code={} text=\"{text}\"", code.as_str());
                 Ok(())
             }
             Ok(other) => refuse(ErrorCode::OutOfPlace, format!("{} is not said to a server", other.verb())),
@@ -172,6 +166,7 @@ impl Server {
         self.status.ticks += 1;
         if let Some(run) = &mut self.run {
             run.row(&seat.member_ip, &seat.server_ip, t1);
+            run.relieve(os);
         }
         if blocked {
             // A stamp that cannot leave now is not sent at all: late, it would be a lie.
@@ -286,6 +281,9 @@ impl Server {
         let Some(seat) = session.seat.as_mut() else {
             return refuse(ErrorCode::OutOfPlace, "JOIN comes first");
         };
+        if !seat.running {
+            return refuse(ErrorCode::OutOfPlace, "your run is over already");
+        }
         let (group, id, accounts) = (seat.group, seat.id, seat.accounts);
         seat.running = false;
         if let Some(member) = self.directory.member_mut(&group, &id).filter(|member| !member.done) {
@@ -338,6 +336,7 @@ impl Server {
     fn depart(&mut self, link: LinkId, how: Departure, now: Now, os: &mut dyn Os) {
         let session = self.sessions.get_mut(link).expect("a line has a session");
         if let Some(seat) = session.seat.take() {
+            self.run_was_cut |= seat.running;
             let shared = self.directory.member(&seat.group, &seat.id).is_some_and(|member| member.shares());
             self.directory.remove(&seat.group, &seat.id);
             if shared {
@@ -360,11 +359,9 @@ impl Server {
         self.wheel.cancel(&Timer::Silence(link));
         let Some(seat) = self.sessions.remove(link).and_then(|session| session.seat) else { return };
         self.directory.lose(&seat.group, &seat.id, seat.accounts);
-        self.announce(&seat.group, &seat.id, now, os);
-        if seat.running && seat.accounts.received == 0 {
-            // Nothing was measured, so there is nothing to come back to.
-            self.tell_gone(&seat.group, &seat.id, Departure::Early, os);
-            self.directory.remove(&seat.group, &seat.id);
+        // A server that stops takes nobody's run for lost.
+        if self.is_serving() {
+            self.announce(&seat.group, &seat.id, now, os);
         }
         self.end_run_if_over(now, os);
     }
