@@ -21,7 +21,7 @@ use crate::proto::machine::{CloseReason, Effect, Input, Machine, Origin, Os};
 use crate::proto::peer::common::{Common, DialFor, FileFor, Listener, Session, Timer, Whose};
 use crate::proto::peer::member::Member;
 use crate::proto::time::{Mono, Now, Wall};
-use crate::proto::wire::{ErrorCode, Message, Piece, Role, VERSION};
+use crate::proto::wire::{ErrorCode, Message, ParseError, Piece, Role, VERSION};
 
 pub use report::{Outcome, PeerReport, Progress, Report};
 
@@ -185,6 +185,7 @@ impl Peers {
                 }
             }
             Ok(_) => Err((ErrorCode::OutOfPlace, "LINK comes first")),
+            Err(ParseError::Empty) => return,
             Err(error) => Err((error.code(), "LINK comes first")),
         };
         match refusal {

@@ -7,7 +7,7 @@ use crate::proto::peer::common::{Common, Session, Whose};
 use crate::proto::peer::member::{Member, Stage};
 use crate::proto::peer::other::{FILES, Incoming, Theirs, Way};
 use crate::proto::time::Now;
-use crate::proto::wire::{ErrorCode, Message, Role, VERSION};
+use crate::proto::wire::{ErrorCode, Message, ParseError, Role, VERSION};
 
 /// What the other side did wrong.
 pub(super) type Fault = (ErrorCode, String);
@@ -148,6 +148,7 @@ impl Member {
             Ok(other) => {
                 fault(ErrorCode::OutOfPlace, format!("{} is not said between members", other.verb()))
             }
+            Err(ParseError::Empty) => Ok(0),
             Err(error) => fault(error.code(), error.to_string()),
         };
         handled.unwrap_or_else(|fault| {

@@ -2,6 +2,7 @@
 //! other. Carries none of their bytes.
 
 mod directory;
+mod leaving;
 mod run;
 mod session;
 #[cfg(test)]

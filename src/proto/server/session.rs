@@ -1,4 +1,4 @@
-//! What the server says to one link: greeting, joining, ticks, leaving. Everything a stranger
+//! What the server says to one link: joining, ticks, and the wish to leave. Everything a stranger
 //! can send arrives here.
 
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ pub(super) struct Session {
     reader: LineReader,
     errors: u32,
     blocked: bool,
-    last_heard: Mono,
+    pub(super) last_heard: Mono,
 }
 
 /// A member's place: what every tick needs, without a look into the directory.
@@ -34,10 +34,10 @@ pub(super) struct Session {
 pub(super) struct Seat {
     pub(super) group: Name,
     pub(super) id: Name,
-    accounts: Answerer,
+    pub(super) accounts: Answerer,
     member_ip: IpText,
     server_ip: IpText,
-    running: bool,
+    pub(super) running: bool,
     /// Ticks after this are refused: the member agreed to end its run before.
     until: Mono,
 }
@@ -107,6 +107,7 @@ impl Server {
             }
             Ok(Message::Err { code, text }) => {
                 log::debug!("member reports an error code={} text=\"{text}\"", code.as_str());
+                self.count_report(link, now, os);
                 Ok(())
             }
             Ok(other) => refuse(ErrorCode::OutOfPlace, format!("{} is not said to a server", other.verb())),
@@ -115,6 +116,15 @@ impl Server {
         };
         if let Err((code, text)) = answer {
             self.complain(link, code, &text, now, os);
+        }
+    }
+
+    /// An error that the other side reports is not answered, or two programs would never stop.
+    fn count_report(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
+        let Some(session) = self.sessions.get_mut(link) else { return };
+        session.errors += 1;
+        if session.errors > ERRORS_MAX {
+            self.expel(link, ErrorCode::TooManyErrors, "too many errors", now, os);
         }
     }
 
@@ -320,68 +330,6 @@ impl Server {
         self.send(link, &Message::OkLeave, os);
         self.depart(link, Departure::Complete, now, os);
         Ok(())
-    }
-
-    /// Tells every member of the group that shares that one of them will not come back.
-    fn tell_gone(&mut self, group: &Name, id: &Name, why: Departure, os: &mut dyn Os) {
-        let Some(listed) = self.directory.group(group) else { return };
-        let links: Vec<LinkId> =
-            listed.listeners().filter(|(to, _)| *to != id).map(|(_, link)| link).collect();
-        for link in links {
-            self.send(link, &Message::Gone { id: *id, why }, os);
-        }
-    }
-
-    /// The member leaves for good and the others are told.
-    fn depart(&mut self, link: LinkId, how: Departure, now: Now, os: &mut dyn Os) {
-        let session = self.sessions.get_mut(link).expect("a line has a session");
-        if let Some(seat) = session.seat.take() {
-            self.run_was_cut |= seat.running;
-            let shared = self.directory.member(&seat.group, &seat.id).is_some_and(|member| member.shares());
-            self.directory.remove(&seat.group, &seat.id);
-            if shared {
-                self.tell_gone(&seat.group, &seat.id, how, os);
-            }
-            log::info!("member left group={} id={} how={}", seat.group, seat.id, how.as_str());
-        }
-        self.close(link, CloseReason::Farewell, now, os);
-        self.end_run_if_over(now, os);
-    }
-
-    pub(super) fn close(&mut self, link: LinkId, reason: CloseReason, now: Now, os: &mut dyn Os) {
-        os.perform(Effect::Close { link, reason });
-        self.drop_session(link, now, os);
-    }
-
-    /// Forgets a link; a member on it counts as lost, and the others are told.
-    pub(super) fn drop_session(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
-        self.wheel.cancel(&Timer::Greet(link));
-        self.wheel.cancel(&Timer::Silence(link));
-        let Some(seat) = self.sessions.remove(link).and_then(|session| session.seat) else { return };
-        self.directory.lose(&seat.group, &seat.id, seat.accounts);
-        // A server that stops takes nobody's run for lost.
-        if self.is_serving() {
-            self.announce(&seat.group, &seat.id, now, os);
-        }
-        self.end_run_if_over(now, os);
-    }
-
-    pub(super) fn on_greet_timeout(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
-        self.send(link, &Message::Bye { why: "you have not joined in time" }, os);
-        self.close(link, CloseReason::Silent, now, os);
-    }
-
-    /// Armed once a period and not at each tick: a tick only notes when it came.
-    pub(super) fn on_silence_check(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
-        let Some(session) = self.sessions.get(link) else { return };
-        let silent_at = session.last_heard + TICK_SILENCE_TIMEOUT;
-        if silent_at > now.mono {
-            self.wheel.insert(Timer::Silence(link), silent_at);
-            return;
-        }
-        log::warn!("member silent from={}", session.remote);
-        self.send(link, &Message::Bye { why: "you have been silent for too long" }, os);
-        self.close(link, CloseReason::Silent, now, os);
     }
 }
 

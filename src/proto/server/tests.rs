@@ -271,6 +271,12 @@ fn strangers_and_cheats_are_shown_the_door() {
     assert!(answers.ends_with("ERR too-many-errors too many errors\n"));
     assert_eq!(desk.hand.closed[&0], CloseReason::Misbehaved);
 
+    let moaner = desk.connect(9);
+    assert!(
+        desk.say(moaner, &"ERR bad-text x\n".repeat(ERRORS_MAX as usize + 1))
+            .starts_with("ERR too-many-errors")
+    );
+
     let long = desk.connect(1);
     assert!(desk.say(long, &"x".repeat(5000)).starts_with("ERR line-too-long"));
 
