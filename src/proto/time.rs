@@ -117,7 +117,7 @@ pub struct Words(pub Duration);
 
 impl fmt::Display for Words {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = (ns(self.0) + 500_000) / 1_000_000;
+        let millis = ns(self.0).saturating_add(500_000) / 1_000_000;
         if millis < 1000 {
             return write_unit(f, millis, "millisecond");
         }
@@ -181,6 +181,11 @@ mod tests {
         ] {
             assert_eq!(Words(Duration::from_millis(millis)).to_string(), expected);
         }
+    }
+
+    #[test]
+    fn the_longest_duration_has_words() {
+        assert_eq!(Words(Duration::MAX).to_string(), "5124095 hours 34 minutes 34 seconds");
     }
 
     #[test]

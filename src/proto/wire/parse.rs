@@ -1,5 +1,7 @@
 //! A line as a message: copies nothing, and checks the form of everything and the meaning of nothing.
 
+use std::net::SocketAddr;
+
 use crate::proto::ids::{FileName, Key, Name};
 use crate::proto::time::Wall;
 use crate::proto::wire::message::Message;
@@ -178,7 +180,7 @@ impl<'a> Args<'a> {
         Ok(Message::Peer {
             epoch: self.number("epoch")?,
             id: self.name("id")?,
-            addr: self.arg("addr", |word| word.parse().ok())?,
+            addr: self.arg("addr", addr)?,
             ticket: self.key("ticket")?,
             state: self.one_of("state", MemberState::parse)?,
             left_ns: self.number("left_ns")?,
@@ -200,6 +202,11 @@ impl<'a> Args<'a> {
             _ => return Err(ParseError::BadArgument("what is OK")),
         })
     }
+}
+
+/// An address as [`Message::encode`] writes it: IPv6 has many spellings.
+fn addr(word: &str) -> Option<SocketAddr> {
+    word.parse().ok().filter(|addr: &SocketAddr| addr.to_string() == word)
 }
 
 /// Decimal digits only, without a sign or needless zeros, at most `u64::MAX`.

@@ -156,6 +156,7 @@ fn what_is_no_message_is_named() {
         ("BYE \u{1b}[2J", ParseError::BadText),
         ("BYE \u{85}", ParseError::BadText),
         ("OK", ParseError::BadArgument("what is OK")),
+        ("PEER 4 1 [fd00::0]:4 000000000000000000000000000000ab lost 0", ParseError::BadArgument("addr")),
     ] {
         assert_eq!(Message::parse(line.as_bytes()), Err(expected), "{line:?}");
     }
