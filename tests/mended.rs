@@ -1,0 +1,237 @@
+//! Stories of faults that were there once: each fails without its mend.
+
+mod common;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use common::town::Town;
+use tickmesh::proto::ids::{DialId, LinkId};
+use tickmesh::proto::machine::{Effect, Input, Machine, Origin, Os};
+use tickmesh::proto::peer::{Peers, PeersConfig};
+use tickmesh::proto::server::Server;
+use tickmesh::proto::time::{Mono, Now};
+use tickmesh::sim::NetConfig;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Members that take the link of the pair and then never ask for our files keep all places for dialing.
+struct Leeches {
+    server: SocketAddr,
+    ip: SocketAddr,
+    port: u16,
+    count: u32,
+}
+impl Machine for Leeches {
+    fn handle_input(&mut self, input: Input<'_>, _: Now, os: &mut dyn Os) {
+        match input {
+            Input::Start => os.perform(Effect::Listen { addr: SocketAddr::new(self.ip.ip(), 0) }),
+            Input::Listening { addr } => {
+                self.port = addr.port();
+                for n in 0..self.count {
+                    os.perform(Effect::Dial { dial: DialId(n), addr: self.server });
+                }
+            }
+            Input::LinkUp { link, origin: Origin::Dialed(n), .. } => {
+                let text = format!("JOIN lab z{} {} * 10000000\nDONE 0 0\n", n.0, self.port);
+                os.perform(Effect::Send { link, bytes: text.as_bytes() });
+            }
+            Input::LinkUp { link, .. } => os.perform(Effect::Send { link, bytes: b"TICKMESH 1 peer x\n" }),
+            Input::Received { link, bytes, .. } => self.reply(link, &String::from_utf8_lossy(bytes), os),
+            _ => {}
+        }
+    }
+    fn handle_timeout(&mut self, _: Now, _: &mut dyn Os) {}
+    fn poll_timeout(&self) -> Option<Mono> {
+        None
+    }
+}
+impl Leeches {
+    fn reply(&self, link: LinkId, text: &str, os: &mut dyn Os) {
+        for line in text.lines().filter(|line| line.starts_with("LINK ")) {
+            let me = line.split(' ').nth(3).unwrap();
+            let text = format!(
+                "OK LINK\nOFFER client_{me}_TimeData.txt 0 1 0\nOFFER client_{me}_samples.csv 0 1 0\n"
+            );
+            os.perform(Effect::Send { link, bytes: text.as_bytes() });
+        }
+    }
+}
+
+/// A member saves up its allowance, then sends it at once: the table of all others is cut for good.
+#[test]
+fn one_member_cannot_spoil_the_servers_table() {
+    let mut town = Town::new(101);
+    town.world.set_net(NetConfig { window_bytes: 256 << 10, ..NetConfig::default() });
+    let node = town.node();
+    let link = town.world.connect(node, town.addr);
+    town.world.write(link, b"JOIN lab m 0 1000000 60000000000\n");
+    for _ in 0..4 {
+        town.world.run_for(ms(3000));
+        town.world.write(link, b"\n");
+    }
+    let alice_node = town.node();
+    let alice = town.start(alice_node, "alice", 2);
+    town.world.run_for(ms(500));
+    town.world.write(link, "TICK 1 1\n".repeat(10_000).as_bytes());
+    town.finish(&[alice]);
+    town.world.close(link);
+    town.world.shutdown(town.server_node);
+    town.world.run_for(SECOND);
+    let status = town.world.machine::<Server>(town.server).unwrap().status().clone();
+    let facts = town.table(town.server_node, "serverTimeData.txt");
+    let alices: u64 =
+        facts.pairs.iter().filter(|(k, _)| format!("{k:?}").contains("10.0.0.3")).map(|(_, v)| *v).sum();
+    assert_eq!((status.tables_failed, alices), (0, 400), "{:?} {:?}", facts.complete, facts.pairs);
+}
+
+/// 9 bytes from one member make a line for each other member; 20,000 of these in one read cut
+/// everybody else off.
+#[test]
+fn done_again_and_again_does_not_cut_the_others_off() {
+    let mut town = Town::new(102);
+    town.world.set_net(NetConfig { window_bytes: 256 << 10, ..NetConfig::default() });
+    let machines = ["alice", "bob", "carol"].map(|name| {
+        let n = town.node();
+        town.start(n, name, 3)
+    });
+    town.world.run_for(SECOND);
+    let node = town.node();
+    let link = town.world.connect(node, town.addr);
+    town.world.write(link, b"JOIN lab m 9 * *\n");
+    town.world.run_for(ms(200));
+    town.world.write(link, "DONE 0 0\n".repeat(20_000).as_bytes());
+    town.world.run_for(ms(200));
+    town.world.write(link, b"BYE x\n");
+    town.finish(&machines);
+    for machine in machines {
+        let report = town.report(machine);
+        assert_eq!((report.reconnects, report.ticks_missed), (0, 0), "{:?}", town.world.stats().downs);
+    }
+}
+
+/// A peer that shares nothing moves the epoch, and nobody is told.
+#[test]
+fn a_peer_that_does_not_share_keeps_nobody_from_leaving() {
+    let mut town = Town::new(103);
+    let (_, alice) = town.peer("alice");
+    town.world.run_for(ms(500));
+    let node = town.node();
+    let silent = Box::new(Peers::new(PeersConfig {
+        server: town.addr,
+        group: "lab".parse().unwrap(),
+        ids: vec![None],
+        interval: None,
+        duration: Some(SECOND),
+        share_deadline: None,
+    }));
+    let silent = town.world.start(node, silent);
+    town.finish(&[alice, silent]);
+    town.assert_complete(alice);
+    let status = town.world.machine::<Server>(town.server).unwrap().status();
+    assert_eq!(status.errors, 0, "LEAVE was refused until the link was closed for too many errors");
+}
+
+/// A link to the server that comes back just when the run ends: DONE is never said.
+#[test]
+fn done_is_said_also_when_the_link_comes_back_at_the_end() {
+    let mut town = Town::new(105);
+    town.world.set_net(NetConfig { latency: ms(100)..=ms(100), ..NetConfig::default() });
+    let node = town.node();
+    let alice = town.start(node, "alice", 2);
+    let bob_node = town.node();
+    let bob = town.start(bob_node, "bob", 3);
+    town.world.run_for(ms(1950));
+    town.world.reset_links(town.server_node, node);
+    town.finish(&[alice, bob]);
+    let ended = town.world.now();
+    let (a, b) = (town.assert_complete(alice), town.assert_complete(bob));
+    let status = town.world.machine::<Server>(town.server).unwrap().status().clone();
+    assert!(
+        ended < ms(6000) && status.errors == 0 && a.rows_at_server.is_some(),
+        "ended at {ended:?}, {status:?}, {:?} reconnects {} {}",
+        a.rows_at_server,
+        a.reconnects,
+        b.reconnects
+    );
+}
+
+/// A server that is stopped in an orderly way tells each member that the others are lost.
+#[test]
+fn a_server_that_stops_does_not_call_its_members_lost() {
+    for kill in [true, false] {
+        let mut town = Town::new(106);
+        let alice_node = town.node();
+        let alice = town.start(alice_node, "alice", 30);
+        town.world.run_for(ms(100));
+        let (_, bob) = town.peer("bob");
+        town.world.run_for(ms(500));
+        if kill {
+            town.world.crash(town.server_node)
+        } else {
+            town.world.shutdown(town.server_node)
+        }
+        town.finish(&[alice, bob]);
+        assert_eq!(town.report(bob).outcome, "complete", "kill={kill} {:?}", town.report(bob).problems);
+    }
+}
+
+/// The only peer's run is cut short; the server's table says so.
+#[test]
+fn the_servers_table_says_that_a_run_was_cut_short() {
+    let mut town = Town::new(107);
+    let node = town.node();
+    let alice = town.start(node, "alice", 30);
+    town.world.run_for(SECOND);
+    town.world.shutdown(node);
+    town.finish(&[alice]);
+    town.world.run_for(SECOND);
+    let end = town.table(town.server_node, "serverTimeData.txt").complete.unwrap();
+    assert_eq!(end.cause.as_deref(), Some("interrupted"), "{}", end.elapsed);
+}
+
+#[test]
+fn members_that_never_fetch_do_not_block_the_exchange_of_the_others() {
+    let mut town = Town::new(112);
+    let node = town.node();
+    let addr = town.world.addr(node, 0);
+    town.world.start(node, Box::new(Leeches { server: town.addr, ip: addr, port: 0, count: 8 }));
+    town.world.run_for(ms(100));
+    let machines = ["alice", "bob"].map(|name| town.peer(name).1);
+    town.finish(&machines);
+    for machine in machines {
+        let report = town.report(machine);
+        let between: Vec<_> =
+            report.problems.iter().filter(|p| p.contains("alice") && p.contains("bob")).collect();
+        assert!(between.is_empty(), "{between:#?}");
+    }
+}
+
+/// Alice's link breaks before her first tick, and she comes back at once: Bob waits for her.
+#[test]
+fn a_link_that_breaks_before_the_first_tick_is_not_the_end() {
+    let mut town = Town::new(123);
+    let (_, bob) = town.peer("bob");
+    town.world.run_for(ms(900));
+    let node = town.node();
+    let alice = town.world.start(
+        node,
+        Box::new(Peers::new(PeersConfig {
+            server: town.addr,
+            group: "lab".parse().unwrap(),
+            ids: vec![Some("alice".parse().unwrap())],
+            interval: Some(SECOND),
+            duration: Some(SECOND * 5),
+            share_deadline: Some(SECOND * 10),
+        })),
+    );
+    town.world.run_for(ms(600));
+    town.world.reset_links(town.server_node, node);
+    town.finish(&[alice, bob]);
+    town.assert_complete(alice);
+    town.assert_complete(bob);
+}
