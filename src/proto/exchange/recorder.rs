@@ -168,6 +168,15 @@ impl Recorder {
         self.lost_rows
     }
 
+    /// Why the record is not whole, as its last line says it.
+    pub fn cause(&self, interrupted: bool) -> Option<&'static str> {
+        match (self.lost_rows, interrupted) {
+            (0, false) => None,
+            (0, true) => Some("interrupted"),
+            _ => Some("rows lost, the disk refused them"),
+        }
+    }
+
     /// What went wrong last, if anything did.
     pub fn failure(&self) -> Option<Failure> {
         self.failure

@@ -134,11 +134,7 @@ impl Member {
             run.ticker.cut(now.mono);
         }
         let elapsed = now.mono - run.started;
-        let cause = match (run.table.lost_rows(), interrupted) {
-            (0, false) => None,
-            (0, true) => Some("interrupted"),
-            _ => Some("rows lost, the disk refused them"),
-        };
+        let cause = run.table.cause(interrupted);
         let rows = &run.rows;
         run.table.close(os, |out| rows.footer(out, elapsed, cause));
         run.samples.close(os, |_| {});

@@ -55,11 +55,7 @@ impl Run {
         }
         self.closing = true;
         let elapsed = now.mono - self.started.mono;
-        let cause = match (self.recorder.lost_rows(), interrupted) {
-            (0, false) => None,
-            (0, true) => Some("interrupted"),
-            _ => Some("rows lost, the disk refused them"),
-        };
+        let cause = self.recorder.cause(interrupted);
         let table = &self.table;
         self.recorder.close(os, |out| table.footer(out, elapsed, cause));
         log::info!(

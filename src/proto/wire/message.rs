@@ -37,7 +37,7 @@ pub enum Message<'a> {
     Gone { id: Name, why: Departure },
     /// The member's run is over and its files can be fetched; so many rows it wrote.
     Done { sent: u64, answered: u64 },
-    /// The answer to `Done`: so many rows the server wrote of that member.
+    /// The answer to `Done`: so many ticks of that member the server received, and answers it sent.
     OkDone { received: u64, sent: u64 },
     /// Everything is done, as far as the directory of that epoch goes; let me go.
     Leave { epoch: u64 },
