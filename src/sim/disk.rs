@@ -91,6 +91,15 @@ impl Disk {
         (contents.len, contents.synced_bytes) = (bytes.len() as u64, bytes.len() as u64);
     }
 
+    /// Changes bytes of a file in place, behind the back of whoever has it open. What is beyond its
+    /// end, or was not kept, stays as it is.
+    pub fn damage(&mut self, path: &str, offset: usize, bytes: &[u8]) {
+        let Some(inode) = self.names.get(path) else { return };
+        if let Data::Kept(kept) = &mut self.inodes[*inode].data {
+            kept.iter_mut().skip(offset).zip(bytes).for_each(|(old, new)| *old = *new);
+        }
+    }
+
     /// Cuts a file to `len` bytes, behind the back of whoever has it open.
     pub fn truncate(&mut self, path: &str, len: u64) {
         if let Some(inode) = self.names.get(path) {
@@ -333,6 +342,16 @@ mod tests {
         disk.remove("a");
         let inode = disk.create("b");
         assert_eq!(disk.append(inode, b"0123456789"), Ok(()));
+    }
+
+    #[test]
+    fn damage_changes_no_length() {
+        let mut disk = Disk::default();
+        disk.write("a", b"12345");
+        disk.damage("a", 3, b"xyz");
+        disk.damage("a", 9, b"x");
+        disk.damage("b", 0, b"x");
+        assert_eq!((disk.read("a"), disk.len("b")), (Some(&b"123xy"[..]), None));
     }
 
     #[test]

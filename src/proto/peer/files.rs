@@ -113,9 +113,12 @@ impl Member {
             }
             Theirs::Storing { .. } => return Ok(()),
             Theirs::Fetching { fetch, .. } if *fetch.manifest() == manifest => {}
-            Theirs::Fetching { file, .. } => {
-                common.release(*file, os);
-                other.theirs[which] = Theirs::Wanted;
+            // A record does not change after its run; beginning anew each time would never end.
+            Theirs::Fetching { .. } => {
+                return fault(
+                    ErrorCode::BadArgument,
+                    format!("{name} was something else when first offered"),
+                );
             }
             Theirs::Wanted => {}
         }
