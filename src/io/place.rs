@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 
 use crate::proto::limits::ASIDE_TRIES_MAX;
+use crate::proto::machine::aside_name;
 
 /// The place of `name` in the folder `root`.
 ///
@@ -32,7 +33,7 @@ pub(super) fn make_folder_of(path: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Moves an older file at `path` to the first free name of `aside`, `aside.1`, `aside.2`, ..., and
+/// Moves an older file at `path` to the first free name of those that [`aside_name`] makes, and
 /// returns that name.
 ///
 /// # Errors
@@ -49,7 +50,7 @@ pub(super) fn move_aside(root: &Path, path: &Path, aside: &str) -> io::Result<Op
     }
     make_folder_of(&inside(root, aside)?)?;
     for attempt in 0..=ASIDE_TRIES_MAX {
-        let name = if attempt == 0 { aside.to_owned() } else { format!("{aside}.{attempt}") };
+        let name = aside_name(aside, attempt);
         match rename_new(path, &inside(root, &name)?) {
             Ok(()) => return Ok(Some(name)),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -155,12 +156,12 @@ mod tests {
     fn older_files_get_the_next_free_name() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("table");
-        assert_eq!(move_aside(dir.path(), &path, "old/table").unwrap(), None);
-        for expected in ["old/table", "old/table.1", "old/table.2"] {
+        assert_eq!(move_aside(dir.path(), &path, "old/table.txt").unwrap(), None);
+        for expected in ["old/table.txt", "old/table.1.txt", "old/table.2.txt"] {
             fs::write(&path, expected).unwrap();
-            assert_eq!(move_aside(dir.path(), &path, "old/table").unwrap().unwrap(), expected);
+            assert_eq!(move_aside(dir.path(), &path, "old/table.txt").unwrap().unwrap(), expected);
         }
-        for expected in ["old/table", "old/table.1", "old/table.2"] {
+        for expected in ["old/table.txt", "old/table.1.txt", "old/table.2.txt"] {
             assert_eq!(fs::read_to_string(dir.path().join(expected)).unwrap(), expected);
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 
 use crate::proto::limits::ASIDE_TRIES_MAX;
-use crate::proto::machine::FileOp;
+use crate::proto::machine::{FileOp, aside_name};
 use crate::sim::rng::Rng;
 
 /// Ends the name of a file that is not complete.
@@ -209,8 +209,8 @@ impl Disk {
         }
     }
 
-    /// Renames the file at `path`, if there is one, to the first of `aside`, `aside.1`,
-    /// `aside.2`, ... that is not taken.
+    /// Renames the file at `path`, if there is one, to the first name of [`aside_name`] that is not
+    /// taken.
     ///
     /// # Errors
     /// `AlreadyExists` if all are taken.
@@ -218,11 +218,7 @@ impl Disk {
         if !self.exists(path) {
             return Ok(None);
         }
-        let names = (0..ASIDE_TRIES_MAX).map(|number| match number {
-            0 => aside.to_owned(),
-            _ => format!("{aside}.{number}"),
-        });
-        for name in names {
+        for name in (0..=ASIDE_TRIES_MAX).map(|number| aside_name(aside, number)) {
             if !self.exists(&name) {
                 self.rename(path, &name);
                 return Ok(Some(name.into_boxed_str()));
@@ -358,11 +354,11 @@ mod tests {
     fn names_aside_count_up() {
         let mut disk = Disk::default();
         disk.write("a.old", b"1");
-        disk.write("a.old.1", b"2");
+        disk.write("a.1.old", b"2");
         disk.write("a", b"3");
-        assert_eq!(disk.move_aside("a", "a.old").unwrap().as_deref(), Some("a.old.2"));
+        assert_eq!(disk.move_aside("a", "a.old").unwrap().as_deref(), Some("a.2.old"));
         assert_eq!(disk.move_aside("a", "a.old"), Ok(None));
-        assert_eq!(disk.paths().collect::<Vec<_>>(), ["a.old", "a.old.1", "a.old.2"]);
+        assert_eq!(disk.paths().collect::<Vec<_>>(), ["a.1.old", "a.2.old", "a.old"]);
     }
 
     #[test]

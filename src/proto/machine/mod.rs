@@ -107,7 +107,8 @@ pub enum Effect<'a> {
     /// The link is gone for the machine at once.
     Close { link: LinkId, reason: CloseReason },
     /// Open a new, empty file at a path relative to the machine's folder; missing folders are made.
-    /// Answer: `FileReady` or `FileFailed`.
+    /// If the name `aside` is taken, those of [`aside_name`] are tried. Answer: `FileReady` or
+    /// `FileFailed`.
     Open { file: FileId, path: &'a str, mode: OpenMode, aside: &'a str },
     /// Write at the end of the file, all or nothing. Answer: `Appended` or `FileFailed`.
     Append { file: FileId, bytes: &'a [u8] },
@@ -131,6 +132,17 @@ pub enum OpenMode {
     /// It is called `PATH.partial` until [`Effect::Finish`]; an older file of the final name is
     /// renamed to `aside` then.
     Partial,
+}
+
+/// The name to try after `number` names for an older file were taken: `a.txt`, `a.1.txt`, `a.2.txt`.
+/// An ending of a few letters stays the last, so that the file is still known for what it is.
+pub fn aside_name(aside: &str, number: u32) -> String {
+    let is_ending = |end: &str| (1..=4).contains(&end.len()) && end.bytes().all(|b| b.is_ascii_alphabetic());
+    match aside.rsplit_once('.') {
+        _ if number == 0 => aside.to_owned(),
+        Some((stem, end)) if is_ending(end) => format!("{stem}.{number}.{end}"),
+        _ => format!("{aside}.{number}"),
+    }
 }
 
 /// Which effect on a file failed.
@@ -202,5 +214,26 @@ impl fmt::Display for DownReason {
             DownReason::FileFailed => "a file could not be read",
             DownReason::Failed => "socket error",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::aside_name;
+
+    #[test]
+    fn names_aside_keep_their_ending() {
+        for (aside, expected) in [
+            ("a/client_0_TimeData.20261121T025300Z.txt", "a/client_0_TimeData.20261121T025300Z.12.txt"),
+            ("client_a.b_samples.20261121T025300Z.csv", "client_a.b_samples.20261121T025300Z.12.csv"),
+            ("client_0_received.20261121T025300Z", "client_0_received.20261121T025300Z.12"),
+            ("a.b/old", "a.b/old.12"),
+            ("old.", "old..12"),
+        ] {
+            assert_eq!(
+                (aside_name(aside, 0), aside_name(aside, 12)),
+                (aside.to_owned(), expected.to_owned())
+            );
+        }
     }
 }
