@@ -14,7 +14,7 @@ use log::{Level, log, warn};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::io::place::{inside, make_folder_of, move_aside, rename_new, sync_names};
+use crate::io::place::{inside, make_folder_of, move_aside, rename_new, set_aside, sync_names};
 use crate::proto::ids::FileId;
 use crate::proto::limits::WRITEBACK_BYTES;
 use crate::proto::machine::{FileOp, OpenMode};
@@ -87,6 +87,12 @@ impl Disk {
             }
             Err(error) => Err(failed(FileOp::Open, &self.root.join(name), &error)),
         }
+    }
+
+    /// Moves what is at a name aside, a whole folder too, and returns the name that it was given.
+    pub(super) fn set_aside(&self, name: &str, aside: &str) -> Result<Option<String>, ErrorKind> {
+        let moved = inside(&self.root, name).and_then(|path| set_aside(&self.root, &path, aside));
+        moved.map_err(|error| failed(FileOp::SetAside, &self.root.join(name), &error))
     }
 
     /// Writes at the end, all or nothing. `None` if the file is not open, here and below.

@@ -42,6 +42,13 @@ impl Os for Hands<'_> {
                     Err(error) => Answer::FileFailed { file, op: FileOp::Open, error },
                 });
             }
+            Effect::SetAside { file, path, aside } => {
+                let moved = self.reactor.seats[self.machine].disk.set_aside(path, aside);
+                self.answer(match moved {
+                    Ok(moved) => Answer::FileReady { file, moved },
+                    Err(error) => Answer::FileFailed { file, op: FileOp::SetAside, error },
+                });
+            }
             Effect::Append { file, bytes } => self.append(file, bytes),
             Effect::WriteAt { file, offset, bytes } => {
                 let written = self.reactor.seats[self.machine].disk.write_at(file, offset, bytes);

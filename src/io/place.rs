@@ -48,6 +48,24 @@ pub(super) fn move_aside(root: &Path, path: &Path, aside: &str) -> io::Result<Op
         }
         Ok(_) => {}
     }
+    rename_aside(root, path, aside)
+}
+
+/// Moves whatever is at `path` aside, a folder with all that is in it too, and returns its new
+/// name. Nothing and an empty folder stay.
+///
+/// # Errors
+/// If every name is taken, and those of the file system.
+pub(super) fn set_aside(root: &Path, path: &Path, aside: &str) -> io::Result<Option<String>> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+        Ok(old) if old.is_dir() && fs::read_dir(path)?.next().is_none() => Ok(None),
+        Ok(_) => rename_aside(root, path, aside),
+    }
+}
+
+fn rename_aside(root: &Path, path: &Path, aside: &str) -> io::Result<Option<String>> {
     make_folder_of(&inside(root, aside)?)?;
     for attempt in 0..=ASIDE_TRIES_MAX {
         let name = aside_name(aside, attempt);
@@ -57,7 +75,7 @@ pub(super) fn move_aside(root: &Path, path: &Path, aside: &str) -> io::Result<Op
             Err(error) => return Err(error),
         }
     }
-    Err(io::Error::new(ErrorKind::AlreadyExists, "every name for the older file is taken"))
+    Err(io::Error::new(ErrorKind::AlreadyExists, "every name for what is older is taken"))
 }
 
 /// Renames, unless the new name is taken.
@@ -175,6 +193,25 @@ mod tests {
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
         assert!(move_aside(dir.path(), &path, "old").is_err());
+    }
+
+    #[test]
+    fn a_folder_is_set_aside_with_all_that_is_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("copies");
+        let set_aside = || set_aside(dir.path(), &path, "copies.old").unwrap();
+        assert_eq!(set_aside(), None);
+        fs::create_dir(&path).unwrap();
+        assert_eq!(set_aside(), None, "nothing is in it");
+        for expected in ["copies.old", "copies.1.old"] {
+            fs::create_dir_all(&path).unwrap();
+            fs::write(path.join("file"), expected).unwrap();
+            assert_eq!(set_aside().unwrap(), expected);
+            assert!(!path.exists());
+            assert_eq!(fs::read_to_string(dir.path().join(expected).join("file")).unwrap(), expected);
+        }
+        std::os::unix::fs::symlink("/dev/null", &path).unwrap();
+        assert_eq!(set_aside().unwrap(), "copies.2.old");
     }
 
     #[test]

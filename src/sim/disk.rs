@@ -18,7 +18,7 @@ pub struct Disk {
     inodes: Vec<Contents>,
     spare: Vec<Inode>,
     room_bytes: Option<u64>,
-    failures: [Option<ErrorKind>; 4],
+    failures: [Option<ErrorKind>; 5],
     reads_fail: bool,
     digests_only: bool,
 }
@@ -227,6 +227,24 @@ impl Disk {
         Err(ErrorKind::AlreadyExists)
     }
 
+    /// The same for whatever is at `path`, a file or all files below a folder.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if all names are taken.
+    pub(super) fn set_aside(&mut self, path: &str, aside: &str) -> Result<Option<Box<str>>, ErrorKind> {
+        let below = |name: &str| name.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
+        let old: Vec<String> =
+            self.names.keys().filter(|name| *name == path || below(name)).cloned().collect();
+        if old.is_empty() {
+            return Ok(None);
+        }
+        let mut names = (0..=ASIDE_TRIES_MAX).map(|number| aside_name(aside, number));
+        let free = |name: &String| !self.exists(name) && self.check_place(name).is_ok();
+        let name = names.find(free).ok_or(ErrorKind::AlreadyExists)?;
+        old.iter().for_each(|old| self.rename(old, &format!("{name}{}", &old[path.len()..])));
+        Ok(Some(name.into_boxed_str()))
+    }
+
     /// Appends all or nothing.
     pub(super) fn append(&mut self, inode: Inode, bytes: &[u8]) -> Result<(), ErrorKind> {
         self.take_room(bytes.len() as u64)?;
@@ -322,79 +340,4 @@ impl Disk {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn room_is_taken_and_given_back() {
-        let mut disk = Disk::default();
-        disk.set_room(Some(10));
-        let inode = disk.create("a");
-        assert_eq!(disk.append(inode, b"12345678"), Ok(()));
-        assert_eq!(disk.append(inode, b"123"), Err(ErrorKind::StorageFull));
-        assert_eq!(disk.write_at(inode, 6, b"abcd"), Ok(()));
-        assert_eq!(disk.write_at(inode, 10, b"x"), Err(ErrorKind::StorageFull));
-        assert_eq!(disk.read("a"), Some(&b"123456abcd"[..]));
-        disk.remove("a");
-        let inode = disk.create("b");
-        assert_eq!(disk.append(inode, b"0123456789"), Ok(()));
-    }
-
-    #[test]
-    fn damage_changes_no_length() {
-        let mut disk = Disk::default();
-        disk.write("a", b"12345");
-        disk.damage("a", 3, b"xyz");
-        disk.damage("a", 9, b"x");
-        disk.damage("b", 0, b"x");
-        assert_eq!((disk.read("a"), disk.len("b")), (Some(&b"123xy"[..]), None));
-    }
-
-    #[test]
-    fn names_aside_count_up() {
-        let mut disk = Disk::default();
-        disk.write("a.old", b"1");
-        disk.write("a.1.old", b"2");
-        disk.write("a", b"3");
-        assert_eq!(disk.move_aside("a", "a.old").unwrap().as_deref(), Some("a.2.old"));
-        assert_eq!(disk.move_aside("a", "a.old"), Ok(None));
-        assert_eq!(disk.paths().collect::<Vec<_>>(), ["a.1.old", "a.2.old", "a.old"]);
-    }
-
-    #[test]
-    fn digests_are_the_same_with_and_without_contents() {
-        let mut disk = Disk::default();
-        let kept = disk.create("kept");
-        disk.append(kept, b"foobar").unwrap();
-        disk.keep_contents(false);
-        let digest = disk.create("digest");
-        disk.append(digest, b"foo").unwrap();
-        disk.append(digest, b"bar").unwrap();
-        assert_eq!(disk.digest("kept"), Some(blake3::hash(b"foobar")));
-        assert_eq!(disk.digest("digest"), disk.digest("kept"));
-        assert_eq!(disk.len("digest"), Some(6));
-        assert_eq!(disk.read("digest"), None);
-    }
-
-    #[test]
-    fn a_power_loss_spares_what_was_synced() {
-        let mut lengths = Vec::new();
-        for seed in 0..50 {
-            let mut disk = Disk::default();
-            let inode = disk.create("a");
-            disk.append(inode, b"safe").unwrap();
-            disk.sync(inode);
-            disk.append(inode, b"unsafe").unwrap();
-            let partial = disk.create("b.partial");
-            disk.append(partial, b"x").unwrap();
-            disk.lose_power(&mut Rng::new(seed));
-            assert!(b"safeunsafe".starts_with(disk.read("a").unwrap()));
-            lengths.push((disk.len("a").unwrap(), disk.len("b.partial")));
-        }
-        assert_eq!(lengths.iter().map(|(len, _)| *len).min(), Some(4));
-        assert_eq!(lengths.iter().map(|(len, _)| *len).max(), Some(10));
-        for partial in [None, Some(0), Some(1)] {
-            assert!(lengths.iter().any(|(_, len)| *len == partial), "{partial:?}");
-        }
-    }
-}
+mod tests;

@@ -68,7 +68,7 @@ pub enum Input<'a> {
     /// The link is gone, and not because this machine closed it. After [`DownReason::Eof`], what
     /// was sent before still goes out.
     LinkDown { link: LinkId, reason: DownReason },
-    /// [`Effect::Open`] succeeded. `moved` is the name that an older file was given.
+    /// [`Effect::Open`] or [`Effect::SetAside`] succeeded. `moved` is the name that an older file was given.
     FileReady { file: FileId, moved: Option<&'a str> },
     /// One [`Effect::Append`] is whole in the kernel's hands; each one is answered, in order.
     Appended { file: FileId },
@@ -110,6 +110,10 @@ pub enum Effect<'a> {
     /// If the name `aside` is taken, those of [`aside_name`] are tried. Answer: `FileReady` or
     /// `FileFailed`.
     Open { file: FileId, path: &'a str, mode: OpenMode, aside: &'a str },
+    /// Rename what is at `path`, a file or a whole folder, to `aside` or a name of [`aside_name`], so
+    /// that only new things are found there. Nothing is open as `file` afterwards. Answer:
+    /// `FileReady`, with `moved` if there was something, or `FileFailed`.
+    SetAside { file: FileId, path: &'a str, aside: &'a str },
     /// Write at the end of the file, all or nothing. Answer: `Appended` or `FileFailed`.
     Append { file: FileId, bytes: &'a [u8] },
     /// Write at a place of the file. Answer: none, or `FileFailed`; such a file can never be
@@ -156,6 +160,8 @@ pub enum FileOp {
     WriteAt,
     /// [`Effect::Finish`].
     Finish,
+    /// [`Effect::SetAside`].
+    SetAside,
 }
 
 /// Why a machine closes a link. Logged and counted by name.

@@ -205,6 +205,7 @@ impl Peers {
         }
     }
 
+    /// Hands what became of a file to whom it concerns.
     fn on_file(&mut self, file: FileId, act: impl FnOnce(&mut Member, FileFor, &mut Common)) {
         if let Some(whose) = self.common.files.get(&file).copied() {
             act(&mut self.members[whose.member() as usize], whose, &mut self.common);

@@ -8,7 +8,7 @@ use crate::proto::cadence::Cadence;
 use crate::proto::exchange::{Recorder, Road, Ticker};
 use crate::proto::ids::FileName;
 use crate::proto::limits::{ANSWER_GRACE, CHUNK_BYTES, FLUSH_PERIOD, RUN_LEAD};
-use crate::proto::machine::{FileOp, Os};
+use crate::proto::machine::{Effect, FileOp, Os};
 use crate::proto::peer::common::{Common, FileFor, Timer};
 use crate::proto::peer::member::{Member, Run, Stage};
 use crate::proto::peer::report::Outcome;
@@ -52,6 +52,18 @@ impl Member {
             server_ip: IpText::new(server_ip),
             files_ready: 0,
         });
+    }
+
+    /// Both records are open, and nobody else writes to them: so nobody else keeps copies under this
+    /// name either. What an earlier run received must not be taken for this run's.
+    fn on_records_open(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        if common.config.share_deadline.is_none() {
+            return self.begin_run(common, now);
+        }
+        let path = names::received_folder(&self.id.expect("a member with records has an ID"));
+        let aside = names::folder_aside(&path, now.wall);
+        let file = common.new_file(FileFor::Older(self.index));
+        os.perform(Effect::SetAside { file, path: &path, aside: &aside });
     }
 
     fn begin_run(&mut self, common: &mut Common, now: Now) {
@@ -180,7 +192,7 @@ impl Member {
         match whose {
             FileFor::Table(_) => Some(&mut run.table),
             FileFor::Samples(_) => Some(&mut run.samples),
-            FileFor::Copy { .. } => None,
+            FileFor::Older(_) | FileFor::Copy { .. } => None,
         }
     }
 
@@ -193,15 +205,18 @@ impl Member {
         os: &mut dyn Os,
     ) {
         let (label, opening) = (self.label(), self.stage == Stage::Opening);
-        let Some(recorder) = self.recorder(whose) else { return };
         if let Some(moved) = moved {
             log::info!("older file kept id={label} as={moved}");
         }
+        if let (FileFor::Older(_), true) = (whose, opening) {
+            return self.begin_run(common, now);
+        }
+        let Some(recorder) = self.recorder(whose) else { return };
         recorder.on_ready(os);
         let run = self.run.as_mut().expect("files belong to a run");
         run.files_ready += 1;
         if opening && run.files_ready == 2 {
-            self.begin_run(common, now);
+            self.on_records_open(common, now, os);
         }
     }
 
@@ -254,8 +269,15 @@ impl Member {
         {
             log::error!("record not written id={label} file={whose:?} op={op:?} error=\"{error}\"");
         }
-        if op == FileOp::Open && self.stage == Stage::Opening {
-            self.fail(&format!("cannot create the record files: {error}"), common, now, os);
+        match (op, self.stage) {
+            (FileOp::Open, Stage::Opening) => {
+                self.fail(&format!("cannot create the record files: {error}"), common, now, os);
+            }
+            (FileOp::SetAside, Stage::Opening) => {
+                let why = format!("cannot move the files that an earlier run received aside: {error}");
+                self.fail(&why, common, now, os);
+            }
+            _ => {}
         }
         self.after_closing(common, now, os);
     }
