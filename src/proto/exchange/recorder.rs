@@ -158,11 +158,6 @@ impl Recorder {
         self.stage == Stage::Complete && self.lost_rows == 0
     }
 
-    /// Something waits for the next flush.
-    pub fn is_waiting(&self) -> bool {
-        !self.is_closed() && !self.sheet.is_settled()
-    }
-
     /// Rows that found no place.
     pub fn lost_rows(&self) -> u64 {
         self.lost_rows

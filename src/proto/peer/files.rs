@@ -191,13 +191,14 @@ impl Member {
         common: &mut Common,
         os: &mut dyn Os,
     ) -> Result<u64, Fault> {
-        let manifest = self.own.iter().find(|manifest| manifest.file().as_str() == file);
-        let Some((offset, len)) = manifest.and_then(|manifest| manifest.range(chunk)) else {
+        let which = self.own.iter().position(|manifest| manifest.file().as_str() == file);
+        let range = which.and_then(|which| Some((which, self.own[which].range(chunk)?)));
+        let Some((which, (offset, len))) = range else {
             return fault(ErrorCode::UnknownFile, format!("I have no chunk {chunk} of {file}"));
         };
         let run = self.run.as_ref().expect("a manifest is made of a run");
-        let is_table = manifest.is_some_and(|manifest| manifest.file().as_str().ends_with("TimeData.txt"));
-        let source = if is_table { run.table.file() } else { run.samples.file() };
+        // `own` has both of them, in this order: without one there is no sharing.
+        let source = [run.table.file(), run.samples.file()][which];
         common.send(link, &Message::Chunk { file, chunk, octets: len }, os);
         os.perform(Effect::SendFile { link, file: source, offset, len });
         Ok(0)
