@@ -135,7 +135,10 @@ fn problems(peer: &PeerReport, text: &mut String) {
         let _ = writeln!(text, "peer {}: interrupted", name(peer));
     }
     for problem in &peer.problems {
-        let _ = writeln!(text, "peer {}: {problem}", name(peer));
+        // Who lacks what is said in the problem: it may be somebody else.
+        let whose =
+            if peer.outcome == "missing files" { String::new() } else { format!("peer {}: ", name(peer)) };
+        let _ = writeln!(text, "{whose}{problem}");
     }
 }
 
@@ -163,6 +166,21 @@ pub(super) fn micros(ns: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_lacks_what_is_said_once() {
+        let mut text = String::new();
+        let mut peer = PeerReport {
+            id: Some("1".to_owned()),
+            outcome: "missing files",
+            problems: vec!["peer 2 lacks a of peer 1 (it left)".to_owned()],
+            ..PeerReport::default()
+        };
+        problems(&peer, &mut text);
+        (peer.outcome, peer.problems) = ("failed", vec!["no server".to_owned()]);
+        problems(&peer, &mut text);
+        assert_eq!(text, "peer 2 lacks a of peer 1 (it left)\npeer 1: no server\n");
+    }
 
     #[test]
     fn times_are_short() {

@@ -15,6 +15,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::io::place::{inside, make_folder_of, move_aside, rename_new, set_aside, sync_names};
+use crate::io::sockets::kind;
 use crate::proto::ids::FileId;
 use crate::proto::limits::WRITEBACK_BYTES;
 use crate::proto::machine::{FileOp, OpenMode};
@@ -185,7 +186,7 @@ impl OpenFile {
         if self.stage == Stage::Partial
             && let Err(error) = fs::remove_file(partial(&self.path))
         {
-            warn!("file op=Release path={:?} error=\"{error}\"", self.path);
+            warn!("file op=release path={:?} error=\"{error}\"", self.path);
         }
     }
 }
@@ -283,15 +284,15 @@ fn partial(path: &Path) -> PathBuf {
 fn put_back(root: &Path, path: &Path, moved: Option<&str>) {
     let Some(moved) = moved else { return };
     if let Err(error) = rename_new(&root.join(moved), path) {
-        warn!("file op=Restore path={path:?} moved={moved:?} error=\"{error}\"");
+        warn!("file op=restore path={path:?} moved={moved:?} error=\"{error}\"");
     }
 }
 
 /// What machines try again and again, they report once themselves.
 fn failed(op: FileOp, path: &Path, error: &io::Error) -> ErrorKind {
     let level = if matches!(op, FileOp::Append | FileOp::WriteAt) { Level::Debug } else { Level::Warn };
-    log!(level, "file op={op:?} path={path:?} error=\"{error}\"");
-    error.kind()
+    log!(level, "file op={op} path={path:?} error=\"{error}\"");
+    kind(error)
 }
 
 /// Tells the disk to begin with what was written, so that the last sync finds little to do. Only

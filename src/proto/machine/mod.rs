@@ -16,6 +16,7 @@
 //!   [`Input::Shutdown`].
 
 mod link_map;
+mod why;
 
 use std::any::Any;
 use std::fmt;
@@ -26,6 +27,7 @@ use crate::proto::ids::{DialId, FileId, LinkId};
 use crate::proto::time::{Mono, Now, Wall};
 
 pub use link_map::LinkMap;
+pub use why::Why;
 
 /// A pure state machine: a server, the peers of a process, or anything else that a driver runs.
 pub trait Machine: Any {
@@ -74,7 +76,8 @@ pub enum Input<'a> {
     Appended { file: FileId },
     /// [`Effect::Finish`] succeeded: the file is on disk under its name. `moved` as above.
     Finished { file: FileId, moved: Option<&'a str> },
-    /// An effect on the file failed, and left it as it was before that effect.
+    /// An effect on the file failed, and left it as it was before that effect. `QuotaExceeded` if
+    /// descriptors have run out; so it is with `ListenFailed` and `DialFailed`.
     FileFailed { file: FileId, op: FileOp, error: ErrorKind },
     /// End soon and orderly.
     Shutdown,

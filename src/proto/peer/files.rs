@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use crate::proto::ids::{FileName, LinkId};
 use crate::proto::limits::{CHUNKS_IN_FLIGHT_MAX, PAIR_PAUSE_MAX, PAIR_PAUSE_MIN};
-use crate::proto::machine::{CloseReason, Effect, Os};
+use crate::proto::machine::{CloseReason, Effect, Os, Why};
 use crate::proto::peer::common::{Common, FileFor};
 use crate::proto::peer::member::Member;
 use crate::proto::peer::other::{Incoming, Theirs, Way};
@@ -76,7 +76,7 @@ impl Member {
                 Theirs::Fetching { file, fetch } => {
                     let offset = fetch.take(bytes);
                     os.perform(Effect::WriteAt { file: *file, offset, bytes });
-                    if last { self.on_chunk_end(place, link, common, os) } else { Ok(()) }
+                    if last { self.on_chunk_end(place, common, os) } else { Ok(()) }
                 }
                 // The fetch was given up in the middle of a chunk, with its link.
                 _ => Ok(()),
@@ -133,20 +133,13 @@ impl Member {
         Ok(())
     }
 
-    fn on_chunk_end(
-        &mut self,
-        place: u32,
-        link: LinkId,
-        common: &mut Common,
-        os: &mut dyn Os,
-    ) -> Result<(), Fault> {
+    fn on_chunk_end(&mut self, place: u32, common: &mut Common, os: &mut dyn Os) -> Result<(), Fault> {
         let other = self.others.at_mut(place);
         let Incoming::Chunk { which } = std::mem::replace(&mut other.incoming, Incoming::None) else {
             return Ok(());
         };
         let Theirs::Fetching { fetch, .. } = &mut other.theirs[which] else { return Ok(()) };
         if let Err(lie) = fetch.end() {
-            log::warn!("wrong bytes received from={} link={link:?} why=\"{lie}\"", other.id);
             return fault(ErrorCode::BadArgument, lie.to_string());
         }
         self.store_if_whole(place, which, os);
@@ -262,9 +255,10 @@ impl Member {
         let (file, name) = (*file, other.files()[which].clone());
         common.release(file, os);
         other.theirs[which] = Theirs::Wanted;
-        let trouble = format!("{name} could not be stored: {error}");
+        let trouble = format!("{name} could not be stored: {}", Why(error));
         if self.others.at(place).trouble.as_ref() != Some(&trouble) {
-            log::error!("copy not stored id={} file={name} error=\"{error}\"; trying again", self.label());
+            let why = Why(error);
+            log::error!("copy not stored id={} file={name} why=\"{why}\"; trying again", self.label());
         }
         let other = self.others.at_mut(place);
         other.pause = PAIR_PAUSE_MAX;

@@ -75,7 +75,7 @@ impl Report {
 }
 
 /// One member's figures. Times are in ns; percentiles are absent when nothing was measured.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct PeerReport {
     /// Its ID; absent if it never joined.
     pub id: Option<String>,

@@ -8,7 +8,7 @@ use crate::proto::cadence::Cadence;
 use crate::proto::exchange::{Recorder, Road, Ticker};
 use crate::proto::ids::FileName;
 use crate::proto::limits::{ANSWER_GRACE, CHUNK_BYTES, FLUSH_PERIOD, RUN_LEAD};
-use crate::proto::machine::{Effect, FileOp, Os};
+use crate::proto::machine::{Effect, FileOp, Os, Why};
 use crate::proto::peer::common::{Common, FileFor, Timer};
 use crate::proto::peer::member::{Member, Run, Stage};
 use crate::proto::peer::report::Outcome;
@@ -261,25 +261,37 @@ impl Member {
         now: Now,
         os: &mut dyn Os,
     ) {
-        let label = self.label();
         if let FileFor::Copy { other, which, .. } = whose {
             self.on_copy_failed(other, which, error, common, now, os);
         } else if let Some(recorder) = self.recorder(whose)
             && recorder.on_failed(op, error, os)
+            && op != FileOp::Open
         {
-            log::error!("record not written id={label} file={whose:?} op={op:?} error=\"{error}\"");
+            let name = self.record_name(whose);
+            log::error!("record not written id={} file={name} op={op} why=\"{}\"", self.label(), Why(error));
         }
-        match (op, self.stage) {
-            (FileOp::Open, Stage::Opening) => {
-                self.fail(&format!("cannot create the record files: {error}"), common, now, os);
+        let why = match (op, self.stage, error) {
+            (FileOp::Open, Stage::Opening, ErrorKind::ResourceBusy) => {
+                "somebody else is writing records under this ID; choose another folder with --out".to_owned()
             }
-            (FileOp::SetAside, Stage::Opening) => {
-                let why = format!("cannot move the files that an earlier run received aside: {error}");
-                self.fail(&why, common, now, os);
+            (FileOp::Open, Stage::Opening, _) => {
+                format!("cannot create {}: {}", self.record_name(whose), Why(error))
             }
-            _ => {}
-        }
+            (FileOp::SetAside, Stage::Opening, _) => {
+                format!("cannot move the files that an earlier run received aside: {}", Why(error))
+            }
+            _ => return self.after_closing(common, now, os),
+        };
+        self.fail(&why, common, now, os);
         self.after_closing(common, now, os);
+    }
+
+    fn record_name(&self, whose: FileFor) -> String {
+        let id = self.id.expect("a member with a record has an ID");
+        match whose {
+            FileFor::Samples(_) => names::client_samples(&id),
+            _ => names::client_table(&id),
+        }
     }
 
     /// When the run of this member ends or ended.
@@ -289,7 +301,7 @@ impl Member {
 }
 
 fn record_failure(recorder: &Recorder, name: &str) -> String {
-    let why = recorder.failure().map_or_else(String::new, |failure| format!(": {}", failure.error));
+    let why = recorder.failure().map_or_else(String::new, |failure| format!(": {}", Why(failure.error)));
     match recorder.lost_rows() {
         0 => format!("{name} could not be written{why}"),
         rows => format!("{name} lacks {rows} rows{why}"),

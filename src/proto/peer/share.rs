@@ -144,8 +144,8 @@ impl Member {
         let own = self.name().map(|id| files_of(&id));
         for other in self.others.iter().filter(|other| !other.is_complete()) {
             let state = match other.state {
-                OtherState::Running => "its run is still on",
-                OtherState::Done => "it is there",
+                OtherState::Running => "its run was on when the server last spoke of it",
+                OtherState::Done => "its run is over",
                 OtherState::Lost => "it was lost",
                 OtherState::Complete => "it left",
                 OtherState::Early => "it left before it had shared",
