@@ -109,7 +109,7 @@ fn problems(peer: &PeerReport, text: &mut String) {
     {
         let _ = writeln!(
             text,
-            "peer {}: the server wrote {received} ticks and {sent} answers, this side {} and {}",
+            "peer {}: the server received {received} ticks and sent {sent} answers, this side sent {} and received {}",
             name(peer),
             peer.ticks_sent,
             peer.ticks_answered
