@@ -57,7 +57,7 @@ impl Member {
     /// The end of the last run of the group, ours included.
     fn last_end(&self, now: Mono) -> Mono {
         let own = self.run_end().unwrap_or(now);
-        self.others.iter().map(|other| other.ends_at).fold(own, Mono::max)
+        own.max(self.others.last_end())
     }
 
     fn dial_pairs(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
