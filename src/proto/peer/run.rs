@@ -173,8 +173,12 @@ impl Member {
                 self.outcome = Outcome::Failed(record_failure(recorder, &name));
             }
         }
-        if interrupted || !self.outcome.is_unfinished() {
+        if interrupted {
             self.end("interrupted", common, os);
+        } else if !self.outcome.is_unfinished() {
+            // Nothing was cut short but our record: the server's is whole.
+            self.say_done(common, now, os);
+            self.end("its records are not whole", common, os);
         } else {
             self.begin_sharing(common, now, os);
         }
