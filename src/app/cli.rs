@@ -313,6 +313,11 @@ fn check_duration(duration: Period) -> Result<Duration, String> {
 }
 
 fn address(flag: &str, text: &str) -> Result<SocketAddr, String> {
+    if text.contains('%') {
+        return Err(format!(
+            "{flag} {text}: an address with a zone (%) means nothing to other machines; take another"
+        ));
+    }
     let found = text
         .to_socket_addrs()
         .map_err(|error| format!("{flag} {text} is no address; write HOST:PORT or [IPv6]:PORT ({error})"))?;

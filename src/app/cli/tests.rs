@@ -45,6 +45,10 @@ fn wrong_usage_says_what_and_how() {
         ("tickmesh peer --id 4294967290 --count 9", "the number is too large"),
         ("tickmesh peer --group a/b", "--group a/b"),
         ("tickmesh peer --server nonsense", "--server nonsense is no address; write HOST:PORT"),
+        (
+            "tickmesh peer --server [fe80::1%eth0]:5555",
+            "an address with a zone (%) means nothing to other machines",
+        ),
         ("tickmesh server --listen 127.0.0.1", "--listen 127.0.0.1 is no address"),
         ("tickmesh server --log-level loud", "'loud': the levels are error, warn, info, debug and trace"),
         ("tickmesh server --log-bytes 1", "--log-bytes is at least 4096"),
