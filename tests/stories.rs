@@ -250,7 +250,7 @@ fn a_peer_that_was_interrupted_is_named_and_not_waited_for() {
     let facts = town.table(bob_node, "client_bob_TimeData.txt");
     assert_eq!(facts.complete.unwrap().cause.as_deref(), Some("interrupted"));
     let report = town.report(alice);
-    assert!(report.problems[0].contains("it left before it had shared"), "{report:#?}");
+    assert!(report.problems[0].contains("it left before everything was shared"), "{report:#?}");
     assert!(town.world.now() < SECOND * 3);
 }
 

@@ -8,6 +8,9 @@ use crate::proto::peer::{PeerReport, Report};
 /// Above this number of peers, the table shows only those that need a look, and sums.
 const ROWS_MAX: usize = 20;
 
+/// Lines about problems, of all peers together.
+const PROBLEMS_MAX: usize = 60;
+
 const HEAD: [&str; 9] = [
     "peer",
     "due",
@@ -41,10 +44,22 @@ pub(super) fn table(report: &Report) -> String {
     for peer in &report.peers {
         offset(peer, report.peers.len(), &mut text);
     }
+    let mut troubles = String::new();
     for peer in &report.peers {
-        problems(peer, &mut text);
+        problems(peer, &mut troubles);
     }
+    text.push_str(&first_lines(&troubles, PROBLEMS_MAX));
     text
+}
+
+/// The first lines of a text, and how many follow.
+fn first_lines(text: &str, max: usize) -> String {
+    let count = text.lines().count();
+    let mut first: String = text.split_inclusive('\n').take(max).collect();
+    if count > max {
+        let _ = writeln!(first, "... and {} more lines like these", count - max);
+    }
+    first
 }
 
 fn row(peer: &PeerReport) -> [String; 9] {
@@ -180,6 +195,12 @@ mod tests {
         (peer.outcome, peer.problems) = ("failed", vec!["no server".to_owned()]);
         problems(&peer, &mut text);
         assert_eq!(text, "peer 2 lacks a of peer 1 (it left)\npeer 1: no server\n");
+    }
+
+    #[test]
+    fn problems_do_not_flood_the_terminal() {
+        assert_eq!(first_lines("a\nb\nc\n", 3), "a\nb\nc\n");
+        assert_eq!(first_lines("a\nb\nc\n", 1), "a\n... and 2 more lines like these\n");
     }
 
     #[test]

@@ -205,7 +205,7 @@ impl Member {
             code.as_str()
         );
         common.close(link, CloseReason::Refused, os);
-        self.after_link(place, link, text, now);
+        self.after_link(place, link, &format!("it answered: {text}"), now);
         self.drive(common, now, os);
     }
 

@@ -276,7 +276,7 @@ impl Member {
         }
         let why = match (op, self.stage, error) {
             (FileOp::Open, Stage::Opening, ErrorKind::ResourceBusy) => {
-                "somebody else is writing records under this ID; choose another folder with --out".to_owned()
+                "somebody else writes records of this ID in this folder; choose another with --out".to_owned()
             }
             (FileOp::Open, Stage::Opening, _) => {
                 format!("cannot create {}: {}", self.record_name(whose), Why(error))

@@ -148,7 +148,7 @@ impl Member {
                 OtherState::Done => "its run is over",
                 OtherState::Lost => "it was lost",
                 OtherState::Complete => "it left",
-                OtherState::Early => "it left before it had shared",
+                OtherState::Early => "it left before everything was shared",
             };
             let why = other
                 .trouble
