@@ -118,6 +118,11 @@ fn offers_and_chunks_that_lie_are_never_stored() {
             "GOT client_carol_TimeData.txt\n".to_owned(),
             "ERR unknown-file client_carol_TimeData.txt is not mine",
         ),
+        (
+            54,
+            format!("OFFER {file} 5 5 65\n{hash}\nOFFER {file} 6 6 65\n{hash}\n"),
+            "ERR bad-argument client_0_TimeData.txt was something else when first offered",
+        ),
         (43, "TOCK 1 2 3 4\n".to_owned(), "ERR out-of-place TOCK is not said between members"),
     ] {
         let mut town = Town::new(seed);

@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
-use common::town::{Town, assert_copies_are_true, peers_machine, server_machine};
-use tickmesh::proto::peer::{PeerReport, Peers};
+use common::town::{INTERVAL, Town, assert_copies_are_true, peers_machine, server_machine};
+use tickmesh::proto::peer::{PeerReport, Peers, PeersConfig};
 use tickmesh::proto::record::{read_samples, read_table};
 use tickmesh::sim::{Chaos, Fault, MachineId, NetConfig, NodeId, World};
 
@@ -37,6 +37,11 @@ fn town(seed: u64, faults: &[Fault]) -> (Town, Vec<(&'static str, NodeId)>) {
         town.world.start(*node, peer);
     }
     let nodes = homes.iter().map(|(_, node)| *node).chain([town.server_node]).collect();
+    unleash(&mut town, nodes, faults);
+    (town, homes)
+}
+
+fn unleash(town: &mut Town, nodes: Vec<NodeId>, faults: &[Fault]) {
     town.world.unleash(Chaos {
         nodes,
         faults: faults.to_vec(),
@@ -44,7 +49,6 @@ fn town(seed: u64, faults: &[Fault]) -> (Town, Vec<(&'static str, NodeId)>) {
         time: Duration::from_secs(4),
         outage_max: Duration::from_secs(2),
     });
-    (town, homes)
 }
 
 fn peer_of(homes: &[(&'static str, NodeId)], node: NodeId, addr: SocketAddr) -> Box<Peers> {
@@ -123,6 +127,98 @@ fn play(seed: u64, faults: &[Fault]) -> u32 {
         eprintln!("seed {seed} failed; the end of its trace:\n{}", town.world.trace_tail());
         resume_unwind(cause)
     })
+}
+
+/// Several peers in a process, numbers that the server gives, and two groups: for each host its group
+/// and what its peers ask to be called.
+const HOUSEHOLDS: [(&str, &[Option<&str>]); 5] = [
+    ("lab", &[None, None, None]),
+    ("lab", &[None]),
+    ("lab", &[Some("7"), Some("alice")]),
+    ("other", &[None, None]),
+    ("other", &[Some("alice")]),
+];
+
+fn household(server: SocketAddr, (group, ids): (&str, &[Option<&str>])) -> Box<Peers> {
+    Box::new(Peers::new(PeersConfig {
+        server,
+        group: group.parse().unwrap(),
+        ids: ids.iter().map(|id| id.map(|id| id.parse().unwrap())).collect(),
+        interval: Some(INTERVAL),
+        duration: Some(RUN),
+        share_deadline: Some(DEADLINE),
+    }))
+}
+
+/// Plays one seed of households; returns how many of their nine peers had everything, and how many
+/// copies were looked at.
+fn play_households(seed: u64, faults: &[Fault]) -> (usize, usize) {
+    let mut town = Town::new(seed);
+    town.world.set_net(NetConfig::rough());
+    let (addr, server_node) = (town.addr, town.server_node);
+    let homes: Vec<(&str, NodeId)> = HOUSEHOLDS.iter().map(|(group, _)| (*group, town.node())).collect();
+    let at_home = homes.clone();
+    let mut life = 0;
+    town.world.on_restart(move |node, _| {
+        life += 1;
+        let home = at_home.iter().position(|(_, home)| *home == node);
+        vec![home.map_or_else(|| server_machine(addr, life), |home| household(addr, HOUSEHOLDS[home]) as _)]
+    });
+    for (home, (_, node)) in homes.iter().enumerate() {
+        town.world.start(*node, household(addr, HOUSEHOLDS[home]));
+    }
+    unleash(&mut town, homes.iter().map(|(_, node)| *node).chain([server_node]).collect(), faults);
+    let played = catch_unwind(AssertUnwindSafe(|| {
+        let machines = run_to_the_end(&mut town, &homes);
+        let mut copies = 0;
+        for (group, node) in &homes {
+            check_records(&town.world, *node);
+            let group: Vec<NodeId> =
+                homes.iter().filter(|home| home.0 == *group).map(|home| home.1).collect();
+            copies += check_copies(&town.world, *node, &group);
+        }
+        let reports = machines.iter().flat_map(|id| town.world.machine::<Peers>(*id).unwrap().report().peers);
+        (reports.inspect(check_accounts).filter(|report| report.outcome == "complete").count(), copies)
+    }));
+    played.unwrap_or_else(|cause| {
+        eprintln!("seed {seed} failed; the end of its trace:\n{}", town.world.trace_tail());
+        resume_unwind(cause)
+    })
+}
+
+/// Each copy is equal to a record of that name in the same group. Whose it is, nobody can know: numbers
+/// are given again.
+fn check_copies(world: &World, node: NodeId, group: &[NodeId]) -> usize {
+    let mut copies = 0;
+    for path in world.disk(node).paths().filter(|path| !path.ends_with(".partial")) {
+        let Some((_, file)) = path.split_once("_received") else { continue };
+        let (_, file) = file.split_once('/').unwrap();
+        let copy = world.disk(node).read(path);
+        let owner = file.split_inclusive('_').take(2).collect::<String>();
+        let is_original = |node: &NodeId| {
+            let disk = world.disk(*node);
+            let mut records = disk.paths().filter(|path| path.starts_with(&owner) && !path.contains('/'));
+            records.any(|record| disk.read(record) == copy)
+        };
+        assert!(group.iter().any(is_original), "{path} is no copy");
+        copies += 1;
+    }
+    copies
+}
+
+#[test]
+fn households_and_groups_are_left_in_order() {
+    let complete: usize = (2000..2128).map(|seed| play_households(seed, &Fault::ALL).0).sum();
+    assert!(complete > 128, "of 1152 peers, {complete} had everything in spite of it all");
+}
+
+#[test]
+fn households_that_lose_no_machine_get_everything() {
+    let faults = [Fault::Reset, Fault::HalfClose, Fault::WallStep, Fault::Stall, Fault::SlowReader];
+    for seed in 3000..3032 {
+        // Two files of each of five others for six peers, and of each of two for three.
+        assert_eq!(play_households(seed, &faults), (9, 6 * 5 * 2 + 3 * 2 * 2), "seed {seed}");
+    }
 }
 
 #[test]

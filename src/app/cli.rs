@@ -86,13 +86,13 @@ enum TypedCommand {
 #[derive(FromArgs)]
 #[argh(subcommand, name = "demo")]
 struct TypedDemo {
-    /// number of peers (default 3)
-    #[argh(option, default = "3")]
+    /// number of peers, 1 to 4096 (default 3)
+    #[argh(option, default = "3", from_str_fn(number))]
     peers: usize,
-    /// time between two ticks (default 10ms)
+    /// time between two ticks, 1ms to 1s (default 10ms)
     #[argh(option, default = "Period(Duration::from_millis(10))")]
     interval: Period,
-    /// length of the run (default 10s)
+    /// length of the run, at most 168h (default 10s)
     #[argh(option, default = "Period(Duration::from_secs(10))")]
     duration: Period,
     /// folder for all files (default out)
@@ -112,23 +112,23 @@ struct TypedServer {
     /// folder for the table (default out)
     #[argh(option, default = "PathBuf::from(\"out\")")]
     out: PathBuf,
-    /// time between two ticks, for peers that do not ask for another (default 10ms)
+    /// time between two ticks, for peers that do not ask for another, 1ms to 1s (default 10ms)
     #[argh(option, default = "Period(Duration::from_millis(10))")]
     interval: Period,
-    /// length of a run, for peers that do not ask for another (default 5m)
+    /// length of a run, for peers that do not ask for another, at most 168h (default 5m)
     #[argh(option, default = "Period(Duration::from_secs(300))")]
     duration: Period,
     /// error, warn, info, debug or trace (default info)
-    #[argh(option, default = "LevelFilter::Info")]
+    #[argh(option, default = "LevelFilter::Info", from_str_fn(level))]
     log_level: LevelFilter,
     /// log into this file, not to the terminal
     #[argh(option)]
     log_file: Option<PathBuf>,
-    /// begin a new log file at this many bytes (default 10000000)
-    #[argh(option, default = "10_000_000")]
+    /// begin a new log file at this many bytes, at least 4096 (default 10000000)
+    #[argh(option, default = "10_000_000", from_str_fn(number))]
     log_bytes: u64,
-    /// number of old log files to keep, as FILE.1, FILE.2 and so on (default 5)
-    #[argh(option, default = "5")]
+    /// number of old log files to keep, as FILE.1, FILE.2 and so on, at most 1000 (default 5)
+    #[argh(option, default = "5", from_str_fn(number))]
     log_keep: usize,
 }
 
@@ -141,8 +141,8 @@ struct TypedPeer {
     /// the server, HOST:PORT (default 127.0.0.1:5555)
     #[argh(option, default = "String::from(\"127.0.0.1:5555\")")]
     server: String,
-    /// number of peers in this process (default 1)
-    #[argh(option, default = "1")]
+    /// number of peers in this process, 1 to 4096 (default 1)
+    #[argh(option, default = "1", from_str_fn(number))]
     count: usize,
     /// ID: a number, the first of them with --count, or a name (default: the lowest free number)
     #[argh(option)]
@@ -150,10 +150,10 @@ struct TypedPeer {
     /// group to share with (default lab)
     #[argh(option, default = "String::from(\"lab\")")]
     group: String,
-    /// time between two ticks (default: what the server offers, 10ms)
+    /// time between two ticks, 1ms to 1s (default: what the server offers, 10ms)
     #[argh(option)]
     interval: Option<Period>,
-    /// length of the run (default: what the server offers, 5m)
+    /// length of the run, at most 168h (default: what the server offers, 5m)
     #[argh(option)]
     duration: Option<Period>,
     /// folder for all files (default out)
@@ -162,23 +162,23 @@ struct TypedPeer {
     /// neither fetch the others' files nor offer any
     #[argh(switch)]
     no_share: bool,
-    /// how long sharing may take after the last run of the group (default 2m)
+    /// how long sharing may take after the last run of the group, at most 24h (default 2m)
     #[argh(option, default = "Period(Duration::from_secs(120))")]
     share_deadline: Period,
     /// print one JSON object on stdout at the end, not a table
     #[argh(switch)]
     json: bool,
     /// error, warn, info, debug or trace (default warn)
-    #[argh(option, default = "LevelFilter::Warn")]
+    #[argh(option, default = "LevelFilter::Warn", from_str_fn(level))]
     log_level: LevelFilter,
     /// log into this file, not to the terminal
     #[argh(option)]
     log_file: Option<PathBuf>,
-    /// begin a new log file at this many bytes (default 10000000)
-    #[argh(option, default = "10_000_000")]
+    /// begin a new log file at this many bytes, at least 4096 (default 10000000)
+    #[argh(option, default = "10_000_000", from_str_fn(number))]
     log_bytes: u64,
-    /// number of old log files to keep, as FILE.1, FILE.2 and so on (default 5)
-    #[argh(option, default = "5")]
+    /// number of old log files to keep, as FILE.1, FILE.2 and so on, at most 1000 (default 5)
+    #[argh(option, default = "5", from_str_fn(number))]
     log_keep: usize,
 }
 
@@ -188,7 +188,7 @@ pub(super) fn parse(args: &[String]) -> Parsed {
     let typed = match Typed::from_args(&["tickmesh"], &words) {
         Ok(typed) => typed,
         Err(early) if early.status.is_ok() => return Parsed::Show(early.output),
-        Err(early) => return Parsed::Wrong(early.output.trim_end().to_owned()),
+        Err(early) => return Parsed::Wrong(explain(&early.output, words.first())),
     };
     if typed.version {
         return Parsed::Show(concat!("tickmesh ", env!("CARGO_PKG_VERSION"), "\n").to_owned());
@@ -200,6 +200,23 @@ pub(super) fn parse(args: &[String]) -> Parsed {
         Some(TypedCommand::Peer(typed)) => check_peer(typed).map(Command::Peer),
     };
     checked.map_or_else(|wrong| Parsed::Wrong(format!("tickmesh: {wrong}")), Parsed::Run)
+}
+
+/// The parser's own message, and where to look.
+fn explain(message: &str, command: Option<&&str>) -> String {
+    let help = match command {
+        Some(name @ (&"demo" | &"server" | &"peer")) => format!("tickmesh {name} --help"),
+        _ => "tickmesh --help".to_owned(),
+    };
+    format!("tickmesh: {}; try: {help}", message.trim_end().trim_end_matches('.'))
+}
+
+fn number<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| "a whole number is expected".to_owned())
+}
+
+fn level(text: &str) -> Result<LevelFilter, String> {
+    text.parse().map_err(|_| "the levels are error, warn, info, debug and trace".to_owned())
 }
 
 /// What users of other programs type: `--flag=value`, `-h`, `-V`.
@@ -296,6 +313,11 @@ fn check_duration(duration: Period) -> Result<Duration, String> {
 }
 
 fn address(flag: &str, text: &str) -> Result<SocketAddr, String> {
+    if text.contains('%') {
+        return Err(format!(
+            "{flag} {text}: an address with a zone (%) means nothing to other machines; take another"
+        ));
+    }
     let found = text
         .to_socket_addrs()
         .map_err(|error| format!("{flag} {text} is no address; write HOST:PORT or [IPv6]:PORT ({error})"))?;
@@ -319,71 +341,4 @@ fn log_options(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse_line(line: &str) -> Parsed {
-        let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        parse(&args)
-    }
-
-    #[test]
-    fn defaults_are_those_of_the_specification() {
-        let Parsed::Run(Command::Server(server)) = parse_line("tickmesh server") else { panic!() };
-        assert_eq!(server.listen, ["127.0.0.1:5555".parse().unwrap()]);
-        assert_eq!((server.interval, server.duration), (Duration::from_millis(10), Duration::from_secs(300)));
-        let Parsed::Run(Command::Peer(peer)) = parse_line("tickmesh peer") else { panic!() };
-        assert_eq!((peer.ids.len(), peer.share_deadline), (1, Some(Duration::from_secs(120))));
-        assert_eq!(peer.server, "127.0.0.1:5555".parse().unwrap());
-        let Parsed::Run(Command::Demo(demo)) = parse_line("tickmesh demo") else { panic!() };
-        assert_eq!((demo.peers, demo.duration), (3, Duration::from_secs(10)));
-    }
-
-    #[test]
-    fn ids_are_counted_up() {
-        let Parsed::Run(Command::Peer(peer)) = parse_line("tickmesh peer --id=7 --count 3") else { panic!() };
-        let ids: Vec<String> = peer.ids.iter().map(|id| id.unwrap().to_string()).collect();
-        assert_eq!(ids, ["7", "8", "9"]);
-    }
-
-    #[test]
-    fn wrong_usage_says_what_and_how() {
-        for (line, expected) in [
-            ("tickmesh", "a command is missing"),
-            ("tickmesh fly", "fly"),
-            ("tickmesh peer --intervall 1ms", "--intervall"),
-            ("tickmesh peer --interval 10", "is not a duration; write it like 10ms"),
-            ("tickmesh peer --interval 1us", "--interval is from 1ms to 1s, not 1us"),
-            ("tickmesh peer --duration 0s", "--duration is above 0s"),
-            ("tickmesh peer --duration 9000h", "--duration is above 0s and at most 168h, not 9000h"),
-            ("tickmesh peer --count 0", "--count is from 1 to 4096, not 0"),
-            ("tickmesh peer --id ../x", "--id ../x: a name has only letters"),
-            ("tickmesh peer --id a --count 2", "cannot share one"),
-            ("tickmesh peer --id 4294967290 --count 9", "the number is too large"),
-            ("tickmesh peer --group a/b", "--group a/b"),
-            ("tickmesh peer --server nonsense", "--server nonsense is no address; write HOST:PORT"),
-            ("tickmesh server --listen 127.0.0.1", "--listen 127.0.0.1 is no address"),
-            ("tickmesh server --log-level loud", "loud"),
-            ("tickmesh server --log-bytes 1", "--log-bytes is at least 4096"),
-            ("tickmesh peer --share-deadline 99h", "--share-deadline is at most 24h"),
-        ] {
-            let Parsed::Wrong(text) = parse_line(line) else { panic!("{line} was accepted") };
-            assert!(text.contains(expected), "{line}: {text}");
-        }
-    }
-
-    #[test]
-    fn help_and_version_are_shown() {
-        for line in [
-            "tickmesh --help",
-            "tickmesh server --help",
-            "tickmesh peer --help",
-            "tickmesh -h",
-            "tickmesh --version",
-            "tickmesh -V",
-        ] {
-            let Parsed::Show(text) = parse_line(line) else { panic!("{line}") };
-            assert!(text.contains("tickmesh"), "{text}");
-        }
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ use crate::app::cli::ServerOptions;
 use crate::app::watched::Watched;
 use crate::app::{drive, logging, prepare_folder, random_secret, terminal};
 use crate::io::{Host, Reactor};
+use crate::proto::machine::Why;
 use crate::proto::server::{Server, ServerConfig, ServerStatus};
 
 /// Serves until a signal; true if everything went well.
@@ -42,7 +43,7 @@ fn announce(listening: &[SocketAddr], announced: usize) -> usize {
 /// What the server has come to.
 pub(super) fn conclude(status: &ServerStatus) -> Result<bool> {
     if let Some((addr, error)) = status.listen_failed {
-        return Err(anyhow!("cannot listen at {addr}: {error}; choose another address with --listen"));
+        return Err(anyhow!("cannot listen at {addr}: {}; choose another address with --listen", Why(error)));
     }
     log::info!(
         "server ended members={} ticks={} tocks={} blocked={} coalesced={} errors={} tables_failed={}",

@@ -8,6 +8,9 @@ use crate::proto::peer::{PeerReport, Report};
 /// Above this number of peers, the table shows only those that need a look, and sums.
 const ROWS_MAX: usize = 20;
 
+/// Lines about problems, of all peers together.
+const PROBLEMS_MAX: usize = 60;
+
 const HEAD: [&str; 9] = [
     "peer",
     "due",
@@ -41,10 +44,22 @@ pub(super) fn table(report: &Report) -> String {
     for peer in &report.peers {
         offset(peer, report.peers.len(), &mut text);
     }
+    let mut troubles = String::new();
     for peer in &report.peers {
-        problems(peer, &mut text);
+        problems(peer, &mut troubles);
     }
+    text.push_str(&first_lines(&troubles, PROBLEMS_MAX));
     text
+}
+
+/// The first lines of a text, and how many follow.
+fn first_lines(text: &str, max: usize) -> String {
+    let count = text.lines().count();
+    let mut first: String = text.split_inclusive('\n').take(max).collect();
+    if count > max {
+        let _ = writeln!(first, "... and {} more lines like these", count - max);
+    }
+    first
 }
 
 fn row(peer: &PeerReport) -> [String; 9] {
@@ -109,7 +124,7 @@ fn problems(peer: &PeerReport, text: &mut String) {
     {
         let _ = writeln!(
             text,
-            "peer {}: the server wrote {received} ticks and {sent} answers, this side {} and {}",
+            "peer {}: the server received {received} ticks and sent {sent} answers, this side sent {} and received {}",
             name(peer),
             peer.ticks_sent,
             peer.ticks_answered
@@ -135,7 +150,10 @@ fn problems(peer: &PeerReport, text: &mut String) {
         let _ = writeln!(text, "peer {}: interrupted", name(peer));
     }
     for problem in &peer.problems {
-        let _ = writeln!(text, "peer {}: {problem}", name(peer));
+        // Who lacks what is said in the problem: it may be somebody else.
+        let whose =
+            if peer.outcome == "missing files" { String::new() } else { format!("peer {}: ", name(peer)) };
+        let _ = writeln!(text, "{whose}{problem}");
     }
 }
 
@@ -163,6 +181,27 @@ pub(super) fn micros(ns: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_lacks_what_is_said_once() {
+        let mut text = String::new();
+        let mut peer = PeerReport {
+            id: Some("1".to_owned()),
+            outcome: "missing files",
+            problems: vec!["peer 2 lacks a of peer 1 (it left)".to_owned()],
+            ..PeerReport::default()
+        };
+        problems(&peer, &mut text);
+        (peer.outcome, peer.problems) = ("failed", vec!["no server".to_owned()]);
+        problems(&peer, &mut text);
+        assert_eq!(text, "peer 2 lacks a of peer 1 (it left)\npeer 1: no server\n");
+    }
+
+    #[test]
+    fn problems_do_not_flood_the_terminal() {
+        assert_eq!(first_lines("a\nb\nc\n", 3), "a\nb\nc\n");
+        assert_eq!(first_lines("a\nb\nc\n", 1), "a\n... and 2 more lines like these\n");
+    }
 
     #[test]
     fn times_are_short() {

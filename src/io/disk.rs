@@ -14,7 +14,8 @@ use log::{Level, log, warn};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::io::place::{inside, make_folder_of, move_aside, rename_new, sync_names};
+use crate::io::place::{inside, make_folder_of, move_aside, rename_new, set_aside, sync_names};
+use crate::io::sockets::kind;
 use crate::proto::ids::FileId;
 use crate::proto::limits::WRITEBACK_BYTES;
 use crate::proto::machine::{FileOp, OpenMode};
@@ -87,6 +88,12 @@ impl Disk {
             }
             Err(error) => Err(failed(FileOp::Open, &self.root.join(name), &error)),
         }
+    }
+
+    /// Moves what is at a name aside, a whole folder too, and returns the name that it was given.
+    pub(super) fn set_aside(&self, name: &str, aside: &str) -> Result<Option<String>, ErrorKind> {
+        let moved = inside(&self.root, name).and_then(|path| set_aside(&self.root, &path, aside));
+        moved.map_err(|error| failed(FileOp::SetAside, &self.root.join(name), &error))
     }
 
     /// Writes at the end, all or nothing. `None` if the file is not open, here and below.
@@ -179,7 +186,7 @@ impl OpenFile {
         if self.stage == Stage::Partial
             && let Err(error) = fs::remove_file(partial(&self.path))
         {
-            warn!("file op=Release path={:?} error=\"{error}\"", self.path);
+            warn!("file op=release path={:?} error=\"{error}\"", self.path);
         }
     }
 }
@@ -277,15 +284,15 @@ fn partial(path: &Path) -> PathBuf {
 fn put_back(root: &Path, path: &Path, moved: Option<&str>) {
     let Some(moved) = moved else { return };
     if let Err(error) = rename_new(&root.join(moved), path) {
-        warn!("file op=Restore path={path:?} moved={moved:?} error=\"{error}\"");
+        warn!("file op=restore path={path:?} moved={moved:?} error=\"{error}\"");
     }
 }
 
 /// What machines try again and again, they report once themselves.
 fn failed(op: FileOp, path: &Path, error: &io::Error) -> ErrorKind {
     let level = if matches!(op, FileOp::Append | FileOp::WriteAt) { Level::Debug } else { Level::Warn };
-    log!(level, "file op={op:?} path={path:?} error=\"{error}\"");
-    error.kind()
+    log!(level, "file op={op} path={path:?} error=\"{error}\"");
+    kind(error)
 }
 
 /// Tells the disk to begin with what was written, so that the last sync finds little to do. Only

@@ -13,6 +13,7 @@ use crate::io::dialer;
 use crate::io::link::{Link, State};
 use crate::io::listener::Listener;
 use crate::io::reactor::Reactor;
+use crate::io::sockets::kind;
 use crate::io::token::Source;
 use crate::proto::ids::{DialId, FileId, LinkId};
 use crate::proto::limits::DIAL_TIMEOUT;
@@ -42,6 +43,13 @@ impl Os for Hands<'_> {
                     Err(error) => Answer::FileFailed { file, op: FileOp::Open, error },
                 });
             }
+            Effect::SetAside { file, path, aside } => {
+                let moved = self.reactor.seats[self.machine].disk.set_aside(path, aside);
+                self.answer(match moved {
+                    Ok(moved) => Answer::FileReady { file, moved },
+                    Err(error) => Answer::FileFailed { file, op: FileOp::SetAside, error },
+                });
+            }
             Effect::Append { file, bytes } => self.append(file, bytes),
             Effect::WriteAt { file, offset, bytes } => {
                 let written = self.reactor.seats[self.machine].disk.write_at(file, offset, bytes);
@@ -66,7 +74,7 @@ impl Hands<'_> {
             Ok(addr) => Answer::Listening { addr },
             Err(error) => {
                 warn!("listen addr={addr} error=\"{error}\"");
-                Answer::ListenFailed { addr, error: error.kind() }
+                Answer::ListenFailed { addr, error: kind(&error) }
             }
         };
         self.answer(answer);
@@ -76,7 +84,7 @@ impl Hands<'_> {
         if let Err(error) = self.reactor.dial(self.machine, dial, addr) {
             debug!("dial addr={addr} error=\"{error}\"");
             self.reactor.stats.dials_failed += 1;
-            self.answer(Answer::DialFailed { dial, error: error.kind() });
+            self.answer(Answer::DialFailed { dial, error: kind(&error) });
         }
     }
 

@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 
 use crate::proto::limits::ASIDE_TRIES_MAX;
+use crate::proto::machine::aside_name;
 
 /// The place of `name` in the folder `root`.
 ///
@@ -32,7 +33,7 @@ pub(super) fn make_folder_of(path: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Moves an older file at `path` to the first free name of `aside`, `aside.1`, `aside.2`, ..., and
+/// Moves an older file at `path` to the first free name of those that [`aside_name`] makes, and
 /// returns that name.
 ///
 /// # Errors
@@ -47,16 +48,34 @@ pub(super) fn move_aside(root: &Path, path: &Path, aside: &str) -> io::Result<Op
         }
         Ok(_) => {}
     }
+    rename_aside(root, path, aside)
+}
+
+/// Moves whatever is at `path` aside, a folder with all that is in it too, and returns its new
+/// name. Nothing and an empty folder stay.
+///
+/// # Errors
+/// If every name is taken, and those of the file system.
+pub(super) fn set_aside(root: &Path, path: &Path, aside: &str) -> io::Result<Option<String>> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+        Ok(old) if old.is_dir() && fs::read_dir(path)?.next().is_none() => Ok(None),
+        Ok(_) => rename_aside(root, path, aside),
+    }
+}
+
+fn rename_aside(root: &Path, path: &Path, aside: &str) -> io::Result<Option<String>> {
     make_folder_of(&inside(root, aside)?)?;
     for attempt in 0..=ASIDE_TRIES_MAX {
-        let name = if attempt == 0 { aside.to_owned() } else { format!("{aside}.{attempt}") };
+        let name = aside_name(aside, attempt);
         match rename_new(path, &inside(root, &name)?) {
             Ok(()) => return Ok(Some(name)),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }
     }
-    Err(io::Error::new(ErrorKind::AlreadyExists, "every name for the older file is taken"))
+    Err(io::Error::new(ErrorKind::AlreadyExists, "every name for what is older is taken"))
 }
 
 /// Renames, unless the new name is taken.
@@ -155,12 +174,12 @@ mod tests {
     fn older_files_get_the_next_free_name() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("table");
-        assert_eq!(move_aside(dir.path(), &path, "old/table").unwrap(), None);
-        for expected in ["old/table", "old/table.1", "old/table.2"] {
+        assert_eq!(move_aside(dir.path(), &path, "old/table.txt").unwrap(), None);
+        for expected in ["old/table.txt", "old/table.1.txt", "old/table.2.txt"] {
             fs::write(&path, expected).unwrap();
-            assert_eq!(move_aside(dir.path(), &path, "old/table").unwrap().unwrap(), expected);
+            assert_eq!(move_aside(dir.path(), &path, "old/table.txt").unwrap().unwrap(), expected);
         }
-        for expected in ["old/table", "old/table.1", "old/table.2"] {
+        for expected in ["old/table.txt", "old/table.1.txt", "old/table.2.txt"] {
             assert_eq!(fs::read_to_string(dir.path().join(expected)).unwrap(), expected);
         }
     }
@@ -174,6 +193,25 @@ mod tests {
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
         assert!(move_aside(dir.path(), &path, "old").is_err());
+    }
+
+    #[test]
+    fn a_folder_is_set_aside_with_all_that_is_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("copies");
+        let set_aside = || set_aside(dir.path(), &path, "copies.old").unwrap();
+        assert_eq!(set_aside(), None);
+        fs::create_dir(&path).unwrap();
+        assert_eq!(set_aside(), None, "nothing is in it");
+        for expected in ["copies.old", "copies.1.old"] {
+            fs::create_dir_all(&path).unwrap();
+            fs::write(path.join("file"), expected).unwrap();
+            assert_eq!(set_aside().unwrap(), expected);
+            assert!(!path.exists());
+            assert_eq!(fs::read_to_string(dir.path().join(expected).join("file")).unwrap(), expected);
+        }
+        std::os::unix::fs::symlink("/dev/null", &path).unwrap();
+        assert_eq!(set_aside().unwrap(), "copies.2.old");
     }
 
     #[test]

@@ -50,6 +50,15 @@ pub(super) fn exhausted(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }
 
+/// The kind of an error, as machines are told of it: the standard library has none for descriptors that
+/// have run out.
+pub(super) fn kind(error: &io::Error) -> ErrorKind {
+    match error.raw_os_error() {
+        Some(libc::EMFILE | libc::ENFILE) => ErrorKind::QuotaExceeded,
+        _ => error.kind(),
+    }
+}
+
 fn seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }

@@ -12,7 +12,7 @@ use crate::io::dialer;
 use crate::io::link::{Found, Link, State};
 use crate::io::listener::Accepted;
 use crate::io::reactor::{Host, Reactor};
-use crate::io::sockets::plain;
+use crate::io::sockets::{kind, plain};
 use crate::io::token::Source;
 use crate::proto::ids::{DialId, LinkId};
 use crate::proto::limits::{ACCEPT_BUDGET, ACCEPT_PAUSE, LINGER_BYTES_MAX, STAMP_AGE_NS_MAX};
@@ -133,7 +133,7 @@ impl Reactor {
                 debug!("dial error=\"{error}\"");
                 self.links.remove(id);
                 self.stats.dials_failed += 1;
-                self.answers.push_back((machine, Answer::DialFailed { dial, error: error.kind() }));
+                self.answers.push_back((machine, Answer::DialFailed { dial, error: kind(&error) }));
                 self.deliver(hosts);
                 false
             }

@@ -90,45 +90,19 @@ impl Cadence {
         self.ticks = self.next;
     }
 
-    /// Slots of the grid; [`Cadence::cut`] may lower it. Always [`Cadence::taken`],
-    /// [`Cadence::skipped`] and [`Cadence::left`] together.
-    pub fn ticks(&self) -> u64 {
-        self.ticks
-    }
-
-    /// Slots that were taken.
-    pub fn taken(&self) -> u64 {
-        self.taken
-    }
-
-    /// Slots that were gone before they could be taken, those at the end of the grid included.
-    pub fn skipped(&self) -> u64 {
-        self.next - self.taken
-    }
-
-    /// Slots that are still to come.
-    pub fn left(&self) -> u64 {
-        self.ticks - self.next
-    }
-
-    /// When the first slot is due.
-    pub fn start(&self) -> Mono {
-        self.start
-    }
-
     /// When the last slot is gone: `start + ticks * interval`.
     pub fn end(&self) -> Mono {
         self.due(self.ticks)
     }
 
-    /// From one slot to the next.
-    pub fn interval(&self) -> Duration {
-        Duration::from_nanos(self.interval_ns)
-    }
-
     /// Whether a tick with that lateness counts as late: more than half an interval.
     pub fn is_late(&self, lateness_ns: u64) -> bool {
         lateness_ns > self.interval_ns / 2
+    }
+
+    /// Slots that were gone before they could be taken, those at the end of the grid included.
+    fn skipped(&self) -> u64 {
+        self.next - self.taken
     }
 
     fn tell_skipped(&mut self) -> u64 {
@@ -164,7 +138,7 @@ mod tests {
     #[test]
     fn a_punctual_loop_takes_every_slot() {
         let mut grid = grid(3);
-        assert_eq!((grid.start(), grid.end(), grid.interval()), (Mono(100 * MS), Mono(130 * MS), INTERVAL));
+        assert_eq!(grid.end(), Mono(130 * MS));
         assert_eq!(grid.take(Mono(100 * MS - 1)), None);
         for seq in 0..3 {
             let due = grid.due_at().unwrap();
@@ -174,7 +148,7 @@ mod tests {
         }
         assert_eq!(grid.due_at(), None);
         assert_eq!(grid.take(grid.end()), None);
-        assert_eq!((grid.finish(grid.end()), grid.taken(), grid.ticks()), (0, 3, 3));
+        assert_eq!((grid.finish(grid.end()), grid.taken, grid.ticks), (0, 3, 3));
     }
 
     #[test]
@@ -183,7 +157,7 @@ mod tests {
         assert_eq!(grid.take(Mono(137 * MS)), Some(Slot { seq: 3, lateness_ns: 7 * MS, skipped: 3 }));
         assert_eq!(grid.due_at(), Some(Mono(140 * MS)));
         assert_eq!(grid.take(Mono(140 * MS)), Some(Slot { seq: 4, lateness_ns: 0, skipped: 0 }));
-        assert_eq!((grid.taken(), grid.skipped(), grid.left()), (2, 3, 5));
+        assert_eq!((grid.taken, grid.skipped(), grid.next), (2, 3, 5));
     }
 
     #[test]
@@ -195,7 +169,7 @@ mod tests {
         assert_eq!(other.take(last_moment), Some(Slot { seq: 9, lateness_ns: 10 * MS - 1, skipped: 8 }));
         assert_eq!(grid.take(grid.end()), None);
         assert_eq!(grid.due_at(), None, "nothing is left to wait for");
-        assert_eq!((grid.finish(grid.end()), grid.taken(), grid.ticks()), (9, 1, 10));
+        assert_eq!((grid.finish(grid.end()), grid.taken, grid.ticks), (9, 1, 10));
     }
 
     #[test]
@@ -203,12 +177,12 @@ mod tests {
         let mut early = grid(10);
         assert_eq!(early.finish(Mono(0)), 0);
         early.cut();
-        assert_eq!((early.ticks(), early.due_at()), (0, None));
+        assert_eq!((early.ticks, early.due_at()), (0, None));
         let mut middle = grid(10);
         middle.take(Mono(100 * MS)).unwrap();
         assert_eq!(middle.finish(Mono(120 * MS)), 2, "slot 2 is due at that very moment");
         middle.cut();
-        assert_eq!((middle.ticks(), middle.skipped(), middle.left()), (3, 2, 0));
+        assert_eq!((middle.ticks, middle.skipped(), middle.next), (3, 2, 3));
         assert_eq!((middle.due_at(), middle.end()), (None, Mono(130 * MS)));
         assert_eq!(middle.take(Mono(130 * MS)), None);
         assert_eq!(middle.finish(Mono(900 * MS)), 0, "nothing is told twice");
@@ -246,7 +220,7 @@ mod tests {
     #[test]
     fn absurd_grids_do_not_overflow() {
         let mut grid = Cadence::new(Mono(u64::MAX - 25), Duration::from_nanos(10), u64::MAX);
-        assert_eq!(grid.ticks(), 2);
+        assert_eq!(grid.ticks, 2);
         assert_eq!(grid.take(Mono(u64::MAX)), None);
         assert_eq!(grid.finish(Mono(u64::MAX)), 2);
         assert_eq!(Cadence::new(Mono(5), Duration::ZERO, 7).end(), Mono(12));
@@ -278,15 +252,16 @@ mod tests {
                     prop_assert!(due.is_none_or(|due| due > now || now >= grid.end()));
                 }
                 prop_assert!(grid.due_at().is_none_or(|due| due > now));
-                prop_assert_eq!(grid.taken() + grid.skipped() + grid.left(), ticks);
+                prop_assert_eq!(grid.taken + grid.skipped(), grid.next);
+                prop_assert!(grid.next <= grid.ticks && grid.ticks == ticks);
             }
             let end = if cut { now } else { Mono(now.0.max(grid.end().0)) };
             skipped += grid.finish(end);
             grid.cut();
-            prop_assert_eq!(grid.taken() + skipped, grid.ticks(), "each slot is told of once");
+            prop_assert_eq!(grid.taken + skipped, grid.ticks, "each slot is told of once");
             let due_by_then = if end.0 < start { 0 } else { (end.0 - start) / interval + 1 };
-            prop_assert_eq!(grid.ticks(), ticks.min(due_by_then));
-            prop_assert_eq!((grid.finish(end), grid.left()), (0, 0));
+            prop_assert_eq!(grid.ticks, ticks.min(due_by_then));
+            prop_assert_eq!((grid.finish(end), grid.next), (0, grid.ticks));
         }
 
         #[test]

@@ -157,7 +157,7 @@ pub const PAIR_PAUSE_MAX: Duration = Duration::from_secs(5);
 pub const PAIR_WAIT: Duration = Duration::from_secs(3);
 /// Written bytes after which the disk is told to start writing back, so that the last sync is short.
 pub const WRITEBACK_BYTES: u64 = 1 << 20;
-/// Names that are tried for an old file (`name.1`, `name.2`, ...) before giving up.
+/// Names that are tried for an old file (`name.1.txt`, `name.2.txt`, ...) before giving up.
 pub const ASIDE_TRIES_MAX: u32 = 1000;
 
 /// One row of a table: `| # | IP | IP | date | time |`, with IPv6 addresses and a long number.

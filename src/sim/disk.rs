@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 
 use crate::proto::limits::ASIDE_TRIES_MAX;
-use crate::proto::machine::FileOp;
+use crate::proto::machine::{FileOp, aside_name};
 use crate::sim::rng::Rng;
 
 /// Ends the name of a file that is not complete.
@@ -18,7 +18,7 @@ pub struct Disk {
     inodes: Vec<Contents>,
     spare: Vec<Inode>,
     room_bytes: Option<u64>,
-    failures: [Option<ErrorKind>; 4],
+    failures: [Option<ErrorKind>; 5],
     reads_fail: bool,
     digests_only: bool,
 }
@@ -89,6 +89,15 @@ impl Disk {
         let contents = &mut self.inodes[inode];
         contents.data = Data::Kept(bytes.to_vec());
         (contents.len, contents.synced_bytes) = (bytes.len() as u64, bytes.len() as u64);
+    }
+
+    /// Changes bytes of a file in place, behind the back of whoever has it open. What is beyond its
+    /// end, or was not kept, stays as it is.
+    pub fn damage(&mut self, path: &str, offset: usize, bytes: &[u8]) {
+        let Some(inode) = self.names.get(path) else { return };
+        if let Data::Kept(kept) = &mut self.inodes[*inode].data {
+            kept.iter_mut().skip(offset).zip(bytes).for_each(|(old, new)| *old = *new);
+        }
     }
 
     /// Cuts a file to `len` bytes, behind the back of whoever has it open.
@@ -200,8 +209,8 @@ impl Disk {
         }
     }
 
-    /// Renames the file at `path`, if there is one, to the first of `aside`, `aside.1`,
-    /// `aside.2`, ... that is not taken.
+    /// Renames the file at `path`, if there is one, to the first name of [`aside_name`] that is not
+    /// taken.
     ///
     /// # Errors
     /// `AlreadyExists` if all are taken.
@@ -209,17 +218,31 @@ impl Disk {
         if !self.exists(path) {
             return Ok(None);
         }
-        let names = (0..ASIDE_TRIES_MAX).map(|number| match number {
-            0 => aside.to_owned(),
-            _ => format!("{aside}.{number}"),
-        });
-        for name in names {
+        for name in (0..=ASIDE_TRIES_MAX).map(|number| aside_name(aside, number)) {
             if !self.exists(&name) {
                 self.rename(path, &name);
                 return Ok(Some(name.into_boxed_str()));
             }
         }
         Err(ErrorKind::AlreadyExists)
+    }
+
+    /// The same for whatever is at `path`, a file or all files below a folder.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if all names are taken.
+    pub(super) fn set_aside(&mut self, path: &str, aside: &str) -> Result<Option<Box<str>>, ErrorKind> {
+        let below = |name: &str| name.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
+        let old: Vec<String> =
+            self.names.keys().filter(|name| *name == path || below(name)).cloned().collect();
+        if old.is_empty() {
+            return Ok(None);
+        }
+        let mut names = (0..=ASIDE_TRIES_MAX).map(|number| aside_name(aside, number));
+        let free = |name: &String| !self.exists(name) && self.check_place(name).is_ok();
+        let name = names.find(free).ok_or(ErrorKind::AlreadyExists)?;
+        old.iter().for_each(|old| self.rename(old, &format!("{name}{}", &old[path.len()..])));
+        Ok(Some(name.into_boxed_str()))
     }
 
     /// Appends all or nothing.
@@ -317,69 +340,4 @@ impl Disk {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn room_is_taken_and_given_back() {
-        let mut disk = Disk::default();
-        disk.set_room(Some(10));
-        let inode = disk.create("a");
-        assert_eq!(disk.append(inode, b"12345678"), Ok(()));
-        assert_eq!(disk.append(inode, b"123"), Err(ErrorKind::StorageFull));
-        assert_eq!(disk.write_at(inode, 6, b"abcd"), Ok(()));
-        assert_eq!(disk.write_at(inode, 10, b"x"), Err(ErrorKind::StorageFull));
-        assert_eq!(disk.read("a"), Some(&b"123456abcd"[..]));
-        disk.remove("a");
-        let inode = disk.create("b");
-        assert_eq!(disk.append(inode, b"0123456789"), Ok(()));
-    }
-
-    #[test]
-    fn names_aside_count_up() {
-        let mut disk = Disk::default();
-        disk.write("a.old", b"1");
-        disk.write("a.old.1", b"2");
-        disk.write("a", b"3");
-        assert_eq!(disk.move_aside("a", "a.old").unwrap().as_deref(), Some("a.old.2"));
-        assert_eq!(disk.move_aside("a", "a.old"), Ok(None));
-        assert_eq!(disk.paths().collect::<Vec<_>>(), ["a.old", "a.old.1", "a.old.2"]);
-    }
-
-    #[test]
-    fn digests_are_the_same_with_and_without_contents() {
-        let mut disk = Disk::default();
-        let kept = disk.create("kept");
-        disk.append(kept, b"foobar").unwrap();
-        disk.keep_contents(false);
-        let digest = disk.create("digest");
-        disk.append(digest, b"foo").unwrap();
-        disk.append(digest, b"bar").unwrap();
-        assert_eq!(disk.digest("kept"), Some(blake3::hash(b"foobar")));
-        assert_eq!(disk.digest("digest"), disk.digest("kept"));
-        assert_eq!(disk.len("digest"), Some(6));
-        assert_eq!(disk.read("digest"), None);
-    }
-
-    #[test]
-    fn a_power_loss_spares_what_was_synced() {
-        let mut lengths = Vec::new();
-        for seed in 0..50 {
-            let mut disk = Disk::default();
-            let inode = disk.create("a");
-            disk.append(inode, b"safe").unwrap();
-            disk.sync(inode);
-            disk.append(inode, b"unsafe").unwrap();
-            let partial = disk.create("b.partial");
-            disk.append(partial, b"x").unwrap();
-            disk.lose_power(&mut Rng::new(seed));
-            assert!(b"safeunsafe".starts_with(disk.read("a").unwrap()));
-            lengths.push((disk.len("a").unwrap(), disk.len("b.partial")));
-        }
-        assert_eq!(lengths.iter().map(|(len, _)| *len).min(), Some(4));
-        assert_eq!(lengths.iter().map(|(len, _)| *len).max(), Some(10));
-        for partial in [None, Some(0), Some(1)] {
-            assert!(lengths.iter().any(|(_, len)| *len == partial), "{partial:?}");
-        }
-    }
-}
+mod tests;

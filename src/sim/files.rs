@@ -43,6 +43,20 @@ impl Kernel {
         self.answer(machine, answer);
     }
 
+    pub(super) fn set_aside(&mut self, machine: MachineId, file: FileId, path: &str, aside: &str) {
+        let disk = self.disk_of(machine);
+        let moved = match disk.failure(FileOp::SetAside) {
+            Some(error) => Err(error),
+            None if !is_inside(path) || !is_inside(aside) => Err(ErrorKind::InvalidInput),
+            None => disk.set_aside(path, aside),
+        };
+        let answer = match moved {
+            Ok(moved) => Answer::FileReady { file, moved },
+            Err(error) => Answer::FileFailed { file, op: FileOp::SetAside, error },
+        };
+        self.answer(machine, answer);
+    }
+
     pub(super) fn append(&mut self, machine: MachineId, file: FileId, bytes: &[u8]) {
         let Some((disk, handle)) = self.opened(machine, file) else { return };
         let answer = match handle.check(disk, FileOp::Append).and_then(|()| disk.append(handle.inode, bytes))

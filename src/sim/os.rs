@@ -33,6 +33,7 @@ impl Os for Hands<'_> {
             }
             Effect::Close { link, reason } => kernel.close(machine, link, reason),
             Effect::Open { file, path, mode, aside } => kernel.open(machine, file, path, mode, aside),
+            Effect::SetAside { file, path, aside } => kernel.set_aside(machine, file, path, aside),
             Effect::Append { file, bytes } => kernel.append(machine, file, bytes),
             Effect::WriteAt { file, offset, bytes } => kernel.write_at(machine, file, offset, bytes),
             Effect::Finish { file } => kernel.finish(machine, file),

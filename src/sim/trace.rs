@@ -61,6 +61,7 @@ pub(super) enum What {
     DoSendFile,
     DoClose,
     DoOpen,
+    DoSetAside,
     DoAppend,
     DoWriteAt,
     DoFinish,
@@ -172,6 +173,7 @@ impl Trace {
             }
             Effect::Close { link, reason } => (What::DoClose, word(*link), *reason as u64, &[]),
             Effect::Open { file, path, .. } => (What::DoOpen, u64::from(file.0), 0, path.as_bytes()),
+            Effect::SetAside { file, path, .. } => (What::DoSetAside, u64::from(file.0), 0, path.as_bytes()),
             Effect::Append { file, bytes } => (What::DoAppend, u64::from(file.0), bytes.len() as u64, bytes),
             Effect::WriteAt { file, offset, bytes } => (What::DoWriteAt, u64::from(file.0), *offset, bytes),
             Effect::Finish { file } => (What::DoFinish, u64::from(file.0), 0, &[]),

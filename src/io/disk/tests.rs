@@ -53,11 +53,11 @@ fn a_partial_gets_its_name_when_it_is_finished() {
     assert_eq!(disk.write_at(A, 0, b"abc"), Some(Ok(())));
     assert_eq!(fs::read(root.join("big")).unwrap(), b"older");
     let handle = disk.handle(A).unwrap();
-    assert_eq!(disk.finish(A), Some(Ok(Some("big.old.1".to_owned()))));
+    assert_eq!(disk.finish(A), Some(Ok(Some("big.1.old".to_owned()))));
     disk.release(A);
-    assert_eq!(names(&root), ["big", "big.old", "big.old.1"]);
+    assert_eq!(names(&root), ["big", "big.1.old", "big.old"]);
     assert_eq!(fs::read(root.join("big")).unwrap(), b"abcdef");
-    assert_eq!(fs::read(root.join("big.old.1")).unwrap(), b"older");
+    assert_eq!(fs::read(root.join("big.1.old")).unwrap(), b"older");
     // Whoever still sends from it can.
     let mut read = [0; 6];
     handle.read_exact_at(&mut read, 0).unwrap();

@@ -138,7 +138,7 @@ impl Recorder {
                     self.give_up(os);
                 }
             }
-            FileOp::Open | FileOp::WriteAt | FileOp::Finish => self.give_up(os),
+            FileOp::Open | FileOp::WriteAt | FileOp::Finish | FileOp::SetAside => self.give_up(os),
         }
         news
     }
@@ -156,11 +156,6 @@ impl Recorder {
     /// The file is on disk with every row.
     pub fn is_complete(&self) -> bool {
         self.stage == Stage::Complete && self.lost_rows == 0
-    }
-
-    /// Something waits for the next flush.
-    pub fn is_waiting(&self) -> bool {
-        !self.is_closed() && !self.sheet.is_settled()
     }
 
     /// Rows that found no place.

@@ -7,12 +7,11 @@ use crate::proto::ids::LinkId;
 #[derive(Debug)]
 pub struct LinkMap<T> {
     places: Vec<Option<(u32, T)>>,
-    len: usize,
 }
 
 impl<T> Default for LinkMap<T> {
     fn default() -> LinkMap<T> {
-        LinkMap { places: Vec::new(), len: 0 }
+        LinkMap { places: Vec::new() }
     }
 }
 
@@ -28,14 +27,12 @@ impl<T> LinkMap<T> {
         }
         let before = self.places[index].replace((link.generation, value));
         assert!(before.is_none(), "two links in one place");
-        self.len += 1;
     }
 
     /// Takes out what belongs to a link.
     pub fn remove(&mut self, link: LinkId) -> Option<T> {
         let place = self.places.get_mut(link.index as usize)?;
         let (_, value) = place.take_if(|(generation, _)| *generation == link.generation)?;
-        self.len -= 1;
         Some(value)
     }
 
@@ -62,16 +59,6 @@ impl<T> LinkMap<T> {
             Some((LinkId { index: index as u32, generation: *generation }, value))
         })
     }
-
-    /// Number of links.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// No links.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
 }
 
 #[cfg(test)]
@@ -92,6 +79,5 @@ mod tests {
         assert_eq!(map.remove(old), None);
         assert_eq!(map.get(new), Some(&"new"));
         assert_eq!(map.iter().map(|(link, _)| link).collect::<Vec<_>>(), [new]);
-        assert_eq!(map.len(), 1);
     }
 }

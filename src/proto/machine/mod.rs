@@ -16,6 +16,7 @@
 //!   [`Input::Shutdown`].
 
 mod link_map;
+mod why;
 
 use std::any::Any;
 use std::fmt;
@@ -26,6 +27,7 @@ use crate::proto::ids::{DialId, FileId, LinkId};
 use crate::proto::time::{Mono, Now, Wall};
 
 pub use link_map::LinkMap;
+pub use why::Why;
 
 /// A pure state machine: a server, the peers of a process, or anything else that a driver runs.
 pub trait Machine: Any {
@@ -68,13 +70,14 @@ pub enum Input<'a> {
     /// The link is gone, and not because this machine closed it. After [`DownReason::Eof`], what
     /// was sent before still goes out.
     LinkDown { link: LinkId, reason: DownReason },
-    /// [`Effect::Open`] succeeded. `moved` is the name that an older file was given.
+    /// [`Effect::Open`] or [`Effect::SetAside`] succeeded. `moved` is the name that an older file was given.
     FileReady { file: FileId, moved: Option<&'a str> },
     /// One [`Effect::Append`] is whole in the kernel's hands; each one is answered, in order.
     Appended { file: FileId },
     /// [`Effect::Finish`] succeeded: the file is on disk under its name. `moved` as above.
     Finished { file: FileId, moved: Option<&'a str> },
-    /// An effect on the file failed, and left it as it was before that effect.
+    /// An effect on the file failed, and left it as it was before that effect. `QuotaExceeded` if
+    /// descriptors have run out; so it is with `ListenFailed` and `DialFailed`.
     FileFailed { file: FileId, op: FileOp, error: ErrorKind },
     /// End soon and orderly.
     Shutdown,
@@ -107,8 +110,13 @@ pub enum Effect<'a> {
     /// The link is gone for the machine at once.
     Close { link: LinkId, reason: CloseReason },
     /// Open a new, empty file at a path relative to the machine's folder; missing folders are made.
-    /// Answer: `FileReady` or `FileFailed`.
+    /// If the name `aside` is taken, those of [`aside_name`] are tried. Answer: `FileReady` or
+    /// `FileFailed`.
     Open { file: FileId, path: &'a str, mode: OpenMode, aside: &'a str },
+    /// Rename what is at `path`, a file or a whole folder, to `aside` or a name of [`aside_name`], so
+    /// that only new things are found there. Nothing is open as `file` afterwards. Answer:
+    /// `FileReady`, with `moved` if there was something, or `FileFailed`.
+    SetAside { file: FileId, path: &'a str, aside: &'a str },
     /// Write at the end of the file, all or nothing. Answer: `Appended` or `FileFailed`.
     Append { file: FileId, bytes: &'a [u8] },
     /// Write at a place of the file. Answer: none, or `FileFailed`; such a file can never be
@@ -133,6 +141,17 @@ pub enum OpenMode {
     Partial,
 }
 
+/// The name to try after `number` names for an older file were taken: `a.txt`, `a.1.txt`, `a.2.txt`.
+/// An ending of a few letters stays the last, so that the file is still known for what it is.
+pub fn aside_name(aside: &str, number: u32) -> String {
+    let is_ending = |end: &str| (1..=4).contains(&end.len()) && end.bytes().all(|b| b.is_ascii_alphabetic());
+    match aside.rsplit_once('.') {
+        _ if number == 0 => aside.to_owned(),
+        Some((stem, end)) if is_ending(end) => format!("{stem}.{number}.{end}"),
+        _ => format!("{aside}.{number}"),
+    }
+}
+
 /// Which effect on a file failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileOp {
@@ -144,6 +163,8 @@ pub enum FileOp {
     WriteAt,
     /// [`Effect::Finish`].
     Finish,
+    /// [`Effect::SetAside`].
+    SetAside,
 }
 
 /// Why a machine closes a link. Logged and counted by name.
@@ -202,5 +223,26 @@ impl fmt::Display for DownReason {
             DownReason::FileFailed => "a file could not be read",
             DownReason::Failed => "socket error",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::aside_name;
+
+    #[test]
+    fn names_aside_keep_their_ending() {
+        for (aside, expected) in [
+            ("a/client_0_TimeData.20261121T025300Z.txt", "a/client_0_TimeData.20261121T025300Z.12.txt"),
+            ("client_a.b_samples.20261121T025300Z.csv", "client_a.b_samples.20261121T025300Z.12.csv"),
+            ("client_0_received.20261121T025300Z", "client_0_received.20261121T025300Z.12"),
+            ("a.b/old", "a.b/old.12"),
+            ("old.", "old..12"),
+        ] {
+            assert_eq!(
+                (aside_name(aside, 0), aside_name(aside, 12)),
+                (aside.to_owned(), expected.to_owned())
+            );
+        }
     }
 }

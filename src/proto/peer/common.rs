@@ -79,6 +79,8 @@ pub(super) enum FileFor {
     Table(u32),
     /// A member's samples.
     Samples(u32),
+    /// What the folder of a member's copies held before this run.
+    Older(u32),
     /// A member's copy of a file of one of the others.
     Copy { member: u32, other: u32, which: usize },
 }
@@ -86,7 +88,10 @@ pub(super) enum FileFor {
 impl FileFor {
     pub(super) fn member(self) -> u32 {
         match self {
-            FileFor::Table(member) | FileFor::Samples(member) | FileFor::Copy { member, .. } => member,
+            FileFor::Table(member)
+            | FileFor::Samples(member)
+            | FileFor::Older(member)
+            | FileFor::Copy { member, .. } => member,
         }
     }
 }

@@ -95,7 +95,8 @@ impl Member {
             return;
         }
         if self.contacts_made == 0 && now.mono - common.started >= FIRST_CONTACT_TIMEOUT {
-            let why = format!("cannot reach the server at {}: {why}", common.config.server);
+            let why =
+                format!("cannot reach the server at {}: {why}; is one running there?", common.config.server);
             self.fail(&why, common, now, os);
             return;
         }

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use crate::proto::ids::{FileName, LinkId};
 use crate::proto::limits::{CHUNKS_IN_FLIGHT_MAX, PAIR_PAUSE_MAX, PAIR_PAUSE_MIN};
-use crate::proto::machine::{CloseReason, Effect, Os};
+use crate::proto::machine::{CloseReason, Effect, Os, Why};
 use crate::proto::peer::common::{Common, FileFor};
 use crate::proto::peer::member::Member;
 use crate::proto::peer::other::{Incoming, Theirs, Way};
@@ -76,7 +76,7 @@ impl Member {
                 Theirs::Fetching { file, fetch } => {
                     let offset = fetch.take(bytes);
                     os.perform(Effect::WriteAt { file: *file, offset, bytes });
-                    if last { self.on_chunk_end(place, link, common, os) } else { Ok(()) }
+                    if last { self.on_chunk_end(place, common, os) } else { Ok(()) }
                 }
                 // The fetch was given up in the middle of a chunk, with its link.
                 _ => Ok(()),
@@ -113,9 +113,12 @@ impl Member {
             }
             Theirs::Storing { .. } => return Ok(()),
             Theirs::Fetching { fetch, .. } if *fetch.manifest() == manifest => {}
-            Theirs::Fetching { file, .. } => {
-                common.release(*file, os);
-                other.theirs[which] = Theirs::Wanted;
+            // A record does not change after its run; beginning anew each time would never end.
+            Theirs::Fetching { .. } => {
+                return fault(
+                    ErrorCode::BadArgument,
+                    format!("{name} was something else when first offered"),
+                );
             }
             Theirs::Wanted => {}
         }
@@ -130,20 +133,13 @@ impl Member {
         Ok(())
     }
 
-    fn on_chunk_end(
-        &mut self,
-        place: u32,
-        link: LinkId,
-        common: &mut Common,
-        os: &mut dyn Os,
-    ) -> Result<(), Fault> {
+    fn on_chunk_end(&mut self, place: u32, common: &mut Common, os: &mut dyn Os) -> Result<(), Fault> {
         let other = self.others.at_mut(place);
         let Incoming::Chunk { which } = std::mem::replace(&mut other.incoming, Incoming::None) else {
             return Ok(());
         };
         let Theirs::Fetching { fetch, .. } = &mut other.theirs[which] else { return Ok(()) };
         if let Err(lie) = fetch.end() {
-            log::warn!("wrong bytes received from={} link={link:?} why=\"{lie}\"", other.id);
             return fault(ErrorCode::BadArgument, lie.to_string());
         }
         self.store_if_whole(place, which, os);
@@ -188,13 +184,14 @@ impl Member {
         common: &mut Common,
         os: &mut dyn Os,
     ) -> Result<u64, Fault> {
-        let manifest = self.own.iter().find(|manifest| manifest.file().as_str() == file);
-        let Some((offset, len)) = manifest.and_then(|manifest| manifest.range(chunk)) else {
+        let which = self.own.iter().position(|manifest| manifest.file().as_str() == file);
+        let range = which.and_then(|which| Some((which, self.own[which].range(chunk)?)));
+        let Some((which, (offset, len))) = range else {
             return fault(ErrorCode::UnknownFile, format!("I have no chunk {chunk} of {file}"));
         };
         let run = self.run.as_ref().expect("a manifest is made of a run");
-        let is_table = manifest.is_some_and(|manifest| manifest.file().as_str().ends_with("TimeData.txt"));
-        let source = if is_table { run.table.file() } else { run.samples.file() };
+        // `own` has both of them, in this order: without one there is no sharing.
+        let source = [run.table.file(), run.samples.file()][which];
         common.send(link, &Message::Chunk { file, chunk, octets: len }, os);
         os.perform(Effect::SendFile { link, file: source, offset, len });
         Ok(0)
@@ -258,9 +255,10 @@ impl Member {
         let (file, name) = (*file, other.files()[which].clone());
         common.release(file, os);
         other.theirs[which] = Theirs::Wanted;
-        let trouble = format!("{name} could not be stored: {error}");
+        let trouble = format!("{name} could not be stored: {}", Why(error));
         if self.others.at(place).trouble.as_ref() != Some(&trouble) {
-            log::error!("copy not stored id={} file={name} error=\"{error}\"; trying again", self.label());
+            let why = Why(error);
+            log::error!("copy not stored id={} file={name} why=\"{why}\"; trying again", self.label());
         }
         let other = self.others.at_mut(place);
         other.pause = PAIR_PAUSE_MAX;

@@ -41,7 +41,7 @@ pub(super) struct Member {
     pub(super) others: Others,
     /// Table and samples, once they are complete.
     pub(super) own: Vec<Manifest>,
-    /// Rows that the server counted.
+    /// Ticks and answers that the server counted.
     pub(super) rows_there: Option<(u64, u64)>,
     /// The last `JOIN` said that the run is over.
     pub(super) joins_done: bool,

@@ -17,7 +17,7 @@ use std::time::Duration;
 use crate::proto::clock::Spread;
 use crate::proto::ids::{FileId, LinkId, Name};
 use crate::proto::limits::GREET_TIMEOUT;
-use crate::proto::machine::{CloseReason, Effect, Input, Machine, Origin, Os};
+use crate::proto::machine::{CloseReason, Effect, Input, Machine, Origin, Os, Why};
 use crate::proto::peer::common::{Common, DialFor, FileFor, Listener, Session, Timer, Whose};
 use crate::proto::peer::member::Member;
 use crate::proto::time::{Mono, Now, Wall};
@@ -205,6 +205,7 @@ impl Peers {
         }
     }
 
+    /// Hands what became of a file to whom it concerns.
     fn on_file(&mut self, file: FileId, act: impl FnOnce(&mut Member, FileFor, &mut Common)) {
         if let Some(whose) = self.common.files.get(&file).copied() {
             act(&mut self.members[whose.member() as usize], whose, &mut self.common);
@@ -242,7 +243,7 @@ impl Machine for Peers {
             }
             Input::Listening { addr } => self.on_listening(addr.port(), now, os),
             Input::ListenFailed { addr, error } => {
-                let why = format!("cannot listen at {addr}: {error}");
+                let why = format!("cannot listen for the other peers at {}: {}", addr.ip(), Why(error));
                 members.iter_mut().for_each(|member| member.fail(&why, common, now, os));
             }
             Input::LinkUp { link, origin, local, remote } => {
@@ -250,13 +251,13 @@ impl Machine for Peers {
             }
             Input::DialFailed { dial, error } => match common.dials.remove(&dial) {
                 Some(DialFor::Server(member)) => {
-                    members[member as usize].on_server_down(&error.to_string(), common, now, os);
+                    members[member as usize].on_server_down(&Why(error).to_string(), common, now, os);
                 }
                 Some(DialFor::Pair(member, other)) => {
                     members[member as usize].on_pair_dial_failed(
                         other,
                         dial,
-                        &error.to_string(),
+                        &Why(error).to_string(),
                         common,
                         now,
                         os,

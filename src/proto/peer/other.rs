@@ -18,11 +18,16 @@ use crate::proto::wire::{Departure, MemberState};
 /// Files that each member shares: its table and its samples.
 pub(super) const FILES: usize = 2;
 
-/// Everybody that this member has heard of, each at a fixed place.
+/// Everybody that this member has heard of, each at a fixed place. When all places are taken, that of
+/// a member with which nothing is left to do goes to the next; it still counts.
 #[derive(Debug, Default)]
 pub(super) struct Others {
     list: Vec<Other>,
     places: BTreeMap<Name, usize>,
+    /// Members that were complete and had to make room.
+    retired: usize,
+    /// When the last of their runs ended.
+    retired_end: Mono,
 }
 
 /// One other member.
@@ -232,12 +237,13 @@ impl Others {
     ) {
         let place = match self.places.get(&id) {
             Some(place) => *place,
-            None if self.list.len() >= MEMBERS_MAX => return,
-            None => {
-                self.places.insert(id, self.list.len());
-                self.list.push(Other::new(id, addr, ticket));
-                self.list.len() - 1
-            }
+            None => match self.place_for(Other::new(id, addr, ticket)) {
+                Some(place) => place,
+                None => {
+                    log::warn!("too many members id={id} is not shared with, limit={MEMBERS_MAX}");
+                    return;
+                }
+            },
         };
         let other = &mut self.list[place];
         if other.ticket != ticket {
@@ -258,6 +264,40 @@ impl Others {
         other.state = news;
         other.addr = addr;
         other.next_try = other.next_try.min(now.mono + PAIR_PAUSE_MIN);
+    }
+
+    /// Puts a newcomer at a free place; none is left when nobody has left with everything done.
+    fn place_for(&mut self, newcomer: Other) -> Option<usize> {
+        let id = newcomer.id;
+        let place = if self.list.len() < MEMBERS_MAX {
+            self.list.push(newcomer);
+            self.list.len() - 1
+        } else {
+            let is_over = |other: &Other| other.state == OtherState::Complete && other.is_complete();
+            let place = self.list.iter().position(|other| is_over(other) && other.way == Way::None)?;
+            let old = std::mem::replace(&mut self.list[place], newcomer);
+            self.places.remove(&old.id);
+            self.retired += 1;
+            self.retired_end = self.retired_end.max(old.ends_at);
+            place
+        };
+        self.places.insert(id, place);
+        Some(place)
+    }
+
+    /// When the last run of the others ends or ended.
+    pub(super) fn last_end(&self) -> Mono {
+        self.list.iter().map(|other| other.ends_at).fold(self.retired_end, Mono::max)
+    }
+
+    /// Files of others that are complete here.
+    pub(super) fn files_received(&self) -> usize {
+        self.list.iter().map(Other::stored).sum::<usize>() + self.retired * FILES
+    }
+
+    /// Files of others that should be.
+    pub(super) fn files_expected(&self) -> usize {
+        (self.list.len() + self.retired) * FILES
     }
 
     /// A member left.
@@ -308,3 +348,6 @@ pub(super) fn drop_pair(other: &mut Other, common: &mut Common, os: &mut dyn Os)
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -205,7 +205,7 @@ impl Member {
             code.as_str()
         );
         common.close(link, CloseReason::Refused, os);
-        self.after_link(place, link, text, now);
+        self.after_link(place, link, &format!("it answered: {text}"), now);
         self.drive(common, now, os);
     }
 
@@ -221,7 +221,8 @@ impl Member {
     ) {
         let other = self.others.at_mut(place);
         other.lies += 1;
-        log::warn!("member misbehaved other={} times={} why=\"{text}\"", other.id, other.lies);
+        let (lies, id) = (other.lies, other.id);
+        log::warn!("member misbehaved id={} other={id} times={lies} why=\"{text}\"", self.label());
         common.send(link, &Message::Err { code, text: &text }, os);
         common.close(link, CloseReason::Misbehaved, os);
         self.after_link(place, link, &text, now);

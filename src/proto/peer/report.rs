@@ -7,7 +7,6 @@ use crate::proto::clock::{Percentiles, Spread};
 use crate::proto::exchange::Accounts;
 use crate::proto::ids::Name;
 use crate::proto::peer::member::{Member, Stage};
-use crate::proto::peer::other::FILES;
 use crate::proto::time::Mono;
 
 /// How a member ended.
@@ -75,7 +74,7 @@ impl Report {
 }
 
 /// One member's figures. Times are in ns; percentiles are absent when nothing was measured.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct PeerReport {
     /// Its ID; absent if it never joined.
     pub id: Option<String>,
@@ -103,7 +102,8 @@ pub struct PeerReport {
     pub ticks_coalesced: u64,
     /// Answers to nothing that was asked.
     pub answers_stray: u64,
-    /// Ticks that the server says it received, and answers that it says it sent.
+    /// Ticks that the server says it received, and answers that it says it sent: counted on its link, and not
+    /// a promise that its disk took every row.
     pub rows_at_server: Option<(u64, u64)>,
     /// How late ticks were sent against the grid.
     pub lateness_ns: Option<Percentiles>,
@@ -169,11 +169,11 @@ impl Member {
     }
 
     fn files_received(&self) -> usize {
-        self.others.iter().map(|other| other.stored()).sum()
+        self.others.files_received()
     }
 
     fn files_expected(&self) -> usize {
-        self.others.len() * FILES
+        self.others.files_expected()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::proto::cadence::Cadence;
 use crate::proto::exchange::{Recorder, Road, Ticker};
 use crate::proto::ids::FileName;
 use crate::proto::limits::{ANSWER_GRACE, CHUNK_BYTES, FLUSH_PERIOD, RUN_LEAD};
-use crate::proto::machine::{FileOp, Os};
+use crate::proto::machine::{Effect, FileOp, Os, Why};
 use crate::proto::peer::common::{Common, FileFor, Timer};
 use crate::proto::peer::member::{Member, Run, Stage};
 use crate::proto::peer::report::Outcome;
@@ -52,6 +52,18 @@ impl Member {
             server_ip: IpText::new(server_ip),
             files_ready: 0,
         });
+    }
+
+    /// Both records are open, and nobody else writes to them: so nobody else keeps copies under this
+    /// name either. What an earlier run received must not be taken for this run's.
+    fn on_records_open(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        if common.config.share_deadline.is_none() {
+            return self.begin_run(common, now);
+        }
+        let path = names::received_folder(&self.id.expect("a member with records has an ID"));
+        let aside = names::folder_aside(&path, now.wall);
+        let file = common.new_file(FileFor::Older(self.index));
+        os.perform(Effect::SetAside { file, path: &path, aside: &aside });
     }
 
     fn begin_run(&mut self, common: &mut Common, now: Now) {
@@ -161,8 +173,12 @@ impl Member {
                 self.outcome = Outcome::Failed(record_failure(recorder, &name));
             }
         }
-        if interrupted || !self.outcome.is_unfinished() {
+        if interrupted {
             self.end("interrupted", common, os);
+        } else if !self.outcome.is_unfinished() {
+            // Nothing was cut short but our record: the server's is whole.
+            self.say_done(common, now, os);
+            self.end("its records are not whole", common, os);
         } else {
             self.begin_sharing(common, now, os);
         }
@@ -180,7 +196,7 @@ impl Member {
         match whose {
             FileFor::Table(_) => Some(&mut run.table),
             FileFor::Samples(_) => Some(&mut run.samples),
-            FileFor::Copy { .. } => None,
+            FileFor::Older(_) | FileFor::Copy { .. } => None,
         }
     }
 
@@ -193,15 +209,18 @@ impl Member {
         os: &mut dyn Os,
     ) {
         let (label, opening) = (self.label(), self.stage == Stage::Opening);
-        let Some(recorder) = self.recorder(whose) else { return };
         if let Some(moved) = moved {
             log::info!("older file kept id={label} as={moved}");
         }
+        if let (FileFor::Older(_), true) = (whose, opening) {
+            return self.begin_run(common, now);
+        }
+        let Some(recorder) = self.recorder(whose) else { return };
         recorder.on_ready(os);
         let run = self.run.as_mut().expect("files belong to a run");
         run.files_ready += 1;
         if opening && run.files_ready == 2 {
-            self.begin_run(common, now);
+            self.on_records_open(common, now, os);
         }
     }
 
@@ -246,18 +265,37 @@ impl Member {
         now: Now,
         os: &mut dyn Os,
     ) {
-        let label = self.label();
         if let FileFor::Copy { other, which, .. } = whose {
             self.on_copy_failed(other, which, error, common, now, os);
         } else if let Some(recorder) = self.recorder(whose)
             && recorder.on_failed(op, error, os)
+            && op != FileOp::Open
         {
-            log::error!("record not written id={label} file={whose:?} op={op:?} error=\"{error}\"");
+            let name = self.record_name(whose);
+            log::error!("record not written id={} file={name} op={op} why=\"{}\"", self.label(), Why(error));
         }
-        if op == FileOp::Open && self.stage == Stage::Opening {
-            self.fail(&format!("cannot create the record files: {error}"), common, now, os);
-        }
+        let why = match (op, self.stage, error) {
+            (FileOp::Open, Stage::Opening, ErrorKind::ResourceBusy) => {
+                "somebody else writes records of this ID in this folder; choose another with --out".to_owned()
+            }
+            (FileOp::Open, Stage::Opening, _) => {
+                format!("cannot create {}: {}", self.record_name(whose), Why(error))
+            }
+            (FileOp::SetAside, Stage::Opening, _) => {
+                format!("cannot move the files that an earlier run received aside: {}", Why(error))
+            }
+            _ => return self.after_closing(common, now, os),
+        };
+        self.fail(&why, common, now, os);
         self.after_closing(common, now, os);
+    }
+
+    fn record_name(&self, whose: FileFor) -> String {
+        let id = self.id.expect("a member with a record has an ID");
+        match whose {
+            FileFor::Samples(_) => names::client_samples(&id),
+            _ => names::client_table(&id),
+        }
     }
 
     /// When the run of this member ends or ended.
@@ -267,7 +305,7 @@ impl Member {
 }
 
 fn record_failure(recorder: &Recorder, name: &str) -> String {
-    let why = recorder.failure().map_or_else(String::new, |failure| format!(": {}", failure.error));
+    let why = recorder.failure().map_or_else(String::new, |failure| format!(": {}", Why(failure.error)));
     match recorder.lost_rows() {
         0 => format!("{name} could not be written{why}"),
         rows => format!("{name} lacks {rows} rows{why}"),

@@ -57,7 +57,7 @@ impl Member {
     /// The end of the last run of the group, ours included.
     fn last_end(&self, now: Mono) -> Mono {
         let own = self.run_end().unwrap_or(now);
-        self.others.iter().map(|other| other.ends_at).fold(own, Mono::max)
+        own.max(self.others.last_end())
     }
 
     fn dial_pairs(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
@@ -144,11 +144,11 @@ impl Member {
         let own = self.name().map(|id| files_of(&id));
         for other in self.others.iter().filter(|other| !other.is_complete()) {
             let state = match other.state {
-                OtherState::Running => "its run is still on",
-                OtherState::Done => "it is there",
+                OtherState::Running => "its run was on when the server last spoke of it",
+                OtherState::Done => "its run is over",
                 OtherState::Lost => "it was lost",
                 OtherState::Complete => "it left",
-                OtherState::Early => "it left before it had shared",
+                OtherState::Early => "it left before everything was shared",
             };
             let why = other
                 .trouble

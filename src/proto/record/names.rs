@@ -17,18 +17,32 @@ pub fn client_samples(id: &Name) -> String {
     format!("client_{id}_samples.csv")
 }
 
+/// The folder of the files that a member receives.
+pub fn received_folder(id: &Name) -> String {
+    format!("client_{id}_received")
+}
+
 /// Where a member keeps a file that it received.
 pub fn received(id: &Name, file: &str) -> String {
-    format!("client_{id}_received/{file}")
+    format!("{}/{file}", received_folder(id))
 }
 
 /// What an older file at `path` is called from `wall` on: `serverTimeData.20261121T025300Z.txt`.
 pub fn aside(path: &str, wall: Wall) -> String {
-    // "2026-11-21 02:53:00 UTC", without what file systems and shells dislike.
+    let (stem, ending) = path.rsplit_once('.').unwrap_or((path, ""));
+    format!("{stem}.{}.{ending}", date(wall))
+}
+
+/// The same for a folder, which has no ending.
+pub fn folder_aside(path: &str, wall: Wall) -> String {
+    format!("{path}.{}", date(wall))
+}
+
+/// "2026-11-21 02:53:00 UTC", without what file systems and shells dislike.
+fn date(wall: Wall) -> String {
     let digits: String = utc_text(wall).chars().filter(char::is_ascii_digit).collect();
     let (date, time) = digits.split_at(digits.len().saturating_sub(6));
-    let (stem, ending) = path.rsplit_once('.').unwrap_or((path, ""));
-    format!("{stem}.{date}T{time}Z.{ending}")
+    format!("{date}T{time}Z")
 }
 
 #[cfg(test)]
@@ -49,5 +63,7 @@ mod tests {
             aside(SERVER_TABLE, wall),
             "serverTimeData.20261121T025300Z.txt".replace("025300", "031300")
         );
+        let folder = received_folder(&"a.b".parse().unwrap());
+        assert_eq!(folder_aside(&folder, wall), "client_a.b_received.20261121T031300Z");
     }
 }

@@ -105,6 +105,7 @@ pub struct Rows<'a> {
     lines: u64,
     rows: u64,
     end: Option<End>,
+    /// The content ended within the header, a row or the last line.
     torn_tail: bool,
 }
 
@@ -122,16 +123,6 @@ impl<'a> Rows<'a> {
         }
         let torn_tail = same < header.len() && same > 0;
         Ok(Rows { rest: &content[same..], lines, rows: 0, end: None, torn_tail })
-    }
-
-    /// The last line, if there was one.
-    pub fn end(&self) -> Option<&End> {
-        self.end.as_ref()
-    }
-
-    /// Whether the content ended within the header, a row or the last line.
-    pub fn torn_tail(&self) -> bool {
-        self.torn_tail
     }
 
     /// The next whole line, its LF left out.

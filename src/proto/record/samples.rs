@@ -71,7 +71,7 @@ pub fn write_sample(out: &mut Vec<u8>, sample: &Sample) {
 }
 
 /// Reads the line of one sample, its LF left out; `None` if it is anything else.
-pub fn parse_sample(line: &[u8]) -> Option<Sample> {
+fn parse_sample(line: &[u8]) -> Option<Sample> {
     let mut fields = line.split(|byte| *byte == b',').map(decimal);
     let mut next = || fields.next().flatten();
     let (seq, lateness_ns) = (next()?, next()?);

@@ -79,24 +79,9 @@ impl Sheet {
         std::mem::swap(&mut self.pending, &mut self.in_flight);
     }
 
-    /// Whether an append is on its way.
-    pub fn is_in_flight(&self) -> bool {
-        !self.in_flight.is_empty()
-    }
-
     /// Whether everything that was written into the buffer is confirmed.
     pub fn is_settled(&self) -> bool {
         self.pending.is_empty() && self.in_flight.is_empty()
-    }
-
-    /// Confirmed length of the file, bytes.
-    pub fn len(&self) -> u64 {
-        self.written.len
-    }
-
-    /// Whether nothing is confirmed yet.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// The confirmed length and the BLAKE3 hash of each chunk of [`CHUNK_BYTES`], the last one as
@@ -161,16 +146,16 @@ mod tests {
     #[test]
     fn rows_that_come_during_a_flush_wait_for_the_next() {
         let mut sheet = Sheet::new();
-        assert!(sheet.take_flush().is_none() && sheet.is_settled() && sheet.is_empty());
+        assert!(sheet.take_flush().is_none() && sheet.is_settled() && sheet.written.len == 0);
         sheet.buffer().extend_from_slice(b"one");
         assert!(!sheet.is_settled());
         assert_eq!(sheet.take_flush(), Some(&b"one"[..]));
         sheet.buffer().extend_from_slice(b"two");
         assert_eq!(sheet.take_flush(), None, "one append at a time");
-        assert!(sheet.is_in_flight());
-        assert_eq!((sheet.len(), sheet.unwritten_bytes()), (0, 6));
+        assert!(!sheet.in_flight.is_empty());
+        assert_eq!((sheet.written.len, sheet.unwritten_bytes()), (0, 6));
         sheet.confirm();
-        assert_eq!((sheet.len(), sheet.unwritten_bytes()), (3, 3));
+        assert_eq!((sheet.written.len, sheet.unwritten_bytes()), (3, 3));
         assert_eq!(sheet.take_flush(), Some(&b"two"[..]));
         sheet.confirm();
         assert!(sheet.is_settled());
@@ -184,7 +169,7 @@ mod tests {
         sheet.take_flush().unwrap();
         sheet.buffer().extend_from_slice(b"two");
         sheet.refuse();
-        assert_eq!((sheet.len(), sheet.is_in_flight()), (0, false));
+        assert_eq!((sheet.written.len, sheet.in_flight.is_empty()), (0, true));
         assert_eq!(sheet.take_flush(), Some(&b"onetwo"[..]));
         sheet.refuse();
         assert_eq!(sheet.take_flush(), Some(&b"onetwo"[..]));
@@ -245,16 +230,16 @@ mod tests {
                 match act {
                     0 => flush(&mut sheet, &mut file),
                     1 if sheet.take_flush().is_some() => sheet.refuse(),
-                    2 if sheet.is_in_flight() => {
+                    2 if !sheet.in_flight.is_empty() => {
                         file.extend_from_slice(&sheet.in_flight);
                         sheet.confirm();
                     }
                     _ => drop(sheet.take_flush().map(<[u8]>::len)),
                 }
-                prop_assert_eq!(sheet.len(), file.len() as u64);
+                prop_assert_eq!(sheet.written.len, file.len() as u64);
                 prop_assert_eq!(sheet.unwritten_bytes() + file.len(), all.len());
             }
-            if sheet.is_in_flight() {
+            if !sheet.in_flight.is_empty() {
                 sheet.refuse();
             }
             flush(&mut sheet, &mut file);

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::proto::ids::{FileId, LinkId, Name};
 use crate::proto::limits::{FLUSH_PERIOD, GREET_TIMEOUT};
-use crate::proto::machine::{CloseReason, DownReason, Effect, Input, LinkMap, Machine, Os};
+use crate::proto::machine::{CloseReason, DownReason, Effect, Input, LinkMap, Machine, Os, Why};
 use crate::proto::server::directory::Directory;
 use crate::proto::server::run::Run;
 use crate::proto::server::session::Session;
@@ -153,7 +153,7 @@ impl Server {
     }
 
     fn on_listen_failed(&mut self, addr: SocketAddr, error: ErrorKind, now: Now, os: &mut dyn Os) {
-        log::error!("cannot listen addr={addr} error=\"{error}\"");
+        log::error!("cannot listen addr={addr} why=\"{}\"", Why(error));
         self.status.listen_failed = Some((addr, error));
         self.stop(now, os);
     }

@@ -3,7 +3,7 @@
 
 use crate::proto::exchange::Recorder;
 use crate::proto::ids::FileId;
-use crate::proto::machine::{FileOp, Os};
+use crate::proto::machine::{FileOp, Os, Why};
 use crate::proto::record::{IpText, TableWriter, names};
 use crate::proto::time::{Now, Wall};
 
@@ -88,8 +88,9 @@ impl Run {
     pub(super) fn on_failed(&mut self, op: FileOp, error: std::io::ErrorKind, os: &mut dyn Os) {
         if self.recorder.on_failed(op, error, os) {
             log::error!(
-                "server table not written file={} op={op:?} error=\"{error}\"; rows are kept until their bound",
-                names::SERVER_TABLE
+                "server table not written file={} op={op} why=\"{}\"; rows are kept until their bound",
+                names::SERVER_TABLE,
+                Why(error)
             );
         }
     }

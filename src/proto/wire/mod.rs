@@ -53,7 +53,8 @@
 //!   duration of 0 says that the run is over already.
 //! - **Ticks.** `seq` is the slot of the member's grid (due at start + seq * interval), so a
 //!   missing number is a missed tick. t1: sent; t2: received by the server; t3: sent by the
-//!   server; the member adds t4, received back.
+//!   server; the member adds t4, received back. `OK DONE` has what the server received and sent,
+//!   whether its disk took the rows or not.
 //! - **Directory.** Every `PEER` line carries the group's epoch, which grows with each new member.
 //!   `LEAVE` names the epoch that the member has seen, and is refused (`directory-moved`) if
 //!   somebody joined since: so nobody leaves just before a newcomer that counts on it.

@@ -57,17 +57,17 @@ fn an_older_file_is_moved_aside_when_the_new_one_takes_its_name() {
     disk.write("a", b"first");
     disk.write("a.old", b"zeroth");
     open(&mut pair, FILE, "a", OpenMode::Named);
-    assert_eq!(*last(&pair), Seen::Ready(FILE, Some("a.old.1".into())));
-    assert_eq!(contents(&pair, "a.old.1"), Some(&b"first"[..]));
+    assert_eq!(*last(&pair), Seen::Ready(FILE, Some("a.1.old".into())));
+    assert_eq!(contents(&pair, "a.1.old"), Some(&b"first"[..]));
 
     pair.world.disk_mut(pair.nodes[0]).write("b", b"old");
     open(&mut pair, FileId(8), "b", OpenMode::Partial);
     assert_eq!(*last(&pair), Seen::Ready(FileId(8), None));
-    assert_eq!(paths(&pair), ["a", "a.old", "a.old.1", "b", "b.partial"]);
+    assert_eq!(paths(&pair), ["a", "a.1.old", "a.old", "b", "b.partial"]);
     pair.perform(0, Effect::WriteAt { file: FileId(8), offset: 2, bytes: b"new" });
     pair.perform(0, Effect::Finish { file: FileId(8) });
     assert_eq!(*last(&pair), Seen::Finished(FileId(8), Some("b.old".into())));
-    assert_eq!(paths(&pair), ["a", "a.old", "a.old.1", "b", "b.old"]);
+    assert_eq!(paths(&pair), ["a", "a.1.old", "a.old", "b", "b.old"]);
     assert_eq!(contents(&pair, "b"), Some(&b"\0\0new"[..]));
 }
 
