@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
+use std::time::Duration;
 
 use crate::proto::limits::ASIDE_TRIES_MAX;
 use crate::proto::machine::FileOp;
+use crate::proto::time::ns;
 use crate::sim::rng::Rng;
 
 /// Ends the name of a file that is not complete.
@@ -21,6 +23,7 @@ pub struct Disk {
     failures: [Option<ErrorKind>; 4],
     reads_fail: bool,
     digests_only: bool,
+    slow_ns: u64,
 }
 
 /// A file's place in the table; it outlives the name while somebody holds it.
@@ -120,6 +123,11 @@ impl Disk {
         self.reads_fail = fail;
     }
 
+    /// From now on what takes its time takes so much longer.
+    pub fn slow_down(&mut self, time: Duration) {
+        self.slow_ns = ns(time);
+    }
+
     /// With `false`, files that are appended to from now on keep only their length and digest, so
     /// that a long simulation fits into memory. Such a file cannot be sent.
     pub fn keep_contents(&mut self, keep: bool) {
@@ -128,6 +136,10 @@ impl Disk {
 
     pub(super) fn failure(&self, op: FileOp) -> Option<ErrorKind> {
         self.failures[op as usize]
+    }
+
+    pub(super) fn slow_ns(&self) -> u64 {
+        self.slow_ns
     }
 
     pub(super) fn exists(&self, path: &str) -> bool {
@@ -317,69 +329,4 @@ impl Disk {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn room_is_taken_and_given_back() {
-        let mut disk = Disk::default();
-        disk.set_room(Some(10));
-        let inode = disk.create("a");
-        assert_eq!(disk.append(inode, b"12345678"), Ok(()));
-        assert_eq!(disk.append(inode, b"123"), Err(ErrorKind::StorageFull));
-        assert_eq!(disk.write_at(inode, 6, b"abcd"), Ok(()));
-        assert_eq!(disk.write_at(inode, 10, b"x"), Err(ErrorKind::StorageFull));
-        assert_eq!(disk.read("a"), Some(&b"123456abcd"[..]));
-        disk.remove("a");
-        let inode = disk.create("b");
-        assert_eq!(disk.append(inode, b"0123456789"), Ok(()));
-    }
-
-    #[test]
-    fn names_aside_count_up() {
-        let mut disk = Disk::default();
-        disk.write("a.old", b"1");
-        disk.write("a.old.1", b"2");
-        disk.write("a", b"3");
-        assert_eq!(disk.move_aside("a", "a.old").unwrap().as_deref(), Some("a.old.2"));
-        assert_eq!(disk.move_aside("a", "a.old"), Ok(None));
-        assert_eq!(disk.paths().collect::<Vec<_>>(), ["a.old", "a.old.1", "a.old.2"]);
-    }
-
-    #[test]
-    fn digests_are_the_same_with_and_without_contents() {
-        let mut disk = Disk::default();
-        let kept = disk.create("kept");
-        disk.append(kept, b"foobar").unwrap();
-        disk.keep_contents(false);
-        let digest = disk.create("digest");
-        disk.append(digest, b"foo").unwrap();
-        disk.append(digest, b"bar").unwrap();
-        assert_eq!(disk.digest("kept"), Some(blake3::hash(b"foobar")));
-        assert_eq!(disk.digest("digest"), disk.digest("kept"));
-        assert_eq!(disk.len("digest"), Some(6));
-        assert_eq!(disk.read("digest"), None);
-    }
-
-    #[test]
-    fn a_power_loss_spares_what_was_synced() {
-        let mut lengths = Vec::new();
-        for seed in 0..50 {
-            let mut disk = Disk::default();
-            let inode = disk.create("a");
-            disk.append(inode, b"safe").unwrap();
-            disk.sync(inode);
-            disk.append(inode, b"unsafe").unwrap();
-            let partial = disk.create("b.partial");
-            disk.append(partial, b"x").unwrap();
-            disk.lose_power(&mut Rng::new(seed));
-            assert!(b"safeunsafe".starts_with(disk.read("a").unwrap()));
-            lengths.push((disk.len("a").unwrap(), disk.len("b.partial")));
-        }
-        assert_eq!(lengths.iter().map(|(len, _)| *len).min(), Some(4));
-        assert_eq!(lengths.iter().map(|(len, _)| *len).max(), Some(10));
-        for partial in [None, Some(0), Some(1)] {
-            assert!(lengths.iter().any(|(_, len)| *len == partial), "{partial:?}");
-        }
-    }
-}
+mod tests;
