@@ -1,5 +1,5 @@
 //! How late ticks are: one peer alone, 100 peers in one process, and one peer beside a bulk
-//! transfer on the same loop. One iteration is one tick of each peer; the criterion figure is the
+//! transfer, or beside files that are brought to disk, on the same loop. One iteration is one tick of each peer; the criterion figure is the
 //! mean lateness, and percentiles are printed beside it. Run with `cargo bench --bench tick_jitter`.
 
 use std::net::{SocketAddr, TcpListener};
@@ -89,8 +89,54 @@ impl Machine for Bulk {
     }
 }
 
+/// Brings a new file to disk every 10 ms, as a peer does that is sent many small ones.
+#[derive(Default)]
+struct Finisher {
+    next: Option<Mono>,
+    files: u32,
+}
+
+const FINISHED_BYTES: usize = 100_000;
+
+impl Machine for Finisher {
+    fn handle_input(&mut self, input: Input<'_>, now: Now, os: &mut dyn Os) {
+        match input {
+            Input::Start => self.next = Some(now.mono),
+            Input::FileReady { file, .. } => {
+                os.perform(Effect::WriteAt { file, offset: 0, bytes: &[7; FINISHED_BYTES] });
+                os.perform(Effect::Finish { file });
+            }
+            Input::Finished { file, .. } => os.perform(Effect::Release { file }),
+            Input::Shutdown => {
+                self.next = None;
+                os.perform(Effect::Exit);
+            }
+            _ => {}
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Now, os: &mut dyn Os) {
+        let (file, path) = (FileId(self.files), format!("copies/{}", self.files));
+        self.files += 1;
+        self.next = Some(now.mono + INTERVAL);
+        os.perform(Effect::Open { file, path: &path, mode: OpenMode::Partial, aside: "old" });
+    }
+
+    fn poll_timeout(&self) -> Option<Mono> {
+        self.next
+    }
+}
+
+/// What else is on the loop.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    Nothing,
+    Bulk,
+    Finishing,
+}
+
 /// One run of `ticks` ticks for each peer; returns the lateness of all of them.
-fn run(peers: usize, ticks: u64, bulk: bool) -> Spread {
+fn run(peers: usize, ticks: u64, beside: Beside) -> Spread {
     let folder = tempfile::tempdir().unwrap();
     let mut reactor = Reactor::new().unwrap();
     let mut listen = || {
@@ -120,8 +166,11 @@ fn run(peers: usize, ticks: u64, bulk: bool) -> Spread {
         Host { machine: &mut members, root: root.clone() },
         Host { machine: &mut server, root: root.clone() },
     ];
-    if bulk {
-        hosts.push(Host { machine: &mut mover, root });
+    let mut finisher = Finisher::default();
+    match beside {
+        Beside::Nothing => {}
+        Beside::Bulk => hosts.push(Host { machine: &mut mover, root }),
+        Beside::Finishing => hosts.push(Host { machine: &mut finisher, root }),
     }
     reactor.run(&mut hosts).unwrap();
     let report = members.report();
@@ -133,13 +182,16 @@ fn tick_jitter(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("tick_lateness");
     group.sampling_mode(SamplingMode::Flat).sample_size(20);
     group.warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(12));
-    for (name, peers, bulk) in
-        [("one_peer", 1, false), ("hundred_peers", 100, false), ("one_peer_beside_bulk", 1, true)]
-    {
+    for (name, peers, beside) in [
+        ("one_peer", 1, Beside::Nothing),
+        ("hundred_peers", 100, Beside::Nothing),
+        ("one_peer_beside_bulk", 1, Beside::Bulk),
+        ("one_peer_beside_finishing", 1, Beside::Finishing),
+    ] {
         let mut all = Spread::new();
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|ticks| {
-                let spread = run(peers, ticks, bulk);
+                let spread = run(peers, ticks, beside);
                 all.merge(&spread);
                 Duration::from_nanos(spread.mean_ns().unwrap_or(0) * ticks)
             });

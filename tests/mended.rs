@@ -5,7 +5,7 @@ mod common;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use common::town::Town;
+use common::town::{Town, table};
 use tickmesh::proto::ids::{DialId, LinkId};
 use tickmesh::proto::machine::{Effect, Input, Machine, Origin, Os};
 use tickmesh::proto::peer::{Peers, PeersConfig};
@@ -234,4 +234,26 @@ fn a_link_that_breaks_before_the_first_tick_is_not_the_end() {
     town.finish(&[alice, bob]);
     town.assert_complete(alice);
     town.assert_complete(bob);
+}
+
+/// Bob joins while the disk is still at the table of Alice's run: that is no fault of the table.
+#[test]
+fn a_new_run_may_begin_while_the_last_table_is_brought_to_disk() {
+    let mut town = Town::new(124);
+    town.world.disk_mut(town.server_node).slow_down(SECOND * 3);
+    let (_, alice) = town.peer("alice");
+    town.finish(&[alice]);
+    let (_, bob) = town.peer("bob");
+    town.finish(&[bob]);
+    town.world.shutdown(town.server_node);
+    town.world.run_for(SECOND * 10);
+    assert!(!town.world.is_running(town.server));
+    let status = town.world.machine::<Server>(town.server).unwrap().status();
+    assert_eq!((status.tables_failed, status.members_joined), (0, 2));
+    let disk = town.world.disk(town.server_node);
+    let paths: Vec<&str> = disk.paths().collect();
+    assert_eq!(paths.len(), 2, "{paths:?}");
+    for path in paths {
+        assert!(table(disk, path).complete.is_some(), "{path} has no end");
+    }
 }

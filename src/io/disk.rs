@@ -1,20 +1,20 @@
 //! The files of one machine, below one folder. Answers with what failed; never decides what follows
 //! from it. Nothing here overwrites a file or follows a symbolic link to one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::ops::Deref;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use log::{Level, log, warn};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::io::place::{inside, make_folder_of, move_aside, rename_new, set_aside, sync_names};
+use crate::io::finish::{Finish, Outcome, put_back, start_writeback};
+use crate::io::place::{folder_of, inside, make_folder_of, move_aside, partial, set_aside};
 use crate::io::sockets::kind;
 use crate::proto::ids::FileId;
 use crate::proto::limits::WRITEBACK_BYTES;
@@ -23,8 +23,10 @@ use crate::proto::machine::{FileOp, OpenMode};
 /// Open files by the machine's ids.
 #[derive(Debug)]
 pub(super) struct Disk {
-    root: PathBuf,
+    root: Arc<Path>,
     files: BTreeMap<FileId, OpenFile>,
+    /// Folders that were made here, and whose own names are not on disk yet.
+    new_folders: BTreeSet<PathBuf>,
 }
 
 /// A descriptor that links may be sending from while the machine has released the file.
@@ -38,12 +40,10 @@ pub(super) enum Handle {
 
 #[derive(Debug)]
 struct OpenFile {
-    handle: Rc<Handle>,
+    handle: Arc<Handle>,
     stage: Stage,
     path: PathBuf,
     aside: String,
-    /// A folder was made for it, whose own name is not on disk yet.
-    folder_is_new: bool,
     len: u64,
     /// Written since the disk was last told to begin.
     unstarted_bytes: u64,
@@ -57,13 +57,15 @@ enum Stage {
     Named,
     /// It has its name with `.partial` behind it.
     Partial,
+    /// The helper brings it to disk. `released`: for the machine it is gone already.
+    Finishing { partial: bool, released: bool },
     /// It is on disk, and only read from now on.
     Finished,
 }
 
 impl Disk {
     pub(super) fn new(root: &Path) -> Disk {
-        Disk { root: root.to_owned(), files: BTreeMap::new() }
+        Disk { root: root.into(), files: BTreeMap::new(), new_folders: BTreeSet::new() }
     }
 
     /// Opens a new, empty file, and returns the name that an older one was given.
@@ -77,9 +79,18 @@ impl Disk {
         debug_assert!(!self.files.contains_key(&file), "ids of files are never used again");
         // Both names are checked now, so that nothing is fetched that could not be named.
         let opened = inside(&self.root, aside).and_then(|_| inside(&self.root, name));
-        let opened = opened.and_then(|path| match mode {
-            OpenMode::Named => open_named(&self.root, path, aside),
-            OpenMode::Partial => open_partial(path, aside),
+        let opened = opened.and_then(|path| {
+            if make_folder_of(&path)? {
+                self.new_folders.insert(folder_of(&path).to_owned());
+            }
+            match mode {
+                OpenMode::Named if self.is_finishing(&path) => open_named(&self.root, path, aside),
+                OpenMode::Named => {
+                    refuse_if_written(&path)?;
+                    open_named(&self.root, path, aside)
+                }
+                OpenMode::Partial => open_partial(path, aside),
+            }
         });
         match opened {
             Ok((open, moved)) => {
@@ -98,7 +109,7 @@ impl Disk {
 
     /// Writes at the end, all or nothing. `None` if the file is not open, here and below.
     pub(super) fn append(&mut self, file: FileId, bytes: &[u8]) -> Option<Result<(), ErrorKind>> {
-        let open = self.files.get_mut(&file)?;
+        let open = self.opened(file)?;
         let end = open.len;
         let written = open.write(bytes, end).inspect_err(|_| {
             if let Err(error) = open.handle.set_len(end) {
@@ -114,43 +125,108 @@ impl Disk {
         offset: u64,
         bytes: &[u8],
     ) -> Option<Result<(), ErrorKind>> {
-        let open = self.files.get_mut(&file)?;
+        let open = self.opened(file)?;
         Some(open.write(bytes, offset).map_err(|error| {
             let kind = failed(FileOp::WriteAt, &open.path, &error);
-            open.hole = Some(kind);
+            if matches!(open.stage, Stage::Named | Stage::Partial) {
+                open.hole = Some(kind);
+            }
             kind
         }))
     }
 
-    /// Brings the file to disk, a partial under its name, and returns the name that an older file
-    /// was given.
-    pub(super) fn finish(&mut self, file: FileId) -> Option<Result<Option<String>, ErrorKind>> {
-        let open = self.files.get_mut(&file)?;
-        Some(open.finish(&self.root).map_err(|error| failed(FileOp::Finish, &open.path, &error)))
+    /// What the helper has to do to bring the file to disk, a partial under its name; nothing if
+    /// that is done already, or under way.
+    pub(super) fn finish(&mut self, file: FileId) -> Option<Finishing> {
+        let root = Arc::clone(&self.root);
+        let open = self.opened(file)?;
+        let is_partial = match open.stage {
+            Stage::Finishing { .. } => return None,
+            Stage::Finished => return Some(Finishing::Finished),
+            Stage::Named => false,
+            Stage::Partial => true,
+        };
+        if let Some(kind) = open.hole {
+            let error = io::Error::new(kind, "a write to it has failed before");
+            return Some(Finishing::Failed(failed(FileOp::Finish, &open.path, &error)));
+        }
+        open.stage = Stage::Finishing { partial: is_partial, released: false };
+        let OpenFile { handle, path, aside, .. } = open;
+        let (handle, path, aside) = (Arc::clone(handle), path.clone(), aside.clone());
+        let folder_is_new = self.new_folders.contains(folder_of(&path));
+        Some(Finishing::Begins(Finish { handle, root, path, is_partial, aside, folder_is_new }))
     }
 
-    /// Closes the file, and deletes an unfinished partial.
+    /// What became of a [`Disk::finish`]; a release that came meanwhile is made up for.
+    pub(super) fn on_finished(
+        &mut self,
+        file: FileId,
+        outcome: Outcome,
+    ) -> Result<Option<String>, ErrorKind> {
+        let open = self.files.get_mut(&file).expect("a file stays until it is finished");
+        let Stage::Finishing { partial, released } = open.stage else {
+            unreachable!("it was being finished")
+        };
+        open.stage = match partial {
+            _ if outcome.is_named => Stage::Finished,
+            false => Stage::Named,
+            true => Stage::Partial,
+        };
+        if outcome.result.is_ok() {
+            self.new_folders.remove(folder_of(&open.path));
+        }
+        let result = outcome.result.map_err(|error| failed(FileOp::Finish, &open.path, &error));
+        if released {
+            self.release(file);
+        }
+        result
+    }
+
+    /// Closes the file, and deletes an unfinished partial. One that is being finished stays until
+    /// that is done.
     pub(super) fn release(&mut self, file: FileId) {
-        if let Some(open) = self.files.remove(&file) {
-            open.release();
+        match self.files.get_mut(&file) {
+            Some(OpenFile { stage: Stage::Finishing { released, .. }, .. }) => *released = true,
+            Some(_) => self.files.remove(&file).into_iter().for_each(OpenFile::release),
+            None => {}
         }
     }
 
     pub(super) fn release_all(&mut self) {
-        for open in std::mem::take(&mut self.files).into_values() {
-            open.release();
-        }
+        let files: Vec<FileId> = self.files.keys().copied().collect();
+        files.into_iter().for_each(|file| self.release(file));
     }
 
     /// For sending from it.
-    pub(super) fn handle(&self, file: FileId) -> Option<Rc<Handle>> {
-        self.files.get(&file).map(|open| Rc::clone(&open.handle))
+    pub(super) fn handle(&self, file: FileId) -> Option<Arc<Handle>> {
+        self.files.get(&file).filter(|open| !open.is_released()).map(|open| Arc::clone(&open.handle))
     }
+
+    fn opened(&mut self, file: FileId) -> Option<&mut OpenFile> {
+        self.files.get_mut(&file).filter(|open| !open.is_released())
+    }
+
+    /// Whether a file of ours with that name has all its bytes, and waits for the disk only.
+    fn is_finishing(&self, path: &Path) -> bool {
+        let whole = |open: &&OpenFile| matches!(open.stage, Stage::Finishing { partial: false, .. });
+        self.files.values().filter(whole).any(|open| open.path == path)
+    }
+}
+
+/// What a [`Disk::finish`] leads to.
+#[derive(Debug)]
+pub(super) enum Finishing {
+    /// The helper has something to do.
+    Begins(Finish),
+    /// It is on disk already.
+    Finished,
+    /// It can never be.
+    Failed(ErrorKind),
 }
 
 impl OpenFile {
     fn write(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        if self.stage == Stage::Finished {
+        if matches!(self.stage, Stage::Finishing { .. } | Stage::Finished) {
             return Err(io::Error::new(ErrorKind::PermissionDenied, "the file is finished"));
         }
         self.handle.write_all_at(bytes, offset)?;
@@ -163,23 +239,8 @@ impl OpenFile {
         Ok(())
     }
 
-    fn finish(&mut self, root: &Path) -> io::Result<Option<String>> {
-        if let Some(kind) = self.hole {
-            return Err(io::Error::new(kind, "a write to it has failed before"));
-        }
-        self.handle.sync_data()?;
-        let mut moved = None;
-        if self.stage == Stage::Partial {
-            moved = move_aside(root, &self.path, &self.aside)?;
-            if let Err(error) = rename_new(&partial(&self.path), &self.path) {
-                put_back(root, &self.path, moved.as_deref());
-                return Err(error);
-            }
-        }
-        // From here on it has its name, whatever becomes of the rest.
-        self.stage = Stage::Finished;
-        sync_names(root, &self.path, self.folder_is_new)?;
-        Ok(moved)
+    fn is_released(&self) -> bool {
+        matches!(self.stage, Stage::Finishing { released: true, .. })
     }
 
     fn release(self) {
@@ -208,8 +269,6 @@ impl From<File> for Handle {
 }
 
 fn open_named(root: &Path, path: PathBuf, aside: &str) -> io::Result<(OpenFile, Option<String>)> {
-    let folder_is_new = make_folder_of(&path)?;
-    refuse_if_written(&path)?;
     let moved = move_aside(root, &path, aside)?;
     match options().create_new(true).open(&path) {
         Ok(file) => {
@@ -217,7 +276,7 @@ fn open_named(root: &Path, path: PathBuf, aside: &str) -> io::Result<(OpenFile, 
                 Ok(file) => Handle::Locked(file),
                 Err((file, _)) => Handle::Plain(file),
             };
-            Ok((OpenFile::new(handle, Stage::Named, path, aside, folder_is_new), moved))
+            Ok((OpenFile::new(handle, Stage::Named, path, aside), moved))
         }
         Err(error) => {
             put_back(root, &path, moved.as_deref());
@@ -238,7 +297,6 @@ fn refuse_if_written(path: &Path) -> io::Result<()> {
 }
 
 fn open_partial(path: PathBuf, aside: &str) -> io::Result<(OpenFile, Option<String>)> {
-    let folder_is_new = make_folder_of(&path)?;
     let file = options().create(true).truncate(false).open(partial(&path))?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(ErrorKind::AlreadyExists, "there is something that is no plain file"));
@@ -257,13 +315,13 @@ fn open_partial(path: PathBuf, aside: &str) -> io::Result<(OpenFile, Option<Stri
     }
     // What an earlier run left.
     handle.set_len(0)?;
-    Ok((OpenFile::new(handle, Stage::Partial, path, aside, folder_is_new), None))
+    Ok((OpenFile::new(handle, Stage::Partial, path, aside), None))
 }
 
 impl OpenFile {
-    fn new(handle: Handle, stage: Stage, path: PathBuf, aside: &str, folder_is_new: bool) -> OpenFile {
-        let (handle, aside) = (Rc::new(handle), aside.to_owned());
-        OpenFile { handle, stage, path, aside, folder_is_new, len: 0, unstarted_bytes: 0, hole: None }
+    fn new(handle: Handle, stage: Stage, path: PathBuf, aside: &str) -> OpenFile {
+        let (handle, aside) = (Arc::new(handle), aside.to_owned());
+        OpenFile { handle, stage, path, aside, len: 0, unstarted_bytes: 0, hole: None }
     }
 }
 
@@ -274,33 +332,11 @@ fn options() -> OpenOptions {
     options
 }
 
-fn partial(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".partial");
-    name.into()
-}
-
-/// Undoes a [`move_aside`], so that the failed effect changed nothing.
-fn put_back(root: &Path, path: &Path, moved: Option<&str>) {
-    let Some(moved) = moved else { return };
-    if let Err(error) = rename_new(&root.join(moved), path) {
-        warn!("file op=restore path={path:?} moved={moved:?} error=\"{error}\"");
-    }
-}
-
 /// What machines try again and again, they report once themselves.
 fn failed(op: FileOp, path: &Path, error: &io::Error) -> ErrorKind {
     let level = if matches!(op, FileOp::Append | FileOp::WriteAt) { Level::Debug } else { Level::Warn };
     log!(level, "file op={op} path={path:?} error=\"{error}\"");
     kind(error)
-}
-
-/// Tells the disk to begin with what was written, so that the last sync finds little to do. Only
-/// a hint: an error will show itself in that sync.
-#[allow(unsafe_code)] // no crate of ours offers the call
-fn start_writeback(file: &File) {
-    // SAFETY: the descriptor is open, and the call touches no memory of ours.
-    unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
 }
 
 #[cfg(test)]

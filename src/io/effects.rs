@@ -10,6 +10,9 @@ use mio::net::TcpStream;
 
 use crate::io::answer::Answer;
 use crate::io::dialer;
+use crate::io::disk::Finishing;
+use crate::io::finish::{Finish, Outcome, finish_all};
+use crate::io::helper::{Helper, Whose};
 use crate::io::link::{Link, State};
 use crate::io::listener::Listener;
 use crate::io::reactor::Reactor;
@@ -117,8 +120,11 @@ impl Hands<'_> {
 
     fn finish(&mut self, file: FileId) {
         match self.reactor.seats[self.machine].disk.finish(file) {
-            Some(Ok(moved)) => self.answer(Answer::Finished { file, moved }),
-            Some(Err(error)) => self.answer(Answer::FileFailed { file, op: FileOp::Finish, error }),
+            Some(Finishing::Begins(job)) => self.reactor.hand_over((self.machine, file), job),
+            Some(Finishing::Finished) => self.answer(Answer::Finished { file, moved: None }),
+            Some(Finishing::Failed(error)) => {
+                self.answer(Answer::FileFailed { file, op: FileOp::Finish, error });
+            }
             None => {}
         }
     }
@@ -129,6 +135,26 @@ impl Reactor {
     fn open_link(&mut self, machine: usize, id: LinkId) -> Option<&mut Link> {
         let link = self.links.get_mut(id)?;
         (link.machine == machine && link.state == State::Open).then_some(link)
+    }
+
+    /// Gives the helper something to do. Without one, the loop has to wait for the disk itself.
+    fn hand_over(&mut self, whose: Whose, job: Finish) {
+        if self.helper.is_none() {
+            let started = Helper::start(self.poll.registry());
+            self.helper = started.inspect_err(|error| warn!("helper not started error=\"{error}\"")).ok();
+        }
+        match &mut self.helper {
+            Some(helper) => helper.give(whose, job),
+            None => finish_all(&[job]).into_iter().for_each(|outcome| self.on_finished(whose, outcome)),
+        }
+    }
+
+    pub(super) fn on_finished(&mut self, (machine, file): Whose, outcome: Outcome) {
+        let answer = match self.seats[machine].disk.on_finished(file, outcome) {
+            Ok(moved) => Answer::Finished { file, moved },
+            Err(error) => Answer::FileFailed { file, op: FileOp::Finish, error },
+        };
+        self.answers.push_back((machine, answer));
     }
 
     /// The link has output, which will go out at the end of the turn.

@@ -1,13 +1,14 @@
 //! The real driver: sockets, files, clocks, timers and signals of this machine, for machines of
 //! [`proto`](crate::proto). The only code that makes system calls while a run is on, and all of it
-//! on one thread. Moves bytes and keeps deadlines; never learns what the bytes mean.
+//! on one thread, except what only waits for the disk. Moves bytes and keeps deadlines; never learns what the bytes mean.
 //!
 //! # Map
 //! - `reactor`: [`Reactor`], and one turn of it. `visit` serves one socket, `closing` is how links
 //!   end, `effects` is what machines may ask for.
 //! - `links`, `link`, `queue`: the table of links, one link, and what waits to be sent on it.
 //! - `listener`, `dialer`, `sockets`: how links begin, and the options that all of them have.
-//! - `disk`, `place`: files, and their names.
+//! - `disk`, `place`: files, and their names. `helper` is a thread of its own, in which `finish`
+//!   brings files to disk.
 //! - `clock`, `timer`, `signals`, `token`, `answer`, `stats`: small parts.
 //!
 //! # One turn
@@ -22,6 +23,8 @@ mod closing;
 mod dialer;
 mod disk;
 mod effects;
+mod finish;
+mod helper;
 mod link;
 mod links;
 mod listener;

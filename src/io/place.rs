@@ -93,27 +93,27 @@ pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Brings the names in the folder of `path` to disk. With `all` also tries the folders above it up
-/// to `root` and its own name, which may be new as well.
+/// Brings the names in a folder to disk.
 ///
 /// # Errors
-/// Those of the file system, for the folder itself.
-pub(super) fn sync_names(root: &Path, path: &Path, all: bool) -> io::Result<()> {
-    let mut folder = folder_of(path);
+/// Those of the file system.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     match File::open(folder)?.sync_all() {
         // Some file systems cannot do it for a folder, and need not.
-        Err(error) if error.kind() != ErrorKind::InvalidInput => return Err(error),
-        _ => {}
+        Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(()),
+        result => result,
     }
-    while all && folder.starts_with(root) && folder_of(folder) != folder {
-        folder = folder_of(folder);
-        let _ = File::open(folder).and_then(|folder| folder.sync_all());
-    }
-    Ok(())
+}
+
+/// What a file is called until it is finished.
+pub(super) fn partial(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".partial");
+    name.into()
 }
 
 /// The folder that the name is in; `.` for a name alone.
-fn folder_of(path: &Path) -> &Path {
+pub(super) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -215,13 +215,13 @@ mod tests {
     }
 
     #[test]
-    fn names_are_synced_up_to_the_root() {
+    fn folders_are_made_once_and_synced() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a/b/c");
         assert!(make_folder_of(&path).unwrap());
         assert!(!make_folder_of(&path).unwrap());
-        sync_names(dir.path(), &path, true).unwrap();
-        sync_names(dir.path(), &path, false).unwrap();
+        sync_folder(folder_of(&path)).unwrap();
+        assert!(sync_folder(&path).is_err());
         assert_eq!(folder_of(Path::new("name")), Path::new("."));
     }
 }

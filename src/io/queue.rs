@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::io::disk::Handle;
 use crate::proto::limits::{IDLE_QUEUE_BYTES_MAX, LINK_QUEUE_BYTES_MAX, LINK_RANGES_MAX, SENT_BYTES_MAX};
@@ -23,7 +23,7 @@ pub(super) struct Queue {
 #[derive(Debug)]
 struct Range {
     gap: usize,
-    file: Rc<Handle>,
+    file: Arc<Handle>,
     offset: u64,
     len: u64,
 }
@@ -56,7 +56,7 @@ impl Queue {
     }
 
     /// The file stays open as long as the range waits.
-    pub(super) fn push_range(&mut self, file: Rc<Handle>, offset: u64, len: u64) -> Result<(), Full> {
+    pub(super) fn push_range(&mut self, file: Arc<Handle>, offset: u64, len: u64) -> Result<(), Full> {
         if self.ranges.len() >= LINK_RANGES_MAX {
             return Err(Full);
         }
@@ -130,8 +130,8 @@ impl Queue {
 mod tests {
     use super::*;
 
-    fn handle() -> Rc<Handle> {
-        Rc::new(Handle::from(tempfile::tempfile().unwrap()))
+    fn handle() -> Arc<Handle> {
+        Arc::new(Handle::from(tempfile::tempfile().unwrap()))
     }
 
     /// Takes everything out, at most `step` at a time, and writes down what came in which order.

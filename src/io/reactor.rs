@@ -15,6 +15,7 @@ use crate::io::answer::Answer;
 use crate::io::clock::Clock;
 use crate::io::disk::Disk;
 use crate::io::effects::Hands;
+use crate::io::helper::Helper;
 use crate::io::link::State;
 use crate::io::links::Links;
 use crate::io::listener::Listener;
@@ -67,6 +68,8 @@ pub struct Reactor {
     /// in order; those that ended earlier stay until they come to the front.
     pub(super) dials: VecDeque<(Mono, LinkId)>,
     pub(super) lingers: VecDeque<(Mono, LinkId)>,
+    /// Started when the disk has something to do that takes long.
+    pub(super) helper: Option<Helper>,
     /// What effects led to, for whom.
     pub(super) answers: VecDeque<(usize, Answer)>,
     /// Links that have output.
@@ -113,6 +116,7 @@ impl Reactor {
             accept_starved: false,
             dials: VecDeque::new(),
             lingers: VecDeque::new(),
+            helper: None,
             answers: VecDeque::new(),
             dirty: Vec::new(),
             fresh: VecDeque::new(),
@@ -136,7 +140,8 @@ impl Reactor {
         &self.stats
     }
 
-    /// Runs the machines until each has ended and what they sent has gone, the latter bounded by
+    /// Runs the machines until each has ended, what they finished is on disk, and what they sent
+    /// has gone, the latter bounded by
     /// [`LINGER_TIMEOUT`](crate::proto::limits::LINGER_TIMEOUT). SIGTERM and SIGINT ask all of
     /// them to end; the second one ends the run at once.
     ///
@@ -241,7 +246,8 @@ impl Reactor {
             warn!("run end=Forced links={}", self.links.len());
             return Some(RunEnd::Forced);
         }
-        let done = self.links.is_empty() && self.seats.iter().all(|seat| seat.ended);
+        let written = self.helper.as_ref().is_none_or(Helper::is_idle);
+        let done = written && self.links.is_empty() && self.seats.iter().all(|seat| seat.ended);
         done.then_some(RunEnd::Exited)
     }
 
@@ -278,6 +284,10 @@ impl Reactor {
             let listed = match source {
                 Source::Timer => continue,
                 Source::Signals => &mut false,
+                Source::Helper => match &mut self.helper {
+                    Some(helper) => &mut helper.listed,
+                    None => continue,
+                },
                 Source::Listener(place) => match &mut self.listeners[place as usize] {
                     Some(listener) => &mut listener.listed,
                     None => continue,
@@ -328,6 +338,7 @@ impl Reactor {
                 self.signals_seen += self.signals.take();
                 self.shut_down_all();
             }
+            Source::Helper => self.visit_helper(hosts),
             Source::Listener(place) => self.visit_listener(hosts, place),
             Source::Link(link) => self.visit_link(hosts, link),
         }

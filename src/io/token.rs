@@ -12,6 +12,8 @@ pub(super) enum Source {
     Timer,
     /// SIGTERM or SIGINT came.
     Signals,
+    /// The helper has answers.
+    Helper,
     /// A listener, by its place.
     Listener(u32),
     /// A link.
@@ -22,6 +24,7 @@ pub(super) enum Source {
 const LISTENERS: u32 = 1 << 31;
 const TIMER: u32 = u32::MAX;
 const SIGNALS: u32 = u32::MAX - 1;
+const HELPER: u32 = u32::MAX - 2;
 
 const _: () = assert!(usize::BITS == 64 && LINKS_MAX < LISTENERS as usize);
 
@@ -30,6 +33,7 @@ impl Source {
         let (low, high) = match self {
             Source::Timer => (TIMER, 0),
             Source::Signals => (SIGNALS, 0),
+            Source::Helper => (HELPER, 0),
             Source::Listener(place) => (LISTENERS + place, 0),
             Source::Link(link) => (link.index, link.generation),
         };
@@ -41,6 +45,7 @@ impl Source {
         match low {
             TIMER => Source::Timer,
             SIGNALS => Source::Signals,
+            HELPER => Source::Helper,
             LISTENERS.. => Source::Listener(low - LISTENERS),
             _ => Source::Link(LinkId { index: low, generation: high }),
         }
@@ -56,6 +61,7 @@ mod tests {
         for source in [
             Source::Timer,
             Source::Signals,
+            Source::Helper,
             Source::Listener(0),
             Source::Listener(9000),
             Source::Link(LinkId { index: 0, generation: 0 }),

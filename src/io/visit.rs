@@ -1,5 +1,5 @@
-//! Serves one socket that has news: accepts, completes a dial, reads, moves file ranges on, each
-//! within its budget. Never decides whose turn it is.
+//! Serves one thing that has news, a socket or the disk: accepts, completes a dial, reads, moves file
+//! ranges on, passes answers on, each within its budget. Never decides whose turn it is.
 
 use std::net::SocketAddr;
 
@@ -15,7 +15,9 @@ use crate::io::reactor::{Host, Reactor};
 use crate::io::sockets::{kind, plain};
 use crate::io::token::Source;
 use crate::proto::ids::{DialId, LinkId};
-use crate::proto::limits::{ACCEPT_BUDGET, ACCEPT_PAUSE, LINGER_BYTES_MAX, STAMP_AGE_NS_MAX};
+use crate::proto::limits::{
+    ACCEPT_BUDGET, ACCEPT_PAUSE, DISK_ANSWERS_BUDGET, LINGER_BYTES_MAX, STAMP_AGE_NS_MAX,
+};
 use crate::proto::machine::{DownReason, Input, Origin};
 use crate::proto::time::{Now, Wall};
 
@@ -91,6 +93,22 @@ impl Reactor {
                 self.tell(hosts, machine, Input::LinkUp { link, origin: Origin::Accepted, local, remote });
             }
             Err(error) => warn!("link refused remote={remote} error=\"{error}\""),
+        }
+    }
+
+    /// Passes on what the disk has done.
+    pub(super) fn visit_helper(&mut self, hosts: &mut [Host<'_>]) {
+        for _ in 0..DISK_ANSWERS_BUDGET {
+            let Some(helper) = &mut self.helper else { return };
+            helper.listed = false;
+            let Some((whose, outcome)) = helper.take() else { return };
+            self.on_finished(whose, outcome);
+            self.deliver(hosts);
+        }
+        if let Some(helper) = &mut self.helper
+            && !std::mem::replace(&mut helper.listed, true)
+        {
+            self.leftover.push_back(Source::Helper);
         }
     }
 

@@ -157,6 +157,15 @@ pub const PAIR_PAUSE_MAX: Duration = Duration::from_secs(5);
 pub const PAIR_WAIT: Duration = Duration::from_secs(3);
 /// Written bytes after which the disk is told to start writing back, so that the last sync is short.
 pub const WRITEBACK_BYTES: u64 = 1 << 20;
+/// Finished files of one file system from which on all of it is synced at once, not each file: the
+/// one costs a few milliseconds, and besides waits for what others have written; each of the
+/// others costs half as much.
+pub const SWEEP_FILES_MIN: usize = 8;
+/// Files that are brought to disk together, so that those in front do not wait for ever more.
+pub const FINISH_BATCH_MAX: usize = 1024;
+/// Answers of the disk that are passed on before the next socket is looked at: most of them make
+/// a machine close a file.
+pub const DISK_ANSWERS_BUDGET: usize = 8;
 /// Names that are tried for an old file (`name.1.txt`, `name.2.txt`, ...) before giving up.
 pub const ASIDE_TRIES_MAX: u32 = 1000;
 

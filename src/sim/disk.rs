@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
+use std::time::Duration;
 
 use crate::proto::limits::ASIDE_TRIES_MAX;
 use crate::proto::machine::{FileOp, aside_name};
+use crate::proto::time::ns;
 use crate::sim::rng::Rng;
 
 /// Ends the name of a file that is not complete.
@@ -21,6 +23,7 @@ pub struct Disk {
     failures: [Option<ErrorKind>; 5],
     reads_fail: bool,
     digests_only: bool,
+    slow_ns: u64,
 }
 
 /// A file's place in the table; it outlives the name while somebody holds it.
@@ -129,6 +132,11 @@ impl Disk {
         self.reads_fail = fail;
     }
 
+    /// From now on what takes its time takes so much longer.
+    pub fn slow_down(&mut self, time: Duration) {
+        self.slow_ns = ns(time);
+    }
+
     /// With `false`, files that are appended to from now on keep only their length and digest, so
     /// that a long simulation fits into memory. Such a file cannot be sent.
     pub fn keep_contents(&mut self, keep: bool) {
@@ -137,6 +145,10 @@ impl Disk {
 
     pub(super) fn failure(&self, op: FileOp) -> Option<ErrorKind> {
         self.failures[op as usize]
+    }
+
+    pub(super) fn slow_ns(&self) -> u64 {
+        self.slow_ns
     }
 
     pub(super) fn exists(&self, path: &str) -> bool {

@@ -15,17 +15,19 @@ pub(super) struct Handle {
     /// The name that it will have, if it is a partial.
     name: String,
     aside: String,
-    stage: Stage,
+    pub(super) stage: Stage,
     /// A `WriteAt` has failed, so the file can never be finished.
-    broken: Option<ErrorKind>,
+    pub(super) broken: Option<ErrorKind>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     /// It has its name.
     Named,
     /// It has its name with `.partial` behind it.
     Partial,
+    /// The disk is at it. `released`: for the machine it is gone already.
+    Finishing { partial: bool, released: bool },
     /// It is on disk, and only read from now on.
     Finished,
 }
@@ -71,21 +73,20 @@ impl Kernel {
         let Some((disk, handle)) = self.opened(machine, file) else { return };
         let written = handle.check(disk, FileOp::WriteAt);
         if let Err(error) = written.and_then(|()| disk.write_at(handle.inode, offset, bytes)) {
-            handle.broken = Some(error);
+            if matches!(handle.stage, Stage::Named | Stage::Partial) {
+                handle.broken = Some(error);
+            }
             self.answer(machine, Answer::FileFailed { file, op: FileOp::WriteAt, error });
         }
     }
 
-    pub(super) fn finish(&mut self, machine: MachineId, file: FileId) {
-        let Some((disk, handle)) = self.opened(machine, file) else { return };
-        let answer = match finish_on(disk, handle) {
-            Ok(moved) => Answer::Finished { file, moved },
-            Err(error) => Answer::FileFailed { file, op: FileOp::Finish, error },
-        };
-        self.answer(machine, answer);
-    }
-
+    /// A file that is being finished stays until that is done.
     pub(super) fn release(&mut self, machine: MachineId, file: FileId) {
+        let Some((_, handle)) = self.handle(machine, file) else { return };
+        if let Stage::Finishing { released, .. } = &mut handle.stage {
+            *released = true;
+            return;
+        }
         let process = &mut self.processes[machine.at()];
         if let Some(handle) = process.files.remove(&file) {
             let disk = &mut self.nodes[process.node.at()].disk;
@@ -97,8 +98,9 @@ impl Kernel {
         }
     }
 
-    /// An orderly end: partials are deleted.
+    /// An orderly end: what was to be finished is, and other partials are deleted.
     pub(super) fn release_all(&mut self, machine: MachineId) {
+        self.end_jobs(machine);
         let files: Vec<FileId> = self.processes[machine.at()].files.keys().copied().collect();
         for file in files {
             self.release(machine, file);
@@ -107,16 +109,24 @@ impl Kernel {
 
     /// A sudden end: partials stay.
     pub(super) fn drop_all(&mut self, machine: MachineId) {
+        self.drop_jobs(machine);
         for handle in std::mem::take(&mut self.processes[machine.at()].files).into_values() {
             self.disk_of(machine).release(handle.inode);
         }
     }
 
     pub(super) fn inode(&self, machine: MachineId, file: FileId) -> Option<Inode> {
-        self.processes[machine.at()].files.get(&file).map(|handle| handle.inode)
+        let handle = self.processes[machine.at()].files.get(&file)?;
+        (!handle.is_released()).then_some(handle.inode)
     }
 
-    fn opened(&mut self, machine: MachineId, file: FileId) -> Option<(&mut Disk, &mut Handle)> {
+    /// A file that the machine has open.
+    pub(super) fn opened(&mut self, machine: MachineId, file: FileId) -> Option<(&mut Disk, &mut Handle)> {
+        self.handle(machine, file).filter(|(_, handle)| !handle.is_released())
+    }
+
+    /// Also one that it has released already.
+    pub(super) fn handle(&mut self, machine: MachineId, file: FileId) -> Option<(&mut Disk, &mut Handle)> {
         let process = &mut self.processes[machine.at()];
         let disk = &mut self.nodes[process.node.at()].disk;
         Some((disk, process.files.get_mut(&file)?))
@@ -133,9 +143,13 @@ impl Handle {
     fn check(&self, disk: &Disk, op: FileOp) -> Result<(), ErrorKind> {
         match (disk.failure(op), self.stage) {
             (Some(error), _) => Err(error),
-            (None, Stage::Finished) => Err(ErrorKind::PermissionDenied),
+            (None, Stage::Finishing { .. } | Stage::Finished) => Err(ErrorKind::PermissionDenied),
             (None, Stage::Named | Stage::Partial) => Ok(()),
         }
+    }
+
+    fn is_released(&self) -> bool {
+        matches!(self.stage, Stage::Finishing { released: true, .. })
     }
 
     fn partial_path(&self) -> String {
@@ -170,12 +184,13 @@ fn open_on(disk: &mut Disk, path: &str, mode: OpenMode, aside: &str) -> Result<O
     Ok((handle, moved))
 }
 
-fn finish_on(disk: &mut Disk, handle: &mut Handle) -> Result<Option<Box<str>>, ErrorKind> {
-    if let Some(error) = handle.broken.or(disk.failure(FileOp::Finish)) {
+/// Brings a file to disk, and a partial under its name.
+pub(super) fn finish_on(disk: &mut Disk, handle: &mut Handle) -> Result<Option<Box<str>>, ErrorKind> {
+    if let Some(error) = disk.failure(FileOp::Finish) {
         return Err(error);
     }
     let mut moved = None;
-    if handle.stage == Stage::Partial {
+    if matches!(handle.stage, Stage::Finishing { partial: true, .. }) {
         let partial_path = handle.partial_path();
         if !disk.names_inode(&partial_path, handle.inode) {
             return Err(ErrorKind::NotFound);
@@ -183,7 +198,6 @@ fn finish_on(disk: &mut Disk, handle: &mut Handle) -> Result<Option<Box<str>>, E
         moved = disk.move_aside(&handle.name, &handle.aside)?;
         disk.rename(&partial_path, &handle.name);
     }
-    handle.stage = Stage::Finished;
     disk.sync(handle.inode);
     Ok(moved)
 }

@@ -11,6 +11,7 @@ use crate::proto::ids::{DialId, FileId, LinkId};
 use crate::proto::machine::{DownReason, FileOp, Input, Origin};
 use crate::proto::time::{Mono, Now, Wall, ns};
 use crate::sim::files::Handle;
+use crate::sim::jobs::Job;
 use crate::sim::net::{Conn, EndRef, NetConfig, Owner};
 use crate::sim::node::{IdState, MachineId, Node, NodeId};
 use crate::sim::queue::Queue;
@@ -34,6 +35,9 @@ pub(super) struct Kernel {
     /// Pairs of nodes that do not reach each other, the lesser one first.
     pub(super) partitions: BTreeSet<(NodeId, NodeId)>,
     pub(super) answers: VecDeque<(MachineId, Answer)>,
+    /// What disks are at, by serial number.
+    pub(super) jobs: BTreeMap<u64, Job>,
+    pub(super) jobs_begun: u64,
     /// Ends that have sent something in this turn.
     pub(super) dirty: Vec<EndRef>,
     /// The bytes of the one [`Answer::Received`] that is under way.
@@ -59,6 +63,8 @@ pub(super) struct Process {
 pub(super) enum Event {
     Wake(NodeId),
     Net(NetEvent, EndRef),
+    /// The next step of something that a disk does, by its serial number.
+    Disk(u64),
     /// Chaos strikes, by its epoch.
     ChaosStrikes(u32),
     /// A fault of chaos ends, by its place in the list.
@@ -150,6 +156,8 @@ impl Kernel {
             paths: BTreeMap::new(),
             partitions: BTreeSet::new(),
             answers: VecDeque::new(),
+            jobs: BTreeMap::new(),
+            jobs_begun: 0,
             dirty: Vec::new(),
             inbox: Vec::new(),
             rng,
@@ -229,6 +237,7 @@ impl Kernel {
                 let conn = self.conn_of(end)?;
                 self.conns[conn].ends[usize::from(end.side)].node
             }
+            Event::Disk(job) => self.job_machine(job).map(|machine| self.node_of(machine)),
             Event::ChaosStrikes(_) | Event::ChaosEnds(_) => None,
         }
     }

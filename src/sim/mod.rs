@@ -9,6 +9,7 @@
 //! - `world`: nodes, machines, the loop; `faults` and `chaos`: what goes wrong; `stranger`:
 //!   clients driven by hand.
 //! - `kernel`: the state below the machines; `os`: carries out their effects; `files`: open files;
+//!   `jobs`: what their disks do meanwhile;
 //!   `dial`, `flow`, `ending`: how connections begin, move bytes and end.
 //! - `node`, `clock`, `disk`, `net`: the parts; `queue`, `rng`, `trace`: the tools.
 //!
@@ -33,6 +34,7 @@ mod ending;
 mod faults;
 mod files;
 mod flow;
+mod jobs;
 mod kernel;
 mod net;
 mod node;

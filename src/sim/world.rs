@@ -223,7 +223,7 @@ impl World {
         match event {
             Event::ChaosStrikes(epoch) => self.chaos_strikes(epoch),
             Event::ChaosEnds(fault) => self.chaos_ends(fault),
-            Event::Wake(_) | Event::Net(..) => {
+            Event::Wake(_) | Event::Net(..) | Event::Disk(_) => {
                 if let Some(node) = self.kernel.scene(event, serial) {
                     self.turn(node, event);
                 }
@@ -258,6 +258,7 @@ impl World {
         }
         match event {
             Event::Net(event, end) => self.kernel.net_event(event, end),
+            Event::Disk(job) => self.kernel.on_job(job),
             _ => self.wake_again(id),
         }
         self.settle();

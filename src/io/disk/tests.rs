@@ -3,6 +3,8 @@
 use std::fs;
 
 use super::*;
+use crate::io::finish::finish_all;
+use crate::proto::limits::SWEEP_FILES_MIN;
 
 const A: FileId = FileId(1);
 const B: FileId = FileId(2);
@@ -11,6 +13,23 @@ fn folder() -> (tempfile::TempDir, Disk) {
     let dir = tempfile::tempdir().unwrap();
     let disk = Disk::new(&dir.path().join("root"));
     (dir, disk)
+}
+
+/// What the helper does, here and now.
+fn finish(disk: &mut Disk, file: FileId) -> Option<Result<Option<String>, ErrorKind>> {
+    Some(match disk.finish(file)? {
+        Finishing::Begins(job) => {
+            let outcome = finish_all(&[job]).remove(0);
+            disk.on_finished(file, outcome)
+        }
+        Finishing::Finished => Ok(None),
+        Finishing::Failed(error) => Err(error),
+    })
+}
+
+fn begin(disk: &mut Disk, file: FileId) -> Finish {
+    let Some(Finishing::Begins(job)) = disk.finish(file) else { panic!("it can be finished") };
+    job
 }
 
 fn names(dir: &Path) -> Vec<String> {
@@ -28,7 +47,7 @@ fn a_named_file_has_its_name_at_once_and_keeps_the_old_one() {
     assert_eq!(disk.append(A, b"one\n"), Some(Ok(())));
     assert_eq!(disk.append(A, b"two\n"), Some(Ok(())));
     assert_eq!(fs::read(&path).unwrap(), b"one\ntwo\n");
-    assert_eq!(disk.finish(A), Some(Ok(None)));
+    assert_eq!(finish(&mut disk, A), Some(Ok(None)));
     assert_eq!(disk.append(A, b"late"), Some(Err(ErrorKind::PermissionDenied)));
     disk.release(A);
     let moved = disk.open(B, "sub/table.txt", OpenMode::Named, "sub/table.old").unwrap();
@@ -53,7 +72,7 @@ fn a_partial_gets_its_name_when_it_is_finished() {
     assert_eq!(disk.write_at(A, 0, b"abc"), Some(Ok(())));
     assert_eq!(fs::read(root.join("big")).unwrap(), b"older");
     let handle = disk.handle(A).unwrap();
-    assert_eq!(disk.finish(A), Some(Ok(Some("big.1.old".to_owned()))));
+    assert_eq!(finish(&mut disk, A), Some(Ok(Some("big.1.old".to_owned()))));
     disk.release(A);
     assert_eq!(names(&root), ["big", "big.1.old", "big.old"]);
     assert_eq!(fs::read(root.join("big")).unwrap(), b"abcdef");
@@ -83,7 +102,7 @@ fn a_file_with_a_hole_is_never_finished() {
     // No file system has such a place.
     let refused = disk.write_at(A, u64::MAX, b"x").unwrap().unwrap_err();
     assert_eq!(disk.write_at(A, 0, b"x"), Some(Ok(())));
-    assert_eq!(disk.finish(A), Some(Err(refused)));
+    assert_eq!(finish(&mut disk, A), Some(Err(refused)));
     disk.release(A);
     assert!(names(&dir.path().join("root")).is_empty());
 }
@@ -105,7 +124,7 @@ fn two_do_not_write_the_same_partial() {
     disk.open(A, "a", OpenMode::Partial, "a.old").unwrap();
     disk.write_at(A, 0, b"mine").unwrap().unwrap();
     assert_eq!(other.open(A, "a", OpenMode::Partial, "a.old"), Err(ErrorKind::ResourceBusy));
-    disk.finish(A).unwrap().unwrap();
+    finish(&mut disk, A).unwrap().unwrap();
     assert_eq!(other.open(B, "a", OpenMode::Partial, "a.old"), Ok(None));
     other.release_all();
     assert_eq!(fs::read(dir.path().join("root/a")).unwrap(), b"mine");
@@ -149,7 +168,7 @@ fn a_file_that_is_not_open_is_nothing() {
     let (_dir, mut disk) = folder();
     assert_eq!(disk.append(A, b"x"), None);
     assert_eq!(disk.write_at(A, 0, b"x"), None);
-    assert_eq!(disk.finish(A), None);
+    assert!(disk.finish(A).is_none());
     assert!(disk.handle(A).is_none());
     disk.release(A);
 }
@@ -161,7 +180,7 @@ fn a_finish_that_fails_puts_the_old_file_back() {
     disk.open(A, "a", OpenMode::Partial, "a.old").unwrap();
     fs::write(root.join("a"), "older").unwrap();
     fs::remove_file(root.join("a.partial")).unwrap();
-    assert_eq!(disk.finish(A), Some(Err(ErrorKind::NotFound)));
+    assert_eq!(finish(&mut disk, A), Some(Err(ErrorKind::NotFound)));
     assert_eq!(fs::read(root.join("a")).unwrap(), b"older");
     assert_eq!(names(&root), ["a"]);
 }
@@ -175,6 +194,88 @@ fn big_files_are_written_back_as_they_grow() {
         disk.write_at(A, number * chunk.len() as u64, &chunk).unwrap().unwrap();
     }
     assert!(disk.files[&A].unstarted_bytes < WRITEBACK_BYTES);
-    disk.finish(A).unwrap().unwrap();
+    finish(&mut disk, A).unwrap().unwrap();
     assert_eq!(fs::metadata(dir.path().join("root/a")).unwrap().len(), 10 * chunk.len() as u64);
+}
+
+#[test]
+fn a_file_is_only_read_while_it_is_finished_and_after() {
+    let (dir, mut disk) = folder();
+    disk.open(A, "a", OpenMode::Partial, "a.old").unwrap();
+    disk.write_at(A, 0, b"whole").unwrap().unwrap();
+    let job = begin(&mut disk, A);
+    assert!(disk.finish(A).is_none(), "it is under way");
+    assert_eq!(disk.write_at(A, 0, b"late"), Some(Err(ErrorKind::PermissionDenied)));
+    assert_eq!(disk.append(A, b"late"), Some(Err(ErrorKind::PermissionDenied)));
+    assert!(disk.handle(A).is_some());
+    let outcome = finish_all(&[job]).remove(0);
+    assert_eq!(disk.on_finished(A, outcome), Ok(None));
+    assert!(matches!(disk.finish(A), Some(Finishing::Finished)));
+    assert_eq!(disk.write_at(A, 0, b"late"), Some(Err(ErrorKind::PermissionDenied)));
+    assert_eq!(fs::read(dir.path().join("root/a")).unwrap(), b"whole");
+}
+
+#[test]
+fn a_release_waits_for_the_finish() {
+    let (dir, mut disk) = folder();
+    let root = dir.path().join("root");
+    disk.open(A, "a", OpenMode::Partial, "a.old").unwrap();
+    disk.open(B, "b", OpenMode::Partial, "b.old").unwrap();
+    let jobs = [A, B].map(|file| begin(&mut disk, file));
+    fs::remove_file(root.join("b.partial")).unwrap();
+    fs::write(root.join("b.partial"), "of somebody else").unwrap();
+    fs::create_dir(root.join("b")).unwrap();
+    disk.release_all();
+    assert_eq!(disk.append(A, b"gone"), None);
+    assert!(disk.handle(A).is_none() && disk.finish(A).is_none());
+    for (file, outcome) in [A, B].into_iter().zip(finish_all(&jobs)) {
+        assert_eq!(disk.on_finished(file, outcome).is_ok(), file == A);
+    }
+    // The one is whole; the other could not have its name, and is an unfinished partial.
+    assert_eq!(names(&root), ["a", "b"]);
+    assert!(disk.files.is_empty());
+}
+
+#[test]
+fn many_files_are_finished_in_one_go() {
+    let (dir, mut disk) = folder();
+    let count = 3 * SWEEP_FILES_MIN as u32;
+    let files = || (0..count).map(FileId);
+    for file in files() {
+        let path = format!("of {}/a{}", file.0 % 11, file.0);
+        disk.open(file, &path, OpenMode::Partial, "old/one").unwrap();
+        disk.write_at(file, 0, format!("{}", file.0).as_bytes()).unwrap().unwrap();
+        if file.0 % 5 == 0 {
+            fs::write(dir.path().join("root").join(&path), "older").unwrap();
+        }
+    }
+    fs::remove_dir_all(dir.path().join("root/of 3")).unwrap();
+    let jobs: Vec<Finish> = files().map(|file| begin(&mut disk, file)).collect();
+    for (file, outcome) in files().zip(finish_all(&jobs)) {
+        let result = disk.on_finished(file, outcome);
+        if file.0 % 11 == 3 {
+            assert_eq!(result, Err(ErrorKind::NotFound));
+        } else {
+            assert_eq!(result.unwrap().is_some(), file.0 % 5 == 0);
+            let path = dir.path().join(format!("root/of {}/a{}", file.0 % 11, file.0));
+            assert_eq!(fs::read_to_string(path).unwrap(), file.0.to_string());
+        }
+    }
+    let moved = files().filter(|file| file.0 % 5 == 0 && file.0 % 11 != 3).count();
+    assert_eq!(names(&dir.path().join("root/old")).len(), moved);
+    assert_eq!(disk.new_folders.len(), 1, "that of the folder that has gone");
+}
+
+#[test]
+fn a_table_can_be_begun_while_the_last_one_is_brought_to_disk() {
+    let (dir, mut disk) = folder();
+    let mut other = Disk::new(&dir.path().join("root"));
+    disk.open(A, "table", OpenMode::Named, "table.old").unwrap();
+    disk.append(A, b"first").unwrap().unwrap();
+    let job = begin(&mut disk, A);
+    assert_eq!(other.open(A, "table", OpenMode::Named, "table.old"), Err(ErrorKind::ResourceBusy));
+    assert_eq!(disk.open(B, "table", OpenMode::Named, "table.old"), Ok(Some("table.old".to_owned())));
+    let outcome = finish_all(&[job]).remove(0);
+    assert_eq!(disk.on_finished(A, outcome), Ok(None));
+    assert_eq!(fs::read(dir.path().join("root/table.old")).unwrap(), b"first");
 }

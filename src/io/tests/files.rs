@@ -3,6 +3,9 @@
 use super::*;
 
 use std::fs;
+use std::io::ErrorKind;
+
+use crate::proto::machine::FileOp;
 
 #[test]
 fn answers_come_in_order() {
@@ -52,8 +55,9 @@ fn answers_come_in_order() {
             "failed 9 Open InvalidInput",
             "appended 1",
             "appended 1",
-            "finished 2 None",
+            // Bringing a file to disk takes its time.
             "failed 2 WriteAt PermissionDenied",
+            "finished 2 None",
             "finished 1 None",
         ]
     );
@@ -136,6 +140,63 @@ fn a_partial_of_a_machine_that_ends_is_deleted() {
     let names: Vec<_> =
         fs::read_dir(root.path().join("new")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["named"]);
+}
+
+#[test]
+fn a_machine_that_ends_loses_nothing_that_it_finished() {
+    const FILES: u32 = 50;
+    fn act(_: &mut (), what: What<'_>, desk: &mut Desk<'_>) {
+        if let What::Told(Input::Start) = what {
+            for file in (0..FILES).map(FileId) {
+                let mode = if file.0 % 2 == 0 { OpenMode::Partial } else { OpenMode::Named };
+                desk.open(file, &format!("{}/file", file.0), mode);
+                desk.os.perform(Effect::Append { file, bytes: b"whole" });
+                desk.os.perform(Effect::Finish { file });
+            }
+            desk.open(FileId(FILES), "unfinished", OpenMode::Partial);
+            desk.exit();
+        }
+    }
+    let root = tempfile::tempdir().unwrap();
+    let mut toy = Toy::new(None, (), act);
+    let mut hosts = [Host { machine: &mut toy, root: root.path().to_owned() }];
+    Reactor::new().unwrap().run(&mut hosts).unwrap();
+    for file in 0..FILES {
+        assert_eq!(fs::read(root.path().join(format!("{file}/file"))).unwrap(), b"whole");
+    }
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), FILES as usize);
+}
+
+#[test]
+fn what_cannot_be_finished_is_told() {
+    fn act(told: &mut Vec<(FileId, FileOp, ErrorKind)>, what: What<'_>, desk: &mut Desk<'_>) {
+        match what {
+            What::Told(Input::Start) => {
+                desk.open(FileId(2), "taken", OpenMode::Partial);
+                desk.open(FileId(3), "fine", OpenMode::Partial);
+            }
+            What::Told(Input::FileReady { file: FileId(3), .. }) => {
+                // Behind our back, as it were.
+                desk.open(FileId(4), "taken/by/a/folder", OpenMode::Partial);
+            }
+            What::Told(Input::FileReady { file: FileId(4), .. }) => {
+                for file in [FileId(2), FileId(3)] {
+                    desk.os.perform(Effect::Finish { file });
+                }
+            }
+            What::Told(Input::FileFailed { file, op, error }) => told.push((file, op, error)),
+            What::Told(Input::Finished { file, .. }) => {
+                assert_eq!(file, FileId(3));
+                desk.exit();
+            }
+            _ => {}
+        }
+    }
+    let root = tempfile::tempdir().unwrap();
+    let mut toy = Toy::new(None, Vec::new(), act);
+    let mut hosts = [Host { machine: &mut toy, root: root.path().to_owned() }];
+    Reactor::new().unwrap().run(&mut hosts).unwrap();
+    assert_eq!(toy.state, [(FileId(2), FileOp::Finish, ErrorKind::AlreadyExists)]);
 }
 
 fn resident_kb() -> usize {

@@ -148,6 +148,11 @@ impl Recorder {
         os.perform(Effect::Release { file: self.file });
     }
 
+    /// Every row is written; the disk brings the file home.
+    pub fn is_syncing(&self) -> bool {
+        self.stage == Stage::Syncing
+    }
+
     /// Nothing more will happen to the file.
     pub fn is_closed(&self) -> bool {
         matches!(self.stage, Stage::Complete | Stage::Failed)

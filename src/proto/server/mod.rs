@@ -43,6 +43,8 @@ pub struct Server {
     directory: Directory,
     wheel: Wheel<Timer>,
     run: Option<Run>,
+    /// Earlier runs whose tables the disk is still at.
+    syncing: Vec<Run>,
     /// Somebody's part of the run ended before its time.
     run_was_cut: bool,
     files_opened: u32,
@@ -104,6 +106,7 @@ impl Server {
             sessions: LinkMap::default(),
             wheel: Wheel::new(),
             run: None,
+            syncing: Vec::new(),
             run_was_cut: false,
             files_opened: 0,
             scratch: Vec::new(),
@@ -165,7 +168,11 @@ impl Server {
         }
         let file = FileId(self.files_opened);
         self.files_opened += 1;
-        // A table that is still being closed is one whose disk refuses its last rows.
+        // A table that is still being closed has all its rows and waits for the disk, or is one whose
+        // disk refuses its last rows.
+        if let Some(run) = self.run.take_if(|run| run.is_syncing()) {
+            self.syncing.push(run);
+        }
         if let Some(run) = self.run.take() {
             log::error!("server table given up; a new run starts");
             self.status.tables_failed += 1;
@@ -204,10 +211,11 @@ impl Server {
     }
 
     fn on_file(&mut self, file: FileId, act: impl FnOnce(&mut Run)) {
-        if let Some(run) = self.run.as_mut().filter(|run| run.file() == file) {
+        if let Some(run) = self.run.iter_mut().chain(&mut self.syncing).find(|run| run.file() == file) {
             act(run);
         }
-        if let Some(run) = self.run.take_if(|run| run.is_closed()) {
+        let closed = self.syncing.extract_if(.., |run| run.is_closed());
+        for run in closed.chain(self.run.take_if(|run| run.is_closed())) {
             log::info!("run ended complete={}", run.is_complete());
             self.status.tables_failed += u64::from(!run.is_complete());
         }
@@ -230,7 +238,7 @@ impl Server {
     }
 
     fn exit_when_stopped(&mut self, os: &mut dyn Os) {
-        if self.stage == Stage::Stopping && self.run.is_none() {
+        if self.stage == Stage::Stopping && self.run.is_none() && self.syncing.is_empty() {
             self.stage = Stage::Ended;
             os.perform(Effect::Exit);
         }

@@ -95,6 +95,11 @@ impl Run {
         }
     }
 
+    /// Every row is written; the disk brings the table home.
+    pub(super) fn is_syncing(&self) -> bool {
+        self.recorder.is_syncing()
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.recorder.is_closed()
     }

@@ -19,6 +19,15 @@ fn append(pair: &mut Pair, bytes: &[u8]) {
     pair.perform(0, Effect::Append { file: FILE, bytes });
 }
 
+/// Finishes a file, and waits until the disk has answered.
+fn finish(pair: &mut Pair, file: FileId) {
+    let seen = pair.puppet(0).seen.len();
+    pair.perform(0, Effect::Finish { file });
+    while pair.puppet(0).seen.len() == seen {
+        assert!(pair.world.step(), "there is an answer");
+    }
+}
+
 fn last(pair: &Pair) -> &Seen {
     pair.puppet(0).seen.last().unwrap()
 }
@@ -32,7 +41,7 @@ fn contents<'a>(pair: &'a Pair, path: &str) -> Option<&'a [u8]> {
 }
 
 #[test]
-fn appends_are_answered_in_order_and_at_once() {
+fn appends_are_answered_at_once_and_a_finish_later() {
     let mut pair = Pair::new(1);
     let before = pair.puppet(0).seen.len();
     pair.world.act(pair.puppets[0], |_: &mut Puppet, _, os| {
@@ -41,11 +50,14 @@ fn appends_are_answered_in_order_and_at_once() {
         os.perform(Effect::Append { file: FILE, bytes: b"two" });
         os.perform(Effect::WriteAt { file: FILE, offset: 4, bytes: b"TWO THREE" });
         os.perform(Effect::Finish { file: FILE });
+        os.perform(Effect::Append { file: FILE, bytes: b"late" });
     });
+    pair.run_ms(2000);
+    let late = Seen::Failed(FILE, FileOp::Append, ErrorKind::PermissionDenied);
     let appended = Seen::Appended(FILE);
     assert_eq!(
         pair.puppet(0).seen[before..],
-        [Seen::Ready(FILE, None), appended.clone(), appended, Seen::Finished(FILE, None)]
+        [Seen::Ready(FILE, None), appended.clone(), appended, late, Seen::Finished(FILE, None)]
     );
     assert_eq!(contents(&pair, "a/b.txt"), Some(&b"one TWO THREE"[..]));
 }
@@ -65,7 +77,7 @@ fn an_older_file_is_moved_aside_when_the_new_one_takes_its_name() {
     assert_eq!(*last(&pair), Seen::Ready(FileId(8), None));
     assert_eq!(paths(&pair), ["a", "a.1.old", "a.old", "b", "b.partial"]);
     pair.perform(0, Effect::WriteAt { file: FileId(8), offset: 2, bytes: b"new" });
-    pair.perform(0, Effect::Finish { file: FileId(8) });
+    finish(&mut pair, FileId(8));
     assert_eq!(*last(&pair), Seen::Finished(FileId(8), Some("b.old".into())));
     assert_eq!(paths(&pair), ["a", "a.1.old", "a.old", "b", "b.old"]);
     assert_eq!(contents(&pair, "b"), Some(&b"\0\0new"[..]));
@@ -104,7 +116,7 @@ fn each_effect_can_fail_and_leaves_the_file_as_it_was() {
     assert_eq!(*last(&pair), Seen::Failed(FILE, FileOp::Append, ErrorKind::PermissionDenied));
     pair.perform(0, Effect::WriteAt { file: FILE, offset: 0, bytes: b"no" });
     assert_eq!(*last(&pair), Seen::Failed(FILE, FileOp::WriteAt, ErrorKind::PermissionDenied));
-    pair.perform(0, Effect::Finish { file: FILE });
+    finish(&mut pair, FILE);
     assert_eq!(*last(&pair), Seen::Failed(FILE, FileOp::Finish, ErrorKind::PermissionDenied));
     assert_eq!(paths(&pair), ["a.partial"]);
     assert_eq!(contents(&pair, "a.partial"), Some(&b"safe"[..]));
@@ -113,7 +125,7 @@ fn each_effect_can_fail_and_leaves_the_file_as_it_was() {
     }
     append(&mut pair, b"ty");
     assert_eq!(contents(&pair, "a.partial"), Some(&b"safety"[..]));
-    pair.perform(0, Effect::Finish { file: FILE });
+    finish(&mut pair, FILE);
     let unfinished = Seen::Failed(FILE, FileOp::Finish, ErrorKind::PermissionDenied);
     assert_eq!(*last(&pair), unfinished, "a write at a place has failed before");
 }
@@ -123,13 +135,13 @@ fn a_finished_file_is_only_read() {
     let mut pair = Pair::new(13);
     open(&mut pair, FILE, "a", OpenMode::Partial);
     append(&mut pair, b"whole");
-    pair.perform(0, Effect::Finish { file: FILE });
+    finish(&mut pair, FILE);
     append(&mut pair, b"late");
     assert_eq!(*last(&pair), Seen::Failed(FILE, FileOp::Append, ErrorKind::PermissionDenied));
     send_file(&mut pair, 0, 5);
     pair.run_ms(10);
     assert_eq!(pair.bytes(1), b"whole");
-    pair.perform(0, Effect::Finish { file: FILE });
+    finish(&mut pair, FILE);
     assert_eq!(*last(&pair), Seen::Finished(FILE, None));
 }
 
@@ -139,7 +151,7 @@ fn names_and_partials_do_not_collide() {
     open(&mut pair, FILE, "a/b", OpenMode::Partial);
     open(&mut pair, FileId(8), "a/b", OpenMode::Partial);
     assert_eq!(*last(&pair), Seen::Failed(FileId(8), FileOp::Open, ErrorKind::ResourceBusy));
-    pair.perform(0, Effect::Finish { file: FILE });
+    finish(&mut pair, FILE);
     open(&mut pair, FileId(9), "a", OpenMode::Named);
     assert_eq!(*last(&pair), Seen::Failed(FileId(9), FileOp::Open, ErrorKind::AlreadyExists));
     open(&mut pair, FileId(10), "a/b/c", OpenMode::Named);
@@ -251,7 +263,7 @@ fn a_crash_keeps_what_the_kernel_has_and_leaves_partials_behind() {
     pair.puppets[0] = pair.world.start(pair.nodes[0], Box::new(Puppet::default()));
     open(&mut pair, FILE, "b", OpenMode::Partial);
     append(&mut pair, b"again");
-    pair.perform(0, Effect::Finish { file: FILE });
+    finish(&mut pair, FILE);
     assert_eq!(contents(&pair, "b"), Some(&b"again"[..]));
 }
 
@@ -262,7 +274,7 @@ fn a_power_loss_keeps_what_was_finished_and_a_prefix_of_the_rest() {
         let mut pair = Pair::new(seed);
         open(&mut pair, FileId(9), "whole", OpenMode::Partial);
         pair.perform(0, Effect::Append { file: FileId(9), bytes: b"finished" });
-        pair.perform(0, Effect::Finish { file: FileId(9) });
+        finish(&mut pair, FileId(9));
         open(&mut pair, FILE, "rows", OpenMode::Named);
         append(&mut pair, b"one row, two rows");
         open(&mut pair, FileId(8), "b", OpenMode::Partial);
@@ -289,4 +301,68 @@ fn long_files_need_no_memory() {
     send_file(&mut pair, 0, 1);
     assert_eq!(pair.down(0), Some(DownReason::FileFailed));
     pair.world.run_for(Duration::from_secs(1));
+}
+
+#[test]
+fn finishing_takes_time_and_a_release_waits_for_it() {
+    let mut released = 0;
+    for seed in 0..30 {
+        let mut pair = Pair::new(seed);
+        pair.world.disk_mut(pair.nodes[0]).write("b", b"older");
+        for (file, path) in [(FILE, "a"), (FileId(8), "b"), (FileId(9), "c")] {
+            open(&mut pair, file, path, OpenMode::Partial);
+            pair.perform(0, Effect::Append { file, bytes: b"whole" });
+            pair.perform(0, Effect::Finish { file });
+        }
+        assert_eq!(paths(&pair), ["a.partial", "b", "b.partial", "c.partial"]);
+        pair.perform(0, Effect::Release { file: FILE });
+        send_file(&mut pair, 0, 1);
+        assert_eq!(pair.down(0), Some(DownReason::FileFailed), "for the machine it is gone");
+        pair.perform(0, Effect::Finish { file: FileId(8) });
+        pair.run_ms(2000);
+        let finished = |seen: &&Seen| matches!(seen, Seen::Finished(..));
+        assert_eq!(pair.puppet(0).seen.iter().filter(finished).count(), 3, "each once");
+        assert!(pair.has_seen(0, &Seen::Finished(FileId(8), Some("b.old".into()))));
+        assert_eq!(paths(&pair), ["a", "b", "b.old", "c"]);
+        released +=
+            usize::from(matches!(pair.puppet(0).seen.iter().find(finished), Some(Seen::Finished(FILE, _))));
+    }
+    assert!((1..30).contains(&released), "answers come in any order");
+}
+
+#[test]
+fn what_was_to_be_finished_is_when_its_machine_ends() {
+    let mut pair = Pair::new(16);
+    for (file, path, mode) in [(FILE, "a", OpenMode::Partial), (FileId(8), "b", OpenMode::Named)] {
+        open(&mut pair, file, path, mode);
+        pair.perform(0, Effect::Append { file, bytes: b"whole" });
+        pair.perform(0, Effect::Finish { file });
+    }
+    open(&mut pair, FileId(9), "c", OpenMode::Partial);
+    pair.perform(0, Effect::Exit);
+    assert_eq!(paths(&pair), ["a", "b"]);
+    pair.world.power_loss(pair.nodes[0]);
+    assert_eq!(contents(&pair, "a"), Some(&b"whole"[..]));
+    assert_eq!(contents(&pair, "b"), Some(&b"whole"[..]));
+}
+
+#[test]
+fn a_power_loss_may_come_before_during_or_after_a_finish() {
+    let mut seen = [0; 3];
+    for seed in 0..60 {
+        let mut pair = Pair::new(seed);
+        open(&mut pair, FILE, "a", OpenMode::Partial);
+        append(&mut pair, b"finished");
+        pair.perform(0, Effect::Finish { file: FILE });
+        pair.run_ms(seed % 8);
+        let answered = pair.has_seen(0, &Seen::Finished(FILE, None));
+        pair.world.power_loss(pair.nodes[0]);
+        pair.run_ms(2000);
+        match contents(&pair, "a") {
+            Some(bytes) => assert_eq!(bytes, b"finished", "a name only when the bytes are safe"),
+            None => assert!(!answered, "answered only when the name is safe"),
+        }
+        seen[usize::from(contents(&pair, "a").is_some()) + usize::from(answered)] += 1;
+    }
+    assert!(seen.iter().all(|count| *count > 0), "{seen:?}");
 }
