@@ -82,6 +82,9 @@ pub const ERRORS_MAX: u32 = 10;
 pub const REDIAL_PAUSE_MIN: Duration = Duration::from_millis(100);
 /// Longest pause between two attempts to reach the server.
 pub const REDIAL_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// How long members that lost their server may take to come back to it: two pauses between
+/// attempts, the second because the first may have ended a moment too early, and a little more.
+pub const RETURN_GRACE: Duration = Duration::from_secs(5);
 /// How long a peer that has never reached its server keeps trying.
 pub const FIRST_CONTACT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -176,5 +179,6 @@ const _: () = {
     assert!(FLUSH_PERIOD.as_millis() < 250);
     assert!(FLUSH_BYTES < UNWRITTEN_BYTES_MAX);
     assert!(PEERS_MAX <= LINKS_MAX);
+    assert!(RETURN_GRACE.as_millis() > 2 * REDIAL_PAUSE_MAX.as_millis());
     assert!(SERVER_BACK_TIMEOUT.as_millis() > 2 * REDIAL_PAUSE_MAX.as_millis());
 };

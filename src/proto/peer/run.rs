@@ -10,7 +10,7 @@ use crate::proto::ids::FileName;
 use crate::proto::limits::{ANSWER_GRACE, CHUNK_BYTES, FLUSH_PERIOD, RUN_LEAD};
 use crate::proto::machine::{FileOp, Os};
 use crate::proto::peer::common::{Common, FileFor, Timer};
-use crate::proto::peer::member::{Member, Run, Stage};
+use crate::proto::peer::member::{Afterwards, Member, Run, Stage};
 use crate::proto::peer::report::Outcome;
 use crate::proto::record::{IpText, TableWriter, names, samples};
 use crate::proto::time::{Mono, Now, Wall, ns};
@@ -116,20 +116,15 @@ impl Member {
             common.wheel.insert(Timer::Settle(self.index), last_call);
             return;
         }
-        self.close_records(false, common, now, os);
+        self.close_records(Afterwards::Share, common, now, os);
     }
 
-    pub(super) fn close_records(
-        &mut self,
-        interrupted: bool,
-        common: &mut Common,
-        now: Now,
-        os: &mut dyn Os,
-    ) {
+    pub(super) fn close_records(&mut self, then: Afterwards, common: &mut Common, now: Now, os: &mut dyn Os) {
         let Some(run) = &mut self.run else { return };
         common.wheel.cancel(&Timer::Tick(self.index));
         common.wheel.cancel(&Timer::Settle(self.index));
-        self.stage = Stage::Closing { interrupted };
+        self.stage = Stage::Closing { then };
+        let interrupted = then != Afterwards::Share;
         if interrupted {
             run.ticker.cut(now.mono);
         }
@@ -144,7 +139,7 @@ impl Member {
 
     /// Goes on once both files are closed.
     fn after_closing(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
-        let (Some(run), Stage::Closing { interrupted }) = (&mut self.run, self.stage) else { return };
+        let (Some(run), Stage::Closing { then }) = (&mut self.run, self.stage) else { return };
         if !run.table.is_closed() || !run.samples.is_closed() {
             return;
         }
@@ -161,10 +156,11 @@ impl Member {
                 self.outcome = Outcome::Failed(record_failure(recorder, &name));
             }
         }
-        if interrupted || !self.outcome.is_unfinished() {
-            self.end("interrupted", common, os);
-        } else {
-            self.begin_sharing(common, now, os);
+        match then {
+            _ if !self.outcome.is_unfinished() => self.end("interrupted", common, os),
+            Afterwards::Share => self.begin_sharing(common, now, os),
+            Afterwards::End => self.end("interrupted", common, os),
+            Afterwards::BeginAgain => self.forget_run(common, now, os),
         }
     }
 

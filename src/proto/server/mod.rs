@@ -262,6 +262,7 @@ impl Machine for Server {
     fn handle_input(&mut self, input: Input<'_>, now: Now, os: &mut dyn Os) {
         match input {
             Input::Start => {
+                self.directory.start(now.mono);
                 self.config.listen.iter().for_each(|addr| os.perform(Effect::Listen { addr: *addr }));
             }
             Input::Listening { addr } => {

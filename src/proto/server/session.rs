@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::proto::exchange::Answerer;
 use crate::proto::ids::{Key, LinkId, Name};
 use crate::proto::limits::{
-    DURATION_MAX, ERRORS_MAX, INTERVAL_MAX, INTERVAL_MIN, RUN_OVERRUN, TICK_SILENCE_TIMEOUT,
+    DURATION_MAX, ERRORS_MAX, INTERVAL_MAX, INTERVAL_MIN, RETURN_GRACE, RUN_OVERRUN, TICK_SILENCE_TIMEOUT,
 };
 use crate::proto::machine::{CloseReason, Effect, Os};
 use crate::proto::record::IpText;
@@ -214,6 +214,9 @@ impl Server {
         let request = Request { link, remote, group, id, port, duration, key };
         let joined = self.directory.join(&request, now.mono, now.wall)?;
         let id = joined.id;
+        if let Some(newcomer) = joined.displaced {
+            self.send_away(newcomer, &id, os);
+        }
         let mut accounts = Answerer::new(now.mono, interval);
         if let Some((former_link, paused)) = joined.resumed {
             let former = former_link.and_then(|former| self.displace(former, os));
@@ -277,6 +280,16 @@ impl Server {
         self.wheel.cancel(&Timer::Silence(former));
         os.perform(Effect::Close { link: former, reason: CloseReason::Replaced });
         session.seat.map(|seat| seat.accounts)
+    }
+
+    /// A member of an earlier life of the server has come back for the number.
+    fn send_away(&mut self, newcomer: LinkId, id: &Name, os: &mut dyn Os) {
+        let text =
+            format!("{id} belongs to a member that came back; join again in {} s", RETURN_GRACE.as_secs());
+        self.send(newcomer, &Message::Err { code: ErrorCode::IdTaken, text: &text }, os);
+        self.run_was_cut = true;
+        self.displace(newcomer, os);
+        log::info!("number taken back id={id}");
     }
 
     fn on_done(

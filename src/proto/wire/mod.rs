@@ -48,7 +48,9 @@
 //!
 //! - **Joining.** The server assigns the lowest free number when the ID is `*`; an ID that is
 //!   taken is refused, with who has it. `*` for interval or duration takes what the server
-//!   offers. Port 0 means that the member shares no files: it hears of nobody and nobody hears of
+//!   offers. `ERR id-taken` to a member that has joined: its number was assigned just after the
+//!   server's start, and the one that had it before has come back; the link closes, and the member
+//!   may join again. Port 0 means that the member shares no files: it hears of nobody and nobody hears of
 //!   it. The key of an earlier `OK JOIN` proves the same membership after a broken link; a
 //!   duration of 0 says that the run is over already.
 //! - **Ticks.** `seq` is the slot of the member's grid (due at start + seq * interval), so a
