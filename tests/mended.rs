@@ -250,6 +250,45 @@ fn members_that_come_back_to_a_new_server_find_their_numbers() {
     }
 }
 
+/// The only peer's link breaks in the last moment of its run: it comes back past the end, with a
+/// few milliseconds left, and the server's table of the run goes on.
+#[test]
+fn a_link_that_breaks_at_the_end_of_a_run_does_not_split_the_servers_table() {
+    for before_end in [5, 10, 20, 40] {
+        let mut town = Town::new(140);
+        let node = town.node();
+        let alice = town.start(node, "alice", 2);
+        town.world.run_for(ms(2000 - before_end));
+        town.world.reset_links(town.server_node, node);
+        town.finish(&[alice]);
+        town.assert_complete(alice);
+        town.world.run_for(SECOND * 10);
+        let tables = town.world.disk(town.server_node).paths().count();
+        assert_eq!(tables, 1, "{before_end} ms before the end");
+        assert!(town.table(town.server_node, "serverTimeData.txt").complete.is_some());
+    }
+}
+
+/// Somebody asks for the name of a peer whose link is broken for a while: its run is not lost.
+#[test]
+fn the_name_of_a_peer_that_will_be_back_is_not_given_away() {
+    let mut town = Town::new(141);
+    let node = town.node();
+    let alice = town.start(node, "alice", 20);
+    town.world.run_for(SECOND);
+    town.world.reset_links(town.server_node, node);
+    town.world.run_for(ms(20));
+    town.world.partition(node, town.server_node);
+    let home = town.node();
+    let other = town.start(home, "alice", 1);
+    town.world.run_for(ms(200));
+    town.world.heal(node, town.server_node);
+    town.finish(&[alice, other]);
+    town.assert_complete(alice);
+    let report = town.report(other);
+    assert!(report.problems[0].contains("alice belongs to a member that was lost at"), "{report:#?}");
+}
+
 /// Alice's link breaks before her first tick, and she comes back at once: Bob waits for her.
 #[test]
 fn a_link_that_breaks_before_the_first_tick_is_not_the_end() {

@@ -82,9 +82,13 @@ pub const ERRORS_MAX: u32 = 10;
 pub const REDIAL_PAUSE_MIN: Duration = Duration::from_millis(100);
 /// Longest pause between two attempts to reach the server.
 pub const REDIAL_PAUSE_MAX: Duration = Duration::from_secs(2);
-/// How long members that lost their server may take to come back to it: two pauses between
+/// How long members that lost their server may take to come back to it, after its start or past
+/// the end of their runs: two pauses between
 /// attempts, the second because the first may have ended a moment too early, and a little more.
 pub const RETURN_GRACE: Duration = Duration::from_secs(5);
+/// How long a lost member that could come back any moment keeps its number after its run is over:
+/// a cut of the network that somebody mends is over by then.
+pub const LOST_KEEP: Duration = Duration::from_secs(60);
 /// How long a peer that has never reached its server keeps trying.
 pub const FIRST_CONTACT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -179,6 +183,7 @@ const _: () = {
     assert!(FLUSH_PERIOD.as_millis() < 250);
     assert!(FLUSH_BYTES < UNWRITTEN_BYTES_MAX);
     assert!(PEERS_MAX <= LINKS_MAX);
+    assert!(LOST_KEEP.as_millis() > RETURN_GRACE.as_millis());
     assert!(RETURN_GRACE.as_millis() > 2 * REDIAL_PAUSE_MAX.as_millis());
     assert!(SERVER_BACK_TIMEOUT.as_millis() > 2 * REDIAL_PAUSE_MAX.as_millis());
 };

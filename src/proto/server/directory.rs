@@ -1,10 +1,11 @@
 //! Who is in which group, and where: IDs, keys, tickets, states. Tells nobody anything; the role
 //! sends what the directory's answers ask for.
 
+mod lost;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -23,6 +24,10 @@ pub(super) struct Directory {
     /// Until when members of an earlier life of the server may come back and find their numbers.
     grace_until: Mono,
     groups: BTreeMap<Name, Group>,
+    /// When each lost member is forgotten.
+    lost: BTreeSet<(Mono, Name, Name)>,
+    /// A lost member was forgotten whose run never came to its end.
+    cut_short: bool,
 }
 
 /// The peers that share.
@@ -45,13 +50,22 @@ pub(super) struct Member {
     pub(super) done: bool,
     /// When its run ends or ended, as announced.
     pub(super) until: Mono,
-    /// The accounts of its ticks, while it is lost.
-    pub(super) paused: Option<Answerer>,
+    /// While it is lost.
+    pub(super) absence: Option<Absence>,
     key: Key,
     /// Its number was assigned while one of an earlier life might still come back for it.
     on_trial: bool,
     /// Where it serves its files; 0 if it does not.
     port: u16,
+}
+
+/// What is kept of a lost member until it comes back.
+#[derive(Debug)]
+pub(super) struct Absence {
+    /// The accounts of its ticks.
+    accounts: Answerer,
+    since: Wall,
+    forget_at: Mono,
 }
 
 /// What a link asks for with `JOIN`.
@@ -85,28 +99,48 @@ pub(super) type Refusal = (ErrorCode, String);
 /// What a request is worth against the one that has the ID, or had it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Claim {
-    /// Nobody has it.
+    /// Nobody has it, or comes back for it.
     Free,
     /// The same membership goes on.
     Same,
     /// Who has it got it on trial, and this one had it before.
     Older,
     /// Nothing: another one has it.
-    None,
+    Taken,
+    /// Nothing: the one that had it was lost in its run, and may come back with its key.
+    Held,
 }
 
 impl Member {
-    fn claim(&self, request: &Request, in_grace: bool) -> Claim {
+    /// Until when it can come back into its run, if it is lost.
+    pub(super) fn back_until(&self) -> Mono {
+        if self.done { Mono(0) } else { self.until + RETURN_GRACE }
+    }
+
+    fn claim(&self, request: &Request, now: Mono, in_grace: bool) -> Claim {
         match request.key {
             Some(key) if key == self.key => Claim::Same,
             Some(_) if in_grace && self.on_trial && request.id.is_some() => Claim::Older,
-            _ if self.link.is_none() => Claim::Free,
-            _ => Claim::None,
+            _ if self.link.is_some() => Claim::Taken,
+            _ if self.back_until() > now => Claim::Held,
+            _ => Claim::Free,
         }
     }
 
     pub(super) fn shares(&self) -> bool {
         self.port != 0
+    }
+
+    /// What somebody else hears who asks for its ID.
+    fn taken_text(&self, id: &Name, now: Mono) -> String {
+        match &self.absence {
+            None => format!("{id} is taken by {} since {}", self.remote, utc_text(self.since)),
+            Some(absence) => {
+                let (lost_at, left) = (utc_text(absence.since), self.back_until() - now);
+                let left_s = left.as_secs() + 1;
+                format!("{id} belongs to a member that was lost at {lost_at}; it is free again in {left_s} s")
+            }
+        }
     }
 
     fn state(&self) -> MemberState {
@@ -120,7 +154,14 @@ impl Member {
 
 impl Directory {
     pub(super) fn new(secret: [u8; 32]) -> Directory {
-        Directory { secret, keys_made: 0, grace_until: Mono(0), groups: BTreeMap::new() }
+        Directory {
+            secret,
+            keys_made: 0,
+            grace_until: Mono(0),
+            groups: BTreeMap::new(),
+            lost: BTreeSet::new(),
+            cut_short: false,
+        }
     }
 
     /// The server's life begins.
@@ -165,12 +206,11 @@ impl Directory {
         };
         let in_grace = now < self.grace_until;
         let former = members.and_then(|members| members.get(&id));
-        let claim = former.map_or(Claim::Free, |former| former.claim(request, in_grace));
+        let claim = former.map_or(Claim::Free, |former| former.claim(request, now, in_grace));
         let mut on_trial = in_grace && request.id.is_none();
         match (former, claim) {
-            (Some(former), Claim::None) => {
-                let text = format!("{id} is taken by {} since {}", former.remote, utc_text(former.since));
-                return Err((ErrorCode::IdTaken, text));
+            (Some(former), Claim::Taken | Claim::Held) => {
+                return Err((ErrorCode::IdTaken, former.taken_text(&id, now)));
             }
             (Some(former), Claim::Same) => on_trial = former.on_trial,
             (Some(_), _) => {}
@@ -190,34 +230,20 @@ impl Directory {
             since: wall,
             done: request.duration.is_zero(),
             until: now + request.duration,
-            paused: None,
+            absence: None,
             key,
             on_trial,
             port: request.port,
         };
         let former = group.members.insert(id, member);
         let displaced = former.as_ref().filter(|_| claim == Claim::Older).and_then(|former| former.link);
-        let resumed = former.filter(|_| claim == Claim::Same).map(|former| (former.link, former.paused));
+        if let Some(absence) = former.as_ref().and_then(|former| former.absence.as_ref()) {
+            self.lost.remove(&(absence.forget_at, request.group, id));
+        }
+        let resumed = former
+            .filter(|_| claim == Claim::Same)
+            .map(|former| (former.link, former.absence.map(|absence| absence.accounts)));
         Ok(Joined { id, key, epoch: group.epoch, resumed, displaced })
-    }
-
-    /// At a bound, lost members and groups that only wait for such make room.
-    fn make_room(&mut self, group: &Name) {
-        if self.groups.len() >= GROUPS_MAX {
-            self.groups.retain(|_, group| group.members.values().any(|member| member.link.is_some()));
-        }
-        let full = |group: &&mut Group| group.members.len() >= MEMBERS_MAX;
-        if let Some(group) = self.groups.get_mut(group).filter(full) {
-            group.members.retain(|_, member| member.link.is_some());
-        }
-    }
-
-    /// The member's link is gone; it may come back with its key.
-    pub(super) fn lose(&mut self, group: &Name, id: &Name, accounts: Answerer) {
-        if let Some(member) = self.member_mut(group, id) {
-            member.link = None;
-            member.paused = Some(accounts);
-        }
     }
 
     /// The member is gone for good.
@@ -225,12 +251,6 @@ impl Directory {
         if let Some(group) = self.groups.get_mut(group) {
             group.members.remove(id);
         }
-    }
-
-    /// Forgets the groups of which nobody is there, and nobody's run can still be on.
-    pub(super) fn forget_dead(&mut self, now: Mono) {
-        let alive = |member: &Member| member.link.is_some() || (!member.done && member.until > now);
-        self.groups.retain(|_, group| group.members.values().any(alive));
     }
 
     fn make_key(&mut self, group: &Name, id: &Name) -> Key {
@@ -245,9 +265,11 @@ impl Directory {
         for group in self.groups.values() {
             assert!(group.members.len() <= MEMBERS_MAX);
             for member in group.members.values() {
-                assert!(member.link.is_none() || member.paused.is_none());
+                assert_eq!(member.link.is_none(), member.absence.is_some());
             }
         }
+        let lost = self.members().filter(|member| member.link.is_none()).count();
+        assert_eq!(lost, self.lost.len(), "each lost member is forgotten at its time");
     }
 }
 

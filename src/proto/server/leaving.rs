@@ -45,12 +45,25 @@ impl Server {
         self.wheel.cancel(&Timer::Greet(link));
         self.wheel.cancel(&Timer::Silence(link));
         let Some(seat) = self.sessions.remove(link).and_then(|session| session.seat) else { return };
-        self.directory.lose(&seat.group, &seat.id, seat.accounts);
+        self.directory.lose(&seat.group, &seat.id, seat.accounts, now);
+        self.wait_for_lost();
         // A server that stops takes nobody's run for lost.
         if self.is_serving() {
             self.announce(&seat.group, &seat.id, now, os);
         }
         self.end_run_if_over(now, os);
+    }
+
+    /// Arms the timer that forgets lost members.
+    fn wait_for_lost(&mut self) {
+        if let Some(next) = self.directory.next_forget() {
+            self.wheel.insert(Timer::Forget, next);
+        }
+    }
+
+    pub(super) fn on_forget(&mut self, now: Now) {
+        self.directory.forget_lost(now.mono);
+        self.wait_for_lost();
     }
 
     pub(super) fn on_greet_timeout(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {

@@ -91,8 +91,10 @@ enum Timer {
     Silence(LinkId),
     /// Rows that wait for the disk.
     Flush,
-    /// The last lost member's run would be over.
+    /// The last lost member cannot come back into its run any more.
     RunEnd,
+    /// A lost member is forgotten.
+    Forget,
 }
 
 impl Server {
@@ -180,7 +182,6 @@ impl Server {
     /// Ends the run if nobody's is on: neither a member's that is here, nor that of one that is
     /// lost and may come back.
     fn end_run_if_over(&mut self, now: Now, os: &mut dyn Os) {
-        let somebody_is_lost = self.directory.members().any(|member| !member.done);
         self.directory.forget_dead(now.mono);
         let Some(run) = self.run.as_mut().filter(|run| !run.is_closing()) else { return };
         let mut latest = None;
@@ -188,11 +189,11 @@ impl Server {
             if member.link.is_some() {
                 return;
             }
-            latest = latest.max(Some(member.until).filter(|until| *until > now.mono));
+            latest = latest.max(Some(member.back_until()).filter(|until| *until > now.mono));
         }
         match latest {
             Some(until) => drop(self.wheel.insert(Timer::RunEnd, until)),
-            None => run.close(now, self.run_was_cut || somebody_is_lost, os),
+            None => run.close(now, self.directory.end_runs() | self.run_was_cut, os),
         }
     }
 
@@ -219,9 +220,8 @@ impl Server {
         }
         self.stage = Stage::Stopping;
         let links: Vec<LinkId> = self.sessions.iter().map(|(link, _)| link).collect();
-        let running = self.directory.members().any(|member| !member.done);
         if let Some(run) = &mut self.run {
-            run.close(now, running, os);
+            run.close(now, self.directory.end_runs() | self.run_was_cut, os);
         }
         for link in links {
             self.send(link, &Message::Bye { why: "the server stops" }, os);
@@ -242,6 +242,7 @@ impl Server {
             Timer::Silence(link) => self.on_silence_check(link, now, os),
             Timer::Flush => self.on_flush(now, os),
             Timer::RunEnd => self.end_run_if_over(now, os),
+            Timer::Forget => self.on_forget(now),
         }
     }
 

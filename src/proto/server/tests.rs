@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::proto::ids::{FileId, LinkId};
-use crate::proto::limits::{ERRORS_MAX, GREET_TIMEOUT, MEMBERS_MAX, TICK_SILENCE_TIMEOUT};
+use crate::proto::limits::{ERRORS_MAX, GREET_TIMEOUT, MEMBERS_MAX, RETURN_GRACE, TICK_SILENCE_TIMEOUT};
 use crate::proto::machine::{CloseReason, DownReason, Effect, Input, Machine, Origin, Os};
 use crate::proto::record::read_table;
 use crate::proto::server::{Server, ServerConfig};
@@ -242,9 +242,9 @@ fn the_table_ends_when_the_last_run_does_or_could_have() {
     desk.input(Input::LinkDown { link: b, reason: DownReason::Reset });
     desk.elapse(Duration::from_secs(1));
     assert_eq!(complete(&desk), None, "b may come back");
-    desk.elapse(Duration::from_millis(1500));
+    desk.elapse(Duration::from_millis(1500) + RETURN_GRACE);
     let end = complete(&desk).unwrap();
-    assert_eq!((end.elapsed.as_str(), end.cause.as_deref()), ("3 seconds", Some("interrupted")));
+    assert_eq!((end.elapsed.as_str(), end.cause.as_deref()), ("8 seconds", Some("interrupted")));
     let c = desk.connect(2);
     desk.say(c, "JOIN lab c 1000 * *\n");
     assert_eq!(desk.hand.files.len(), 2, "the next run has its own table");

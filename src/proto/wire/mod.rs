@@ -51,7 +51,8 @@
 //!   offers. `ERR id-taken` to a member that has joined: its number was assigned just after the
 //!   server's start, and the one that had it before has come back; the link closes, and the member
 //!   may join again. Port 0 means that the member shares no files: it hears of nobody and nobody hears of
-//!   it. The key of an earlier `OK JOIN` proves the same membership after a broken link; a
+//!   it. The key of an earlier `OK JOIN` proves the same membership after a broken link; as long
+//!   as the run of a member that was lost can still be on, nothing else gets its ID. A
 //!   duration of 0 says that the run is over already.
 //! - **Ticks.** `seq` is the slot of the member's grid (due at start + seq * interval), so a
 //!   missing number is a missed tick. t1: sent; t2: received by the server; t3: sent by the

@@ -1,6 +1,9 @@
 //! Who gets which name, what a key is worth, what is forgotten.
 
 use super::*;
+use crate::proto::time::Now;
+
+const START: Now = Now { mono: Mono(0), wall: Wall(0) };
 
 #[test]
 fn who_comes_back_after_a_restart_has_the_older_right_to_its_number() {
@@ -54,7 +57,7 @@ fn the_lowest_free_number_is_assigned() {
     directory.remove(&group, &"1".parse().unwrap());
     assert_eq!(join(&mut directory, &request(4, Some("7"))).unwrap().id.as_str(), "7");
     assert_eq!(join(&mut directory, &request(5, None)).unwrap().id.as_str(), "1");
-    directory.lose(&group, &"0".parse().unwrap(), Answerer::new(Mono(0), Duration::from_millis(10)));
+    directory.lose(&group, &"0".parse().unwrap(), Answerer::new(Mono(0), Duration::from_millis(10)), START);
     assert_eq!(join(&mut directory, &request(6, None)).unwrap().id.as_str(), "3", "0 may come back");
 }
 
@@ -103,10 +106,10 @@ fn a_group_without_links_is_forgotten_when_no_run_can_be_on() {
     let mut directory = Directory::new([0; 32]);
     let joined = join(&mut directory, &request(1, None)).unwrap();
     let group = "lab".parse().unwrap();
-    directory.lose(&group, &joined.id, Answerer::new(Mono(0), Duration::from_millis(10)));
-    directory.forget_dead(Mono(999_999_999));
+    directory.lose(&group, &joined.id, Answerer::new(Mono(0), Duration::from_millis(10)), START);
+    directory.forget_dead(Mono(5_999_999_999));
     assert!(directory.group(&group).is_some(), "it may come back");
-    directory.forget_dead(Mono(1_000_000_000));
+    directory.forget_dead(Mono(6_000_000_000));
     assert!(directory.group(&group).is_none());
 }
 
@@ -119,7 +122,55 @@ fn groups_have_a_bound_and_dead_ones_make_room() {
     }
     assert_eq!(join(&mut directory, &named(GROUPS_MAX)).unwrap_err().0, ErrorCode::LimitReached);
     let (group, id) = (named(3).group, Name::from_number(0));
-    directory.lose(&group, &id, Answerer::new(Mono(0), Duration::from_millis(10)));
+    directory.lose(&group, &id, Answerer::new(Mono(0), Duration::from_millis(10)), START);
     join(&mut directory, &named(GROUPS_MAX)).unwrap();
     assert!(directory.group(&group).is_none());
+}
+
+fn lose(directory: &mut Directory, id: &Name, seconds: u64) {
+    let now = Now { mono: Mono(0) + Duration::from_secs(seconds), wall: Wall(0) };
+    directory.lose(&request(1, None).group, id, Answerer::new(Mono(0), Duration::from_millis(10)), now);
+    directory.check_invariants();
+}
+
+#[test]
+fn the_name_of_a_lost_member_is_held_while_its_run_can_still_be_on() {
+    let mut directory = Directory::new([0; 32]);
+    let a = join(&mut directory, &request(1, Some("a"))).unwrap();
+    lose(&mut directory, &a.id, 0);
+    let at = |directory: &mut Directory, request: &Request, millis: u64| {
+        directory.join(request, Mono(0) + Duration::from_millis(millis), Wall(0))
+    };
+    let stranger = request(2, Some("a"));
+    let (code, text) = at(&mut directory, &stranger, 0).unwrap_err();
+    assert_eq!(code, ErrorCode::IdTaken);
+    assert!(text.contains("was lost at 1970-01-01") && text.ends_with("free again in 7 s"), "{text}");
+    assert!(at(&mut directory, &Request { key: Some(Key(3)), ..stranger }, 5999).is_err());
+    let back = Request { key: Some(a.key), ..request(3, Some("a")) };
+    assert!(at(&mut directory, &back, 900).unwrap().resumed.is_some());
+    directory.check_invariants();
+    lose(&mut directory, &a.id, 1);
+    at(&mut directory, &stranger, 6900).unwrap();
+    directory.check_invariants();
+}
+
+#[test]
+fn lost_members_of_a_group_that_lives_are_forgotten_one_by_one() {
+    let mut directory = Directory::new([0; 32]);
+    let ids = [1, 2, 3].map(|index| join(&mut directory, &request(index, None)).unwrap().id);
+    join(&mut directory, &request(4, None)).unwrap();
+    for (id, seconds) in ids.iter().zip([0, 10, 20]) {
+        lose(&mut directory, id, seconds);
+    }
+    for (left, id) in (1..=3).rev().zip(&ids) {
+        let at = directory.next_forget().unwrap();
+        directory.forget_lost(Mono(at.0 - 1));
+        assert!(directory.member(&request(1, None).group, id).is_some());
+        directory.forget_lost(at);
+        directory.check_invariants();
+        assert_eq!(directory.members().count(), left);
+    }
+    assert_eq!(directory.next_forget(), None);
+    assert!(directory.end_runs(), "they never said that their runs were over");
+    assert_eq!(join(&mut directory, &request(5, None)).unwrap().id.as_str(), "0");
 }
