@@ -74,7 +74,8 @@ pub const UNACKED_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long a new link may take to say who it is. People type.
 pub const GREET_TIMEOUT: Duration = Duration::from_secs(60);
-/// A member whose run is on, and that sends nothing for so long, is taken for lost.
+/// A member whose run is on, and that sends nothing for so long, is taken for lost. Before its first
+/// tick it has [`GREET_TIMEOUT`]: what a person types first takes longest.
 pub const TICK_SILENCE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A line that is not understood is answered; after so many of them the link is closed.
 pub const ERRORS_MAX: u32 = 10;
@@ -180,6 +181,7 @@ const _: () = {
     assert!(CHUNKS_IN_FLIGHT_MAX * 2 <= LINK_RANGES_MAX);
     assert!(CHUNK_BYTES <= CHUNK_BYTES_MAX);
     assert!(INTERVAL_MAX.as_nanos() * 4 < TICK_SILENCE_TIMEOUT.as_nanos());
+    assert!(TICK_SILENCE_TIMEOUT.as_nanos() < GREET_TIMEOUT.as_nanos());
     assert!(FLUSH_PERIOD.as_millis() < 250);
     assert!(FLUSH_BYTES < UNWRITTEN_BYTES_MAX);
     assert!(PEERS_MAX <= LINKS_MAX);

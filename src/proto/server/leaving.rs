@@ -2,8 +2,8 @@
 //! told.
 
 use crate::proto::ids::{LinkId, Name};
-use crate::proto::limits::TICK_SILENCE_TIMEOUT;
 use crate::proto::machine::{CloseReason, Effect, Os};
+use crate::proto::server::session::silence_timeout;
 use crate::proto::server::{Server, Timer};
 use crate::proto::time::Now;
 use crate::proto::wire::{Departure, Message};
@@ -74,12 +74,13 @@ impl Server {
     /// Armed once a period and not at each tick: a tick only notes when it came.
     pub(super) fn on_silence_check(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
         let Some(session) = self.sessions.get(link) else { return };
-        let silent_at = session.last_heard + TICK_SILENCE_TIMEOUT;
+        let Some(seat) = &session.seat else { return };
+        let silent_at = session.last_heard + silence_timeout(&seat.accounts);
         if silent_at > now.mono {
             self.wheel.insert(Timer::Silence(link), silent_at);
             return;
         }
-        log::warn!("member silent from={}", session.remote);
+        log::warn!("member silent group={} id={} from={}", seat.group, seat.id, session.remote);
         self.send(link, &Message::Bye { why: "you have been silent for too long" }, os);
         self.close(link, CloseReason::Silent, now, os);
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::proto::exchange::Answerer;
 use crate::proto::ids::{Key, LinkId, Name};
 use crate::proto::limits::{
-    DURATION_MAX, ERRORS_MAX, INTERVAL_MAX, INTERVAL_MIN, RETURN_GRACE, RUN_OVERRUN, TICK_SILENCE_TIMEOUT,
+    DURATION_MAX, ERRORS_MAX, GREET_TIMEOUT, INTERVAL_MAX, INTERVAL_MIN, RETURN_GRACE, RUN_OVERRUN,
+    TICK_SILENCE_TIMEOUT,
 };
 use crate::proto::machine::{CloseReason, Effect, Os};
 use crate::proto::record::IpText;
@@ -173,6 +174,9 @@ impl Server {
             self.expel(link, ErrorCode::OutOfPlace, "the run lasts longer than agreed", now, os);
             return Ok(());
         }
+        if seat.accounts.received == 1 {
+            self.wheel.insert(Timer::Silence(link), now.mono + TICK_SILENCE_TIMEOUT);
+        }
         self.status.ticks += 1;
         if let Some(run) = &mut self.run {
             run.row(&seat.member_ip, &seat.server_ip, t1);
@@ -236,7 +240,7 @@ impl Server {
         let running = !duration.is_zero();
         if running {
             self.open_run(now, os);
-            self.wheel.insert(Timer::Silence(link), now.mono + TICK_SILENCE_TIMEOUT);
+            self.wheel.insert(Timer::Silence(link), now.mono + silence_timeout(&accounts));
         }
         self.wheel.cancel(&Timer::Greet(link));
         let (member_ip, server_ip) = (IpText::new(remote.ip()), IpText::new(local.ip()));
@@ -344,6 +348,11 @@ impl Server {
         self.depart(link, Departure::Complete, now, os);
         Ok(())
     }
+}
+
+/// How long a member with these accounts may say nothing.
+pub(super) fn silence_timeout(accounts: &Answerer) -> Duration {
+    if accounts.received == 0 { GREET_TIMEOUT } else { TICK_SILENCE_TIMEOUT }
 }
 
 fn check_run(interval: Duration, duration: Duration) -> Result<(), Refusal> {

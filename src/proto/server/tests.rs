@@ -293,9 +293,21 @@ fn strangers_and_cheats_are_shown_the_door() {
     );
 
     let mute = desk.connect(4);
-    desk.say(mute, "JOIN lab * 0 * 60000000000\n");
-    desk.elapse(TICK_SILENCE_TIMEOUT);
+    desk.say(mute, "JOIN lab * 0 * 600000000000\n");
+    desk.elapse(GREET_TIMEOUT - Duration::from_millis(1));
+    assert!(!desk.hand.closed.contains_key(&4), "people type");
+    desk.say(mute, "TICK 0 1\n");
+    desk.elapse(TICK_SILENCE_TIMEOUT - Duration::from_millis(1));
+    desk.say(mute, "\n");
+    desk.elapse(TICK_SILENCE_TIMEOUT - Duration::from_millis(1));
+    assert!(!desk.hand.closed.contains_key(&4), "an empty line is a sign of life");
+    desk.elapse(Duration::from_millis(1));
     assert_eq!(desk.hand.closed[&4], CloseReason::Silent);
+
+    let dumb = desk.connect(5);
+    desk.say(dumb, "JOIN lab * 0 * 60000000000\n");
+    desk.elapse(GREET_TIMEOUT);
+    assert_eq!(desk.hand.closed[&5], CloseReason::Silent);
 
     for wrong in [
         "JOIN ../x * 0 * *",
