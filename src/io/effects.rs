@@ -4,7 +4,7 @@
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
-use log::{debug, warn};
+use log::debug;
 use mio::Interest;
 use mio::net::TcpStream;
 
@@ -65,7 +65,7 @@ impl Hands<'_> {
         let answer = match self.reactor.listen(self.machine, addr) {
             Ok(addr) => Answer::Listening { addr },
             Err(error) => {
-                warn!("listen addr={addr} error=\"{error}\"");
+                debug!("listen addr={addr} error=\"{error}\"");
                 Answer::ListenFailed { addr, error: error.kind() }
             }
         };

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use crate::proto::cadence::Cadence;
-use crate::proto::exchange::{Recorder, Road, Ticker};
+use crate::proto::exchange::{News, Recorder, Road, Ticker};
 use crate::proto::ids::FileName;
 use crate::proto::limits::{ANSWER_GRACE, CHUNK_BYTES, FLUSH_PERIOD, RUN_LEAD};
 use crate::proto::machine::{FileOp, Os};
@@ -165,9 +165,20 @@ impl Member {
     }
 
     pub(super) fn on_flush(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        let label = self.id;
         let Some(run) = &mut self.run else { return };
-        run.table.flush(os);
-        run.samples.flush(os);
+        for (file, recorder) in [("table", &mut run.table), ("samples", &mut run.samples)] {
+            recorder.flush(os);
+            match (recorder.take_news(), label) {
+                (Some(News::RowsLost), Some(id)) => {
+                    log::error!("rows are lost from now on id={id} file={file}")
+                }
+                (Some(News::WrittenAgain), Some(id)) => {
+                    log::info!("record is written again id={id} file={file}")
+                }
+                _ => {}
+            }
+        }
         common.wheel.insert(Timer::Flush(self.index), now.mono + FLUSH_PERIOD);
     }
 

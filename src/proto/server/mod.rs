@@ -155,7 +155,6 @@ impl Server {
     }
 
     fn on_listen_failed(&mut self, addr: SocketAddr, error: ErrorKind, now: Now, os: &mut dyn Os) {
-        log::error!("cannot listen addr={addr} error=\"{error}\"");
         self.status.listen_failed = Some((addr, error));
         self.stop(now, os);
     }
