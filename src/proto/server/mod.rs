@@ -20,7 +20,7 @@ use crate::proto::server::run::Run;
 use crate::proto::server::session::Session;
 use crate::proto::time::{Mono, Now};
 use crate::proto::wheel::Wheel;
-use crate::proto::wire::{Message, Role, VERSION};
+use crate::proto::wire::{Message, Role};
 
 /// What an operator sets.
 #[derive(Clone, Debug)]
@@ -132,8 +132,7 @@ impl Server {
         }
         self.sessions.insert(link, Session::new(local, remote));
         self.wheel.insert(Timer::Greet(link), now.mono + GREET_TIMEOUT);
-        let software = concat!("tickmesh/", env!("CARGO_PKG_VERSION"));
-        self.send(link, &Message::Greeting { version: VERSION, role: Role::Server, software }, os);
+        self.send(link, &Message::greeting(Role::Server), os);
     }
 
     fn on_link_down(&mut self, link: LinkId, reason: DownReason, now: Now, os: &mut dyn Os) {

@@ -15,7 +15,7 @@ use crate::proto::record::IpText;
 use crate::proto::server::directory::{Refusal, Request};
 use crate::proto::server::{Server, Timer};
 use crate::proto::time::{Mono, Now, Period, Wall, ns};
-use crate::proto::wire::{Departure, ErrorCode, LineReader, Message, ParseError, Piece};
+use crate::proto::wire::{Departure, ErrorCode, LineReader, Message, ParseError, Piece, TOO_LONG_TEXT};
 
 /// What the server keeps of a link.
 #[derive(Debug)]
@@ -71,9 +71,7 @@ impl Server {
         while let Some(piece) = reader.next(&mut input) {
             match piece {
                 Piece::Line(line) => self.on_line(link, line, (at, now), &mut ticks, os),
-                Piece::TooLong => {
-                    self.expel(link, ErrorCode::LineTooLong, "a line has at most 4096 bytes", now, os)
-                }
+                Piece::TooLong => self.expel(link, ErrorCode::LineTooLong, TOO_LONG_TEXT, now, os),
                 Piece::Octets { .. } => unreachable!("the server announces no octets"),
             }
             if self.sessions.get(link).is_none() {

@@ -86,6 +86,6 @@ mod tests;
 mod words;
 
 pub use line::{LineReader, Piece};
-pub use message::{Message, VERSION};
+pub use message::{Message, TOO_LONG_TEXT, VERSION};
 pub use parse::ParseError;
 pub use words::{Departure, ErrorCode, MemberState, Role};
