@@ -249,7 +249,9 @@ impl Member {
             Stage::Opening | Stage::Running | Stage::Settling => self.close_records(then, common, now, os),
             Stage::Closing { then: Afterwards::Share } => self.stage = Stage::Closing { then },
             Stage::Closing { .. } | Stage::Ended => {}
-            Stage::Contacting | Stage::Sharing | Stage::Leaving => self.forget_run(common, now, os),
+            Stage::Contacting | Stage::Sharing => self.forget_run(common, now, os),
+            // It has everything, and everybody has its files.
+            Stage::Leaving => self.end("done", common, os),
         }
     }
 

@@ -217,7 +217,7 @@ impl Server {
         let joined = self.directory.join(&request, now.mono, now.wall)?;
         let id = joined.id;
         if let Some(newcomer) = joined.displaced {
-            self.send_away(newcomer, &id, os);
+            self.send_away(newcomer, (&group, &id), os);
         }
         let mut accounts = Answerer::new(now.mono, interval);
         if let Some((former_link, paused)) = joined.resumed {
@@ -247,6 +247,10 @@ impl Server {
         session.seat = Some(Seat { group, id, accounts, member_ip, server_ip, running, until });
         self.welcome(link, (&group, &id), joined.key, (interval, duration), joined.epoch, now, os);
         self.announce(&group, &id, now, os);
+        if !running {
+            // It may be the one that the run waited for, or have displaced it.
+            self.end_run_if_over(now, os);
+        }
         Ok(())
     }
 
@@ -285,13 +289,13 @@ impl Server {
     }
 
     /// A member of an earlier life of the server has come back for the number.
-    fn send_away(&mut self, newcomer: LinkId, id: &Name, os: &mut dyn Os) {
+    fn send_away(&mut self, newcomer: LinkId, (group, id): (&Name, &Name), os: &mut dyn Os) {
         let text =
             format!("{id} belongs to a member that came back; join again in {} s", RETURN_GRACE.as_secs());
         self.send(newcomer, &Message::Err { code: ErrorCode::IdTaken, text: &text }, os);
         self.run_was_cut = true;
         self.displace(newcomer, os);
-        log::info!("number taken back id={id}");
+        log::info!("number taken back group={group} id={id}");
     }
 
     fn on_done(

@@ -251,6 +251,28 @@ fn the_table_ends_when_the_last_run_does_or_could_have() {
 }
 
 #[test]
+fn who_comes_back_with_its_run_over_ends_what_waited_for_it() {
+    let mut desk = Desk::new();
+    let a = desk.connect(0);
+    desk.say(a, "JOIN lab * 1000 * *\nTICK 0 5\n");
+    let older = desk.connect(1);
+    let back = format!("JOIN lab 0 2000 * 0 {}\n", "0".repeat(32));
+    assert!(desk.say(older, &back).contains("OK JOIN 0 "));
+    assert!(desk.heard(a).contains("ERR id-taken 0 belongs to a member that came back; join again in 5 s\n"));
+    assert_eq!(desk.hand.closed[&0], CloseReason::Replaced);
+    let end = read_table(&desk.hand.files[&FileId(0)]).unwrap().complete.unwrap();
+    assert_eq!(end.cause.as_deref(), Some("interrupted"));
+
+    let b = desk.connect(2);
+    let joined = desk.say(b, "JOIN lab b 1000 * *\nTICK 0 5\n");
+    let key = joined.split("OK JOIN ").nth(1).unwrap().split(' ').nth(1).unwrap().to_owned();
+    desk.input(Input::LinkDown { link: b, reason: DownReason::Reset });
+    let again = desk.connect(3);
+    desk.say(again, &format!("JOIN lab b 1000 * 0 {key}\n"));
+    assert_eq!(read_table(&desk.hand.files[&FileId(1)]).unwrap().complete.unwrap().cause, None);
+}
+
+#[test]
 fn a_slow_reader_is_not_answered_late() {
     let mut desk = Desk::new();
     let a = desk.connect(0);
