@@ -166,11 +166,8 @@ fn wrong_usage_ends_with_2_and_what_cannot_be_done_with_1() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let output = run(folder.path(), &format!("server --listen {}", taken.local_addr().unwrap()));
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        text(&output.stderr).contains("choose another address with --listen"),
-        "{}",
-        text(&output.stderr)
-    );
+    let said = text(&output.stderr);
+    assert!(said.contains("choose another address with --listen") && said.lines().count() == 1, "{said}");
 
     // A file where the folder should be: that stops root as well.
     std::fs::write(folder.path().join("occupied"), "").unwrap();

@@ -211,6 +211,92 @@ fn members_that_never_fetch_do_not_block_the_exchange_of_the_others() {
     }
 }
 
+/// The server starts anew, and who asks for any number is there before those who come back: it gets
+/// number 0, and gives it back.
+#[test]
+fn members_that_come_back_to_a_new_server_find_their_numbers() {
+    for (seed, seconds) in [(130, 15_u32), (131, 1)] {
+        let mut town = Town::new(seed);
+        let any =
+            |town: &Town, seconds| common::town::peers_machine(town.addr, &[], SECOND * seconds, SECOND * 20);
+        let homes = [town.node(), town.node(), town.node()];
+        let [zero, one] = [0, 1].map(|home| {
+            let machine = town.world.start(homes[home], any(&town, 15));
+            town.world.run_for(ms(100));
+            machine
+        });
+        town.world.run_for(SECOND);
+        town.world.crash(town.server_node);
+        town.world.partition(homes[0], town.server_node);
+        town.world.partition(homes[1], town.server_node);
+        town.world.start(town.server_node, common::town::server_machine(town.addr, 1));
+        let newcomer = town.world.start(homes[2], any(&town, seconds));
+        town.world.run_for(ms(500));
+        assert_eq!(town.report(newcomer).id.as_deref(), Some("0"));
+        town.world.heal(homes[1], town.server_node);
+        town.world.run_for(ms(1000));
+        town.world.heal(homes[0], town.server_node);
+        town.finish(&[zero, one, newcomer]);
+        for (machine, id) in [(zero, "0"), (one, "1"), (newcomer, "2")] {
+            let report = town.assert_complete(machine);
+            assert_eq!((report.id.as_deref(), report.files_expected), (Some(id), 4), "{report:#?}");
+            assert_eq!(report.ticks_due, if id == "2" { u64::from(seconds) * 100 } else { 1500 });
+        }
+        let owners = [("0", homes[0]), ("1", homes[1]), ("2", homes[2])];
+        for home in homes {
+            let copies = common::town::assert_copies_are_true(&town.world, home, &owners);
+            assert!(copies >= 4, "{copies}");
+        }
+    }
+}
+
+/// The only peer's link breaks just before the end of its run as the server sees it, and comes back
+/// past that end, with something left by its own grid: the server's table of the run goes on.
+#[test]
+fn a_link_that_breaks_at_the_end_of_a_run_does_not_split_the_servers_table() {
+    for before_end in [5, 20, 80] {
+        let mut town = Town::new(140);
+        let node = town.node();
+        let alice = Box::new(Peers::new(PeersConfig {
+            server: town.addr,
+            group: "lab".parse().unwrap(),
+            ids: vec![None],
+            interval: Some(SECOND),
+            duration: Some(SECOND * 2),
+            share_deadline: Some(SECOND * 10),
+        }));
+        let alice = town.world.start(node, alice);
+        town.world.run_for(ms(2000 - before_end));
+        town.world.reset_links(town.server_node, node);
+        town.finish(&[alice]);
+        assert_eq!(town.assert_complete(alice).reconnects, 1);
+        town.world.run_for(SECOND * 10);
+        let tables = town.world.disk(town.server_node).paths().count();
+        assert_eq!(tables, 1, "{before_end} ms before the end");
+        assert!(town.table(town.server_node, "serverTimeData.txt").complete.is_some());
+    }
+}
+
+/// Somebody asks for the name of a peer whose link is broken for a while: its run is not lost.
+#[test]
+fn the_name_of_a_peer_that_will_be_back_is_not_given_away() {
+    let mut town = Town::new(141);
+    let node = town.node();
+    let alice = town.start(node, "alice", 20);
+    town.world.run_for(SECOND);
+    town.world.reset_links(town.server_node, node);
+    town.world.run_for(ms(20));
+    town.world.partition(node, town.server_node);
+    let home = town.node();
+    let other = town.start(home, "alice", 1);
+    town.world.run_for(ms(200));
+    town.world.heal(node, town.server_node);
+    town.finish(&[alice, other]);
+    town.assert_complete(alice);
+    let report = town.report(other);
+    assert!(report.problems[0].contains("alice belongs to a member that was lost at"), "{report:#?}");
+}
+
 /// Alice's link breaks before her first tick, and she comes back at once: Bob waits for her.
 #[test]
 fn a_link_that_breaks_before_the_first_tick_is_not_the_end() {

@@ -27,7 +27,12 @@ pub(super) fn run(options: &ServerOptions) -> Result<bool> {
     });
     let reactor = Reactor::new().context("cannot start the event loop")?;
     drive(reactor, &mut [Host { machine: &mut server, root: options.out.clone() }])?;
-    conclude(server.machine().status())
+    let outcome = conclude(server.machine().status());
+    if let (Err(error), Some(_)) = (&outcome, &options.log.file) {
+        // The terminal hears it from who called.
+        log::error!("{error:#}");
+    }
+    outcome
 }
 
 /// One line a listener, as soon as it is ready, for scripts that wait for it.

@@ -76,7 +76,7 @@ impl Hands<'_> {
         let answer = match self.reactor.listen(self.machine, addr) {
             Ok(addr) => Answer::Listening { addr },
             Err(error) => {
-                warn!("listen addr={addr} error=\"{error}\"");
+                debug!("listen addr={addr} error=\"{error}\"");
                 Answer::ListenFailed { addr, error: kind(&error) }
             }
         };

@@ -74,7 +74,8 @@ pub const UNACKED_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long a new link may take to say who it is. People type.
 pub const GREET_TIMEOUT: Duration = Duration::from_secs(60);
-/// A member whose run is on, and that sends nothing for so long, is taken for lost.
+/// A member whose run is on, and that sends nothing for so long, is taken for lost. Before its first
+/// tick it has [`GREET_TIMEOUT`]: what a person types first takes longest.
 pub const TICK_SILENCE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A line that is not understood is answered; after so many of them the link is closed.
 pub const ERRORS_MAX: u32 = 10;
@@ -82,6 +83,13 @@ pub const ERRORS_MAX: u32 = 10;
 pub const REDIAL_PAUSE_MIN: Duration = Duration::from_millis(100);
 /// Longest pause between two attempts to reach the server.
 pub const REDIAL_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// How long members that lost their server may take to come back to it, after its start or past
+/// the end of their runs: two pauses between
+/// attempts, the second because the first may have ended a moment too early, and a little more.
+pub const RETURN_GRACE: Duration = Duration::from_secs(5);
+/// How long a lost member that could come back any moment keeps its number after its run is over:
+/// a cut of the network that somebody mends is over by then.
+pub const LOST_KEEP: Duration = Duration::from_secs(60);
 /// How long a peer that has never reached its server keeps trying.
 pub const FIRST_CONTACT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -182,8 +190,11 @@ const _: () = {
     assert!(CHUNKS_IN_FLIGHT_MAX * 2 <= LINK_RANGES_MAX);
     assert!(CHUNK_BYTES <= CHUNK_BYTES_MAX);
     assert!(INTERVAL_MAX.as_nanos() * 4 < TICK_SILENCE_TIMEOUT.as_nanos());
+    assert!(TICK_SILENCE_TIMEOUT.as_nanos() < GREET_TIMEOUT.as_nanos());
     assert!(FLUSH_PERIOD.as_millis() < 250);
     assert!(FLUSH_BYTES < UNWRITTEN_BYTES_MAX);
     assert!(PEERS_MAX <= LINKS_MAX);
+    assert!(LOST_KEEP.as_millis() > RETURN_GRACE.as_millis());
+    assert!(RETURN_GRACE.as_millis() > 2 * REDIAL_PAUSE_MAX.as_millis());
     assert!(SERVER_BACK_TIMEOUT.as_millis() > 2 * REDIAL_PAUSE_MAX.as_millis());
 };

@@ -9,5 +9,5 @@ mod tests;
 mod ticker;
 
 pub use answerer::Answerer;
-pub use recorder::{Failure, Recorder};
+pub use recorder::{Failure, News, Recorder};
 pub use ticker::{Accounts, Road, Ticker};

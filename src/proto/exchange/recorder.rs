@@ -17,6 +17,19 @@ pub struct Recorder {
     lost_rows: u64,
     failure: Option<Failure>,
     close_tries: u32,
+    /// The last append failed.
+    refused: bool,
+    /// Not told yet.
+    news: Option<News>,
+}
+
+/// What an operator should hear of a file, once each time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// The disk takes rows again, after it had refused some.
+    WrittenAgain,
+    /// The disk has refused rows for so long that from now on they are lost.
+    RowsLost,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +62,16 @@ impl Recorder {
     pub fn open(file: FileId, path: &str, aside: &str, os: &mut dyn Os) -> Recorder {
         os.perform(Effect::Open { file, path, mode: OpenMode::Named, aside });
         let stage = Stage::Opening { closing: false };
-        Recorder { file, sheet: Sheet::new(), stage, lost_rows: 0, failure: None, close_tries: 0 }
+        Recorder {
+            file,
+            sheet: Sheet::new(),
+            stage,
+            lost_rows: 0,
+            failure: None,
+            close_tries: 0,
+            refused: false,
+            news: None,
+        }
     }
 
     /// The driver's name for the file.
@@ -64,6 +86,9 @@ impl Recorder {
         let open = matches!(self.stage, Stage::Opening { closing: false } | Stage::Open);
         if !open || self.lost_rows > 0 || self.sheet.is_full() {
             self.lost_rows += 1;
+            if self.lost_rows == 1 {
+                self.news = Some(News::RowsLost);
+            }
             return None;
         }
         Some(self.sheet.buffer())
@@ -114,6 +139,9 @@ impl Recorder {
     /// What was handed to the disk is written.
     pub fn on_appended(&mut self, os: &mut dyn Os) {
         self.sheet.confirm();
+        if std::mem::take(&mut self.refused) && self.lost_rows == 0 {
+            self.news = Some(News::WrittenAgain);
+        }
         if self.stage == Stage::Closing {
             self.flush(os);
         }
@@ -129,7 +157,8 @@ impl Recorder {
     /// The disk refused. An append is tried again at the next flush; true if this is news.
     pub fn on_failed(&mut self, op: FileOp, error: ErrorKind, os: &mut dyn Os) -> bool {
         let failure = Failure { op, error };
-        let news = self.failure.replace(failure) != Some(failure);
+        let again = op == FileOp::Append && !std::mem::replace(&mut self.refused, true);
+        let news = self.failure.replace(failure) != Some(failure) || again;
         match op {
             FileOp::Append => {
                 self.sheet.refuse();
@@ -151,6 +180,11 @@ impl Recorder {
     /// Every row is written; the disk brings the file home.
     pub fn is_syncing(&self) -> bool {
         self.stage == Stage::Syncing
+    }
+
+    /// What has not been told yet; a role asks now and then.
+    pub fn take_news(&mut self) -> Option<News> {
+        self.news.take()
     }
 
     /// Nothing more will happen to the file.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use crate::proto::cadence::Cadence;
-use crate::proto::exchange::{Answerer, Recorder, Road, Ticker};
+use crate::proto::exchange::{Answerer, News, Recorder, Road, Ticker};
 use crate::proto::ids::FileId;
 use crate::proto::limits::{CLOSE_TRIES_MAX, UNWRITTEN_BYTES_MAX};
 use crate::proto::machine::{Effect, FileOp, Os};
@@ -185,6 +185,10 @@ fn a_full_disk_loses_nothing_when_there_is_room_again() {
     recorder.flush(&mut disk);
     recorder.on_appended(&mut disk);
     assert_eq!(disk.0[1..], ["append one", "append onetwo", "append onetwo"]);
+    assert_eq!((recorder.take_news(), recorder.take_news()), (Some(News::WrittenAgain), None));
+    recorder.row().unwrap().extend_from_slice(b"three");
+    recorder.flush(&mut disk);
+    assert!(recorder.on_failed(FileOp::Append, ErrorKind::StorageFull, &mut disk), "news again");
     assert_eq!(recorder.lost_rows(), 0);
 }
 
@@ -199,6 +203,7 @@ fn a_disk_that_stays_full_costs_only_the_end_and_is_given_up_in_time() {
     }
     assert!(recorder.row().is_none());
     assert_eq!(recorder.lost_rows(), 2);
+    assert_eq!((recorder.take_news(), recorder.take_news()), (Some(News::RowsLost), None));
     recorder.close(&mut disk, |out| out.extend_from_slice(b"end"));
     for _ in 0..=CLOSE_TRIES_MAX {
         assert!(!recorder.is_closed());

@@ -94,7 +94,8 @@ impl Member {
             self.end("done", common, os);
             return;
         }
-        if self.contacts_made == 0 && now.mono - common.started >= FIRST_CONTACT_TIMEOUT {
+        let since = common.started.max(self.contacting_since);
+        if self.contacts_made == 0 && now.mono - since >= FIRST_CONTACT_TIMEOUT {
             let why =
                 format!("cannot reach the server at {}: {why}; is one running there?", common.config.server);
             self.fail(&why, common, now, os);
@@ -256,6 +257,11 @@ impl Member {
         os: &mut dyn Os,
     ) {
         match (self.contact, self.stage) {
+            (Contact::Joining(link) | Contact::Joined(link), _)
+                if code == ErrorCode::IdTaken && self.may_begin_again(common, now) =>
+            {
+                self.begin_again(link, common, now, os);
+            }
             // Somebody joined while we were leaving: the directory has told us by now.
             (Contact::Joined(_), Stage::Leaving) if code == ErrorCode::DirectoryMoved => {
                 self.stage = Stage::Sharing;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::proto::exchange::{Recorder, Ticker};
 use crate::proto::ids::{DialId, Key, LinkId, Name};
-use crate::proto::limits::REDIAL_PAUSE_MIN;
+use crate::proto::limits::{REDIAL_PAUSE_MIN, RETURN_GRACE};
 use crate::proto::machine::{CloseReason, Os};
 use crate::proto::peer::common::{Common, Timer};
 use crate::proto::peer::other::Others;
@@ -31,6 +31,8 @@ pub(super) struct Member {
     /// Our address and the server's, on the last link to it.
     pub(super) ends: Option<(IpAddr, IpAddr)>,
     pub(super) contacts_made: u64,
+    /// When it began to look for the server; before the start if with all others.
+    pub(super) contacting_since: Mono,
     /// Everything is done, but the server is gone: until when it may come back.
     pub(super) alone_until: Option<Mono>,
     /// Lines of the server, on this link, that were no messages.
@@ -87,13 +89,23 @@ pub(super) enum Stage {
     /// Its last tick is sent; answers may still come.
     Settling,
     /// Its last rows go to the disk.
-    Closing { interrupted: bool },
+    Closing { then: Afterwards },
     /// Its run is over; it fetches and serves.
     Sharing,
     /// It has asked to leave.
     Leaving,
     /// Nothing more happens.
     Ended,
+}
+
+/// What comes once the records of a run are closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Afterwards {
+    Share,
+    /// The run was cut short.
+    End,
+    /// So was it, and another one follows under another number.
+    BeginAgain,
 }
 
 /// The measured period of a member and what it writes down.
@@ -121,6 +133,7 @@ impl Member {
             blocked: false,
             ends: None,
             contacts_made: 0,
+            contacting_since: Mono(0),
             alone_until: None,
             nonsense: 0,
             redial_pause: REDIAL_PAUSE_MIN,
@@ -175,11 +188,11 @@ impl Member {
     /// The program is asked to stop.
     pub(super) fn interrupt(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
         match self.stage {
-            Stage::Ended | Stage::Closing { interrupted: true } => {}
-            // Sharing does not even begin; the files are closed in any case.
-            Stage::Closing { interrupted: false } => {
+            Stage::Ended | Stage::Closing { then: Afterwards::End } => {}
+            // Nothing more even begins; the files are closed in any case.
+            Stage::Closing { .. } => {
                 self.outcome = Outcome::Interrupted;
-                self.stage = Stage::Closing { interrupted: true };
+                self.stage = Stage::Closing { then: Afterwards::End };
             }
             _ => {
                 self.outcome = Outcome::Interrupted;
@@ -191,7 +204,9 @@ impl Member {
     /// Closes what is open, then ends. A record gets its last line first.
     pub(super) fn wind_up(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
         match self.stage {
-            Stage::Opening | Stage::Running | Stage::Settling => self.close_records(true, common, now, os),
+            Stage::Opening | Stage::Running | Stage::Settling => {
+                self.close_records(Afterwards::End, common, now, os)
+            }
             _ => self.end("interrupted", common, os),
         }
     }
@@ -206,6 +221,11 @@ impl Member {
         }
         self.contact = Contact::Over;
         self.stage = Stage::Ended;
+        self.let_go(common, os);
+    }
+
+    /// Lets go of pairs, files and timers.
+    fn let_go(&mut self, common: &mut Common, os: &mut dyn Os) {
         self.drop_pairs(common, os);
         for file in self.run.iter().flat_map(|run| [run.table.file(), run.samples.file()]) {
             common.release(file, os);
@@ -214,6 +234,38 @@ impl Member {
         for timer in timers {
             common.wheel.cancel(&timer(self.index));
         }
+    }
+
+    /// The number of this member belongs to another one, which came back: this run, a few seconds
+    /// old, is closed, and another one follows under another number. By the time of
+    /// the next attempt nobody comes back any more, so it happens once.
+    pub(super) fn begin_again(&mut self, link: LinkId, common: &mut Common, now: Now, os: &mut dyn Os) {
+        log::warn!("number taken back id={}; the run begins again under another one", self.label());
+        common.close(link, CloseReason::Done, os);
+        common.wheel.cancel(&Timer::Reply(self.index));
+        self.contact = Contact::Waiting;
+        let then = Afterwards::BeginAgain;
+        match self.stage {
+            Stage::Opening | Stage::Running | Stage::Settling => self.close_records(then, common, now, os),
+            Stage::Closing { then: Afterwards::Share } => self.stage = Stage::Closing { then },
+            Stage::Closing { .. } | Stage::Ended => {}
+            Stage::Contacting | Stage::Sharing => self.forget_run(common, now, os),
+            // It has everything, and everybody has its files.
+            Stage::Leaving => self.end("done", common, os),
+        }
+    }
+
+    pub(super) fn forget_run(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        self.let_go(common, os);
+        *self = Member::new(self.index, None);
+        self.contacting_since = now.mono + RETURN_GRACE;
+        common.wheel.insert(Timer::Redial(self.index), self.contacting_since);
+    }
+
+    /// Its number was assigned, and its run has just begun.
+    pub(super) fn may_begin_again(&self, common: &Common, now: Now) -> bool {
+        let assigned = common.config.ids[self.index as usize].is_none();
+        assigned && self.run.as_ref().is_some_and(|run| now.mono - run.started < RETURN_GRACE * 2)
     }
 
     pub(super) fn check_invariants(&self, common: &Common) {

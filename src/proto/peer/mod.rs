@@ -21,7 +21,7 @@ use crate::proto::machine::{CloseReason, Effect, Input, Machine, Origin, Os, Why
 use crate::proto::peer::common::{Common, DialFor, FileFor, Listener, Session, Timer, Whose};
 use crate::proto::peer::member::Member;
 use crate::proto::time::{Mono, Now, Wall};
-use crate::proto::wire::{ErrorCode, Message, ParseError, Piece, Role, VERSION};
+use crate::proto::wire::{ErrorCode, Message, ParseError, Piece, Role, TOO_LONG_TEXT};
 
 pub use report::{Outcome, PeerReport, Progress, Report};
 
@@ -84,8 +84,7 @@ impl Peers {
         let Origin::Dialed(dial) = origin else {
             self.common.sessions.insert(link, Session::new(Whose::Stranger));
             self.common.wheel.insert(Timer::Stranger(link), now.mono + GREET_TIMEOUT);
-            let software = concat!("tickmesh/", env!("CARGO_PKG_VERSION"));
-            self.common.send(link, &Message::Greeting { version: VERSION, role: Role::Peer, software }, os);
+            self.common.send(link, &Message::greeting(Role::Peer), os);
             return;
         };
         let (common, members) = (&mut self.common, &mut self.members);
@@ -157,11 +156,8 @@ impl Peers {
             }
             (Whose::Stranger, Piece::Line(line)) => self.on_stranger_line(link, line, now, os),
             (_, Piece::TooLong) | (Whose::Server(_) | Whose::Stranger, Piece::Octets { .. }) => {
-                common.send(
-                    link,
-                    &Message::Err { code: ErrorCode::LineTooLong, text: "a line has at most 4096 bytes" },
-                    os,
-                );
+                let (code, text) = (ErrorCode::LineTooLong, TOO_LONG_TEXT);
+                common.send(link, &Message::Err { code, text }, os);
                 self.close(link, CloseReason::Misbehaved, "it sent a line of more than 4096 bytes", now, os);
             }
         }

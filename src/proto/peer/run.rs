@@ -5,12 +5,12 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use crate::proto::cadence::Cadence;
-use crate::proto::exchange::{Recorder, Road, Ticker};
+use crate::proto::exchange::{News, Recorder, Road, Ticker};
 use crate::proto::ids::FileName;
 use crate::proto::limits::{ANSWER_GRACE, CHUNK_BYTES, FLUSH_PERIOD, RUN_LEAD};
 use crate::proto::machine::{Effect, FileOp, Os, Why};
 use crate::proto::peer::common::{Common, FileFor, Timer};
-use crate::proto::peer::member::{Member, Run, Stage};
+use crate::proto::peer::member::{Afterwards, Member, Run, Stage};
 use crate::proto::peer::report::Outcome;
 use crate::proto::record::{IpText, TableWriter, names, samples};
 use crate::proto::time::{Mono, Now, Wall, ns};
@@ -128,20 +128,15 @@ impl Member {
             common.wheel.insert(Timer::Settle(self.index), last_call);
             return;
         }
-        self.close_records(false, common, now, os);
+        self.close_records(Afterwards::Share, common, now, os);
     }
 
-    pub(super) fn close_records(
-        &mut self,
-        interrupted: bool,
-        common: &mut Common,
-        now: Now,
-        os: &mut dyn Os,
-    ) {
+    pub(super) fn close_records(&mut self, then: Afterwards, common: &mut Common, now: Now, os: &mut dyn Os) {
         let Some(run) = &mut self.run else { return };
         common.wheel.cancel(&Timer::Tick(self.index));
         common.wheel.cancel(&Timer::Settle(self.index));
-        self.stage = Stage::Closing { interrupted };
+        self.stage = Stage::Closing { then };
+        let interrupted = then != Afterwards::Share;
         if interrupted {
             run.ticker.cut(now.mono);
         }
@@ -156,7 +151,7 @@ impl Member {
 
     /// Goes on once both files are closed.
     fn after_closing(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
-        let (Some(run), Stage::Closing { interrupted }) = (&mut self.run, self.stage) else { return };
+        let (Some(run), Stage::Closing { then }) = (&mut self.run, self.stage) else { return };
         if !run.table.is_closed() || !run.samples.is_closed() {
             return;
         }
@@ -173,21 +168,34 @@ impl Member {
                 self.outcome = Outcome::Failed(record_failure(recorder, &name));
             }
         }
-        if interrupted {
-            self.end("interrupted", common, os);
-        } else if !self.outcome.is_unfinished() {
-            // Nothing was cut short but our record: the server's is whole.
-            self.say_done(common, now, os);
-            self.end("its records are not whole", common, os);
-        } else {
-            self.begin_sharing(common, now, os);
+        match then {
+            _ if !self.outcome.is_unfinished() && then == Afterwards::Share => {
+                // Nothing was cut short but our record: the server's is whole.
+                self.say_done(common, now, os);
+                self.end("its records are not whole", common, os);
+            }
+            _ if !self.outcome.is_unfinished() => self.end("interrupted", common, os),
+            Afterwards::Share => self.begin_sharing(common, now, os),
+            Afterwards::End => self.end("interrupted", common, os),
+            Afterwards::BeginAgain => self.forget_run(common, now, os),
         }
     }
 
     pub(super) fn on_flush(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        let label = self.id;
         let Some(run) = &mut self.run else { return };
-        run.table.flush(os);
-        run.samples.flush(os);
+        for (file, recorder) in [("table", &mut run.table), ("samples", &mut run.samples)] {
+            recorder.flush(os);
+            match (recorder.take_news(), label) {
+                (Some(News::RowsLost), Some(id)) => {
+                    log::error!("rows are lost from now on id={id} file={file}")
+                }
+                (Some(News::WrittenAgain), Some(id)) => {
+                    log::info!("record is written again id={id} file={file}")
+                }
+                _ => {}
+            }
+        }
         common.wheel.insert(Timer::Flush(self.index), now.mono + FLUSH_PERIOD);
     }
 

@@ -1,13 +1,17 @@
 //! Who is in which group, and where: IDs, keys, tickets, states. Tells nobody anything; the role
 //! sends what the directory's answers ask for.
 
-use std::collections::BTreeMap;
+mod lost;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::proto::exchange::Answerer;
 use crate::proto::ids::{Key, LinkId, Name};
-use crate::proto::limits::{GROUPS_MAX, MEMBERS_MAX};
+use crate::proto::limits::{GROUPS_MAX, MEMBERS_MAX, RETURN_GRACE};
 use crate::proto::record::utc_text;
 use crate::proto::time::{Mono, Wall};
 use crate::proto::wire::{ErrorCode, MemberState, Message};
@@ -17,7 +21,13 @@ use crate::proto::wire::{ErrorCode, MemberState, Message};
 pub(super) struct Directory {
     secret: [u8; 32],
     keys_made: u64,
+    /// Until when members of an earlier life of the server may come back and find their numbers.
+    grace_until: Mono,
     groups: BTreeMap<Name, Group>,
+    /// When each lost member is forgotten.
+    lost: BTreeSet<(Mono, Name, Name)>,
+    /// A lost member was forgotten whose run never came to its end.
+    cut_short: bool,
 }
 
 /// The peers that share.
@@ -40,11 +50,22 @@ pub(super) struct Member {
     pub(super) done: bool,
     /// When its run ends or ended, as announced.
     pub(super) until: Mono,
-    /// The accounts of its ticks, while it is lost.
-    pub(super) paused: Option<Answerer>,
+    /// While it is lost.
+    pub(super) absence: Option<Absence>,
     key: Key,
+    /// Its number was assigned while one of an earlier life might still come back for it.
+    on_trial: bool,
     /// Where it serves its files; 0 if it does not.
     port: u16,
+}
+
+/// What is kept of a lost member until it comes back.
+#[derive(Debug)]
+pub(super) struct Absence {
+    /// The accounts of its ticks.
+    accounts: Answerer,
+    since: Wall,
+    forget_at: Mono,
 }
 
 /// What a link asks for with `JOIN`.
@@ -68,14 +89,61 @@ pub(super) struct Joined {
     /// The same membership goes on: with the accounts of its former link, and that link, if the
     /// server had not noticed that it is gone.
     pub(super) resumed: Option<(Option<LinkId>, Option<Answerer>)>,
+    /// The newcomer that had the number on trial.
+    pub(super) displaced: Option<LinkId>,
 }
 
 /// A request that was refused: an error code and a text for the one who asked.
 pub(super) type Refusal = (ErrorCode, String);
 
+/// What a request is worth against the one that has the ID, or had it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Claim {
+    /// Nobody has it, or comes back for it.
+    Free,
+    /// The same membership goes on.
+    Same,
+    /// Who has it got it on trial, and this one had it before.
+    Older,
+    /// Nothing: another one has it.
+    Taken,
+    /// Nothing: the one that had it was lost in its run, and may come back with its key.
+    Held,
+}
+
 impl Member {
+    /// Until when it can come back into its run, if it is lost.
+    pub(super) fn back_until(&self) -> Mono {
+        if self.done { Mono(0) } else { self.until + RETURN_GRACE }
+    }
+
+    fn claim(&self, request: &Request, now: Mono, in_grace: bool) -> Claim {
+        match request.key {
+            Some(key) if key == self.key => Claim::Same,
+            Some(_) if in_grace && self.on_trial && request.id.is_some() => Claim::Older,
+            _ if self.link.is_some() => Claim::Taken,
+            // Whoever was killed there may be started again there, and has lost its key with its life.
+            _ if self.back_until() > now && self.remote.ip() != request.remote.ip() => Claim::Held,
+            _ => Claim::Free,
+        }
+    }
+
     pub(super) fn shares(&self) -> bool {
         self.port != 0
+    }
+
+    /// What somebody else hears who asks for its ID.
+    fn taken_text(&self, id: &Name, now: Mono) -> String {
+        match &self.absence {
+            None => format!("{id} is taken by {} since {}", self.remote, utc_text(self.since)),
+            Some(absence) => {
+                let (lost_at, left) = (utc_text(absence.since), self.back_until() - now);
+                let left_s = left.as_secs() + 1;
+                format!(
+                    "{id} belongs to a member that was lost at {lost_at}; it is free again in {left_s} s, for its own host at once"
+                )
+            }
+        }
     }
 
     fn state(&self) -> MemberState {
@@ -89,7 +157,19 @@ impl Member {
 
 impl Directory {
     pub(super) fn new(secret: [u8; 32]) -> Directory {
-        Directory { secret, keys_made: 0, groups: BTreeMap::new() }
+        Directory {
+            secret,
+            keys_made: 0,
+            grace_until: Mono(0),
+            groups: BTreeMap::new(),
+            lost: BTreeSet::new(),
+            cut_short: false,
+        }
+    }
+
+    /// The server's life begins.
+    pub(super) fn start(&mut self, now: Mono) {
+        self.grace_until = now + RETURN_GRACE;
     }
 
     pub(super) fn group(&self, group: &Name) -> Option<&Group> {
@@ -109,33 +189,38 @@ impl Directory {
         self.groups.values().flat_map(|group| group.members.values())
     }
 
+    /// Gives a member its place.
+    ///
+    /// A server that starts anew does not know whose numbers are out there, and a fresh one must give
+    /// out 0, 1, 2 at once. So numbers that it assigns within [`RETURN_GRACE`] of its start are on
+    /// trial: who comes in that time with a key and asks for one of them by name has the older right,
+    /// and the newcomer, seconds old, begins again. The key cannot be checked, for the secret that
+    /// made it is gone; so a liar can make newcomers of the server's first seconds begin again,
+    /// and nobody else: neither who asked for its name, nor who came back, nor anybody later.
     pub(super) fn join(&mut self, request: &Request, now: Mono, wall: Wall) -> Result<Joined, Refusal> {
-        if self.groups.len() >= GROUPS_MAX {
-            // Groups that only wait for lost members make room.
-            self.groups.retain(|_, group| group.members.values().any(|member| member.link.is_some()));
-        }
+        self.make_room(&request.group);
         if !self.groups.contains_key(&request.group) && self.groups.len() >= GROUPS_MAX {
             return Err((ErrorCode::LimitReached, format!("this server keeps at most {GROUPS_MAX} groups")));
-        }
-        if let Some(group) =
-            self.groups.get_mut(&request.group).filter(|group| group.members.len() >= MEMBERS_MAX)
-        {
-            // Lost members make room.
-            group.members.retain(|_, member| member.link.is_some());
         }
         let members = self.groups.get(&request.group).map(|group| &group.members);
         let id = match request.id {
             Some(id) => id,
             None => lowest_free(members),
         };
+        let in_grace = now < self.grace_until;
         let former = members.and_then(|members| members.get(&id));
-        let resumes = former.is_some_and(|former| Some(former.key) == request.key);
-        if let Some(former) = former.filter(|former| former.link.is_some() && !resumes) {
-            let text = format!("{id} is taken by {} since {}", former.remote, utc_text(former.since));
-            return Err((ErrorCode::IdTaken, text));
-        }
-        if former.is_none() && members.map_or(0, BTreeMap::len) >= MEMBERS_MAX {
-            return Err((ErrorCode::LimitReached, format!("a group has at most {MEMBERS_MAX} members")));
+        let claim = former.map_or(Claim::Free, |former| former.claim(request, now, in_grace));
+        let mut on_trial = in_grace && request.id.is_none();
+        match (former, claim) {
+            (Some(former), Claim::Taken | Claim::Held) => {
+                return Err((ErrorCode::IdTaken, former.taken_text(&id, now)));
+            }
+            (Some(former), Claim::Same) => on_trial = former.on_trial,
+            (Some(_), _) => {}
+            (None, _) if members.map_or(0, BTreeMap::len) >= MEMBERS_MAX => {
+                return Err((ErrorCode::LimitReached, format!("a group has at most {MEMBERS_MAX} members")));
+            }
+            (None, _) => {}
         }
         // A key that nobody has is that of a membership with an earlier life of this server.
         let key = request.key.unwrap_or_else(|| self.make_key(&request.group, &id));
@@ -148,21 +233,20 @@ impl Directory {
             since: wall,
             done: request.duration.is_zero(),
             until: now + request.duration,
-            paused: None,
+            absence: None,
             key,
+            on_trial,
             port: request.port,
         };
         let former = group.members.insert(id, member);
-        let resumed = former.filter(|_| resumes).map(|former| (former.link, former.paused));
-        Ok(Joined { id, key, epoch: group.epoch, resumed })
-    }
-
-    /// The member's link is gone; it may come back with its key.
-    pub(super) fn lose(&mut self, group: &Name, id: &Name, accounts: Answerer) {
-        if let Some(member) = self.member_mut(group, id) {
-            member.link = None;
-            member.paused = Some(accounts);
+        let displaced = former.as_ref().filter(|_| claim == Claim::Older).and_then(|former| former.link);
+        if let Some(absence) = former.as_ref().and_then(|former| former.absence.as_ref()) {
+            self.lost.remove(&(absence.forget_at, request.group, id));
         }
+        let resumed = former
+            .filter(|_| claim == Claim::Same)
+            .map(|former| (former.link, former.absence.map(|absence| absence.accounts)));
+        Ok(Joined { id, key, epoch: group.epoch, resumed, displaced })
     }
 
     /// The member is gone for good.
@@ -170,12 +254,6 @@ impl Directory {
         if let Some(group) = self.groups.get_mut(group) {
             group.members.remove(id);
         }
-    }
-
-    /// Forgets the groups of which nobody is there, and nobody's run can still be on.
-    pub(super) fn forget_dead(&mut self, now: Mono) {
-        let alive = |member: &Member| member.link.is_some() || (!member.done && member.until > now);
-        self.groups.retain(|_, group| group.members.values().any(alive));
     }
 
     fn make_key(&mut self, group: &Name, id: &Name) -> Key {
@@ -190,9 +268,11 @@ impl Directory {
         for group in self.groups.values() {
             assert!(group.members.len() <= MEMBERS_MAX);
             for member in group.members.values() {
-                assert!(member.link.is_none() || member.paused.is_none());
+                assert_eq!(member.link.is_none(), member.absence.is_some());
             }
         }
+        let lost = self.members().filter(|member| member.link.is_none()).count();
+        assert_eq!(lost, self.lost.len(), "each lost member is forgotten at its time");
     }
 }
 
@@ -251,108 +331,4 @@ fn lowest_free(members: Option<&BTreeMap<Name, Member>>) -> Name {
         free += 1;
     }
     Name::from_number(free)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn request(index: u32, id: Option<&str>) -> Request {
-        Request {
-            link: LinkId { index, generation: 0 },
-            remote: format!("10.0.0.{index}:50000").parse().unwrap(),
-            group: "lab".parse().unwrap(),
-            id: id.map(|id| id.parse().unwrap()),
-            port: 40000,
-            duration: Duration::from_secs(1),
-            key: None,
-        }
-    }
-
-    fn join(directory: &mut Directory, request: &Request) -> Result<Joined, Refusal> {
-        let joined = directory.join(request, Mono(0), Wall(0));
-        directory.check_invariants();
-        joined
-    }
-
-    #[test]
-    fn the_lowest_free_number_is_assigned() {
-        let mut directory = Directory::new([0; 32]);
-        let group = "lab".parse().unwrap();
-        for expected in ["0", "1", "2"] {
-            assert_eq!(join(&mut directory, &request(1, None)).unwrap().id.as_str(), expected);
-        }
-        directory.remove(&group, &"1".parse().unwrap());
-        assert_eq!(join(&mut directory, &request(4, Some("7"))).unwrap().id.as_str(), "7");
-        assert_eq!(join(&mut directory, &request(5, None)).unwrap().id.as_str(), "1");
-        directory.lose(&group, &"0".parse().unwrap(), Answerer::new(Mono(0), Duration::from_millis(10)));
-        assert_eq!(join(&mut directory, &request(6, None)).unwrap().id.as_str(), "3", "0 may come back");
-    }
-
-    #[test]
-    fn a_taken_id_is_refused_with_who_has_it() {
-        let mut directory = Directory::new([0; 32]);
-        join(&mut directory, &request(1, Some("a"))).unwrap();
-        let (code, text) = join(&mut directory, &request(2, Some("a"))).unwrap_err();
-        assert_eq!(code, ErrorCode::IdTaken);
-        assert!(text.contains("10.0.0.1:50000"), "{text}");
-        let wrong_key = Request { key: Some(Key(1)), ..request(2, Some("a")) };
-        assert_eq!(join(&mut directory, &wrong_key).unwrap_err().0, ErrorCode::IdTaken);
-    }
-
-    #[test]
-    fn the_key_resumes_and_tickets_outlive_the_server() {
-        let mut directory = Directory::new([0; 32]);
-        let a = join(&mut directory, &request(1, Some("a"))).unwrap();
-        let b = join(&mut directory, &request(2, Some("b"))).unwrap();
-        let ticket_of = |directory: &Directory| {
-            let group = directory.group(&"lab".parse().unwrap()).unwrap();
-            let line = group.line(&a.id, &b.id, Mono(0)).unwrap();
-            let mirrored = group.line(&b.id, &a.id, Mono(0)).unwrap();
-            match (line, mirrored) {
-                (Message::Peer { ticket, .. }, Message::Peer { ticket: same, .. }) => {
-                    assert_eq!(ticket, same);
-                    ticket
-                }
-                _ => unreachable!(),
-            }
-        };
-        let before = ticket_of(&directory);
-        let again = Request { key: Some(a.key), ..request(3, Some("a")) };
-        let resumed = join(&mut directory, &again).unwrap();
-        assert_eq!(resumed.key, a.key);
-        assert_eq!(resumed.resumed.unwrap().0, Some(request(1, None).link));
-        let mut directory = Directory::new([1; 32]);
-        let joined = join(&mut directory, &again).unwrap();
-        assert!(joined.resumed.is_none(), "the new server knows nothing of the old membership");
-        join(&mut directory, &Request { key: Some(b.key), ..request(2, Some("b")) }).unwrap();
-        assert_eq!(ticket_of(&directory), before);
-    }
-
-    #[test]
-    fn a_group_without_links_is_forgotten_when_no_run_can_be_on() {
-        let mut directory = Directory::new([0; 32]);
-        let joined = join(&mut directory, &request(1, None)).unwrap();
-        let group = "lab".parse().unwrap();
-        directory.lose(&group, &joined.id, Answerer::new(Mono(0), Duration::from_millis(10)));
-        directory.forget_dead(Mono(999_999_999));
-        assert!(directory.group(&group).is_some(), "it may come back");
-        directory.forget_dead(Mono(1_000_000_000));
-        assert!(directory.group(&group).is_none());
-    }
-
-    #[test]
-    fn groups_have_a_bound_and_dead_ones_make_room() {
-        let mut directory = Directory::new([0; 32]);
-        let named =
-            |number: usize| Request { group: format!("g{number}").parse().unwrap(), ..request(1, None) };
-        for number in 0..GROUPS_MAX {
-            join(&mut directory, &named(number)).unwrap();
-        }
-        assert_eq!(join(&mut directory, &named(GROUPS_MAX)).unwrap_err().0, ErrorCode::LimitReached);
-        let (group, id) = (named(3).group, Name::from_number(0));
-        directory.lose(&group, &id, Answerer::new(Mono(0), Duration::from_millis(10)));
-        join(&mut directory, &named(GROUPS_MAX)).unwrap();
-        assert!(directory.group(&group).is_none());
-    }
 }

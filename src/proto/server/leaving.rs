@@ -2,8 +2,8 @@
 //! told.
 
 use crate::proto::ids::{LinkId, Name};
-use crate::proto::limits::TICK_SILENCE_TIMEOUT;
 use crate::proto::machine::{CloseReason, Effect, Os};
+use crate::proto::server::session::silence_timeout;
 use crate::proto::server::{Server, Timer};
 use crate::proto::time::Now;
 use crate::proto::wire::{Departure, Message};
@@ -45,12 +45,25 @@ impl Server {
         self.wheel.cancel(&Timer::Greet(link));
         self.wheel.cancel(&Timer::Silence(link));
         let Some(seat) = self.sessions.remove(link).and_then(|session| session.seat) else { return };
-        self.directory.lose(&seat.group, &seat.id, seat.accounts);
+        self.directory.lose(&seat.group, &seat.id, seat.accounts, now);
+        self.wait_for_lost();
         // A server that stops takes nobody's run for lost.
         if self.is_serving() {
             self.announce(&seat.group, &seat.id, now, os);
         }
         self.end_run_if_over(now, os);
+    }
+
+    /// Arms the timer that forgets lost members.
+    fn wait_for_lost(&mut self) {
+        if let Some(next) = self.directory.next_forget() {
+            self.wheel.insert(Timer::Forget, next);
+        }
+    }
+
+    pub(super) fn on_forget(&mut self, now: Now) {
+        self.directory.forget_lost(now.mono);
+        self.wait_for_lost();
     }
 
     pub(super) fn on_greet_timeout(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
@@ -61,12 +74,13 @@ impl Server {
     /// Armed once a period and not at each tick: a tick only notes when it came.
     pub(super) fn on_silence_check(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
         let Some(session) = self.sessions.get(link) else { return };
-        let silent_at = session.last_heard + TICK_SILENCE_TIMEOUT;
+        let Some(seat) = &session.seat else { return };
+        let silent_at = session.last_heard + silence_timeout(&seat.accounts);
         if silent_at > now.mono {
             self.wheel.insert(Timer::Silence(link), silent_at);
             return;
         }
-        log::warn!("member silent from={}", session.remote);
+        log::warn!("member silent group={} id={} from={}", seat.group, seat.id, session.remote);
         self.send(link, &Message::Bye { why: "you have been silent for too long" }, os);
         self.close(link, CloseReason::Silent, now, os);
     }

@@ -14,13 +14,13 @@ use std::time::Duration;
 
 use crate::proto::ids::{FileId, LinkId, Name};
 use crate::proto::limits::{FLUSH_PERIOD, GREET_TIMEOUT};
-use crate::proto::machine::{CloseReason, DownReason, Effect, Input, LinkMap, Machine, Os, Why};
+use crate::proto::machine::{CloseReason, DownReason, Effect, Input, LinkMap, Machine, Os};
 use crate::proto::server::directory::Directory;
 use crate::proto::server::run::Run;
 use crate::proto::server::session::Session;
 use crate::proto::time::{Mono, Now};
 use crate::proto::wheel::Wheel;
-use crate::proto::wire::{Message, Role, VERSION};
+use crate::proto::wire::{Message, Role};
 
 /// What an operator sets.
 #[derive(Clone, Debug)]
@@ -93,8 +93,10 @@ enum Timer {
     Silence(LinkId),
     /// Rows that wait for the disk.
     Flush,
-    /// The last lost member's run would be over.
+    /// The last lost member cannot come back into its run any more.
     RunEnd,
+    /// A lost member is forgotten.
+    Forget,
 }
 
 impl Server {
@@ -133,8 +135,7 @@ impl Server {
         }
         self.sessions.insert(link, Session::new(local, remote));
         self.wheel.insert(Timer::Greet(link), now.mono + GREET_TIMEOUT);
-        let software = concat!("tickmesh/", env!("CARGO_PKG_VERSION"));
-        self.send(link, &Message::Greeting { version: VERSION, role: Role::Server, software }, os);
+        self.send(link, &Message::greeting(Role::Server), os);
     }
 
     fn on_link_down(&mut self, link: LinkId, reason: DownReason, now: Now, os: &mut dyn Os) {
@@ -156,7 +157,6 @@ impl Server {
     }
 
     fn on_listen_failed(&mut self, addr: SocketAddr, error: ErrorKind, now: Now, os: &mut dyn Os) {
-        log::error!("cannot listen addr={addr} why=\"{}\"", Why(error));
         self.status.listen_failed = Some((addr, error));
         self.stop(now, os);
     }
@@ -187,7 +187,6 @@ impl Server {
     /// Ends the run if nobody's is on: neither a member's that is here, nor that of one that is
     /// lost and may come back.
     fn end_run_if_over(&mut self, now: Now, os: &mut dyn Os) {
-        let somebody_is_lost = self.directory.members().any(|member| !member.done);
         self.directory.forget_dead(now.mono);
         let Some(run) = self.run.as_mut().filter(|run| !run.is_closing()) else { return };
         let mut latest = None;
@@ -195,11 +194,11 @@ impl Server {
             if member.link.is_some() {
                 return;
             }
-            latest = latest.max(Some(member.until).filter(|until| *until > now.mono));
+            latest = latest.max(Some(member.back_until()).filter(|until| *until > now.mono));
         }
         match latest {
             Some(until) => drop(self.wheel.insert(Timer::RunEnd, until)),
-            None => run.close(now, self.run_was_cut || somebody_is_lost, os),
+            None => run.close(now, self.directory.end_runs() | self.run_was_cut, os),
         }
     }
 
@@ -227,9 +226,8 @@ impl Server {
         }
         self.stage = Stage::Stopping;
         let links: Vec<LinkId> = self.sessions.iter().map(|(link, _)| link).collect();
-        let running = self.directory.members().any(|member| !member.done);
         if let Some(run) = &mut self.run {
-            run.close(now, running, os);
+            run.close(now, self.directory.end_runs() | self.run_was_cut, os);
         }
         for link in links {
             self.send(link, &Message::Bye { why: "the server stops" }, os);
@@ -250,6 +248,7 @@ impl Server {
             Timer::Silence(link) => self.on_silence_check(link, now, os),
             Timer::Flush => self.on_flush(now, os),
             Timer::RunEnd => self.end_run_if_over(now, os),
+            Timer::Forget => self.on_forget(now),
         }
     }
 
@@ -270,6 +269,7 @@ impl Machine for Server {
     fn handle_input(&mut self, input: Input<'_>, now: Now, os: &mut dyn Os) {
         match input {
             Input::Start => {
+                self.directory.start(now.mono);
                 self.config.listen.iter().for_each(|addr| os.perform(Effect::Listen { addr: *addr }));
             }
             Input::Listening { addr } => {

@@ -1,7 +1,7 @@
 //! The server's own record of a run: one table for the ticks of all members, from the first that
 //! joins to the last that is done. Decides when the table is written, not who is a member.
 
-use crate::proto::exchange::Recorder;
+use crate::proto::exchange::{News, Recorder};
 use crate::proto::ids::FileId;
 use crate::proto::machine::{FileOp, Os, Why};
 use crate::proto::record::{IpText, TableWriter, names};
@@ -46,6 +46,15 @@ impl Run {
 
     pub(super) fn flush(&mut self, os: &mut dyn Os) {
         self.recorder.flush(os);
+        match self.recorder.take_news() {
+            Some(News::RowsLost) => {
+                log::error!("server table loses rows from now on file={}", names::SERVER_TABLE)
+            }
+            Some(News::WrittenAgain) => {
+                log::info!("server table is written again file={}", names::SERVER_TABLE)
+            }
+            None => {}
+        }
     }
 
     /// Writes the last line; nothing more is written down.

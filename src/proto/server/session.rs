@@ -7,14 +7,15 @@ use std::time::Duration;
 use crate::proto::exchange::Answerer;
 use crate::proto::ids::{Key, LinkId, Name};
 use crate::proto::limits::{
-    DURATION_MAX, ERRORS_MAX, INTERVAL_MAX, INTERVAL_MIN, RUN_OVERRUN, TICK_SILENCE_TIMEOUT,
+    DURATION_MAX, ERRORS_MAX, GREET_TIMEOUT, INTERVAL_MAX, INTERVAL_MIN, RETURN_GRACE, RUN_OVERRUN,
+    TICK_SILENCE_TIMEOUT,
 };
 use crate::proto::machine::{CloseReason, Effect, Os};
 use crate::proto::record::IpText;
 use crate::proto::server::directory::{Refusal, Request};
 use crate::proto::server::{Server, Timer};
 use crate::proto::time::{Mono, Now, Period, Wall, ns};
-use crate::proto::wire::{Departure, ErrorCode, LineReader, Message, ParseError, Piece};
+use crate::proto::wire::{Departure, ErrorCode, LineReader, Message, ParseError, Piece, TOO_LONG_TEXT};
 
 /// What the server keeps of a link.
 #[derive(Debug)]
@@ -70,9 +71,7 @@ impl Server {
         while let Some(piece) = reader.next(&mut input) {
             match piece {
                 Piece::Line(line) => self.on_line(link, line, (at, now), &mut ticks, os),
-                Piece::TooLong => {
-                    self.expel(link, ErrorCode::LineTooLong, "a line has at most 4096 bytes", now, os)
-                }
+                Piece::TooLong => self.expel(link, ErrorCode::LineTooLong, TOO_LONG_TEXT, now, os),
                 Piece::Octets { .. } => unreachable!("the server announces no octets"),
             }
             if self.sessions.get(link).is_none() {
@@ -173,6 +172,9 @@ impl Server {
             self.expel(link, ErrorCode::OutOfPlace, "the run lasts longer than agreed", now, os);
             return Ok(());
         }
+        if seat.accounts.received == 1 {
+            self.wheel.insert(Timer::Silence(link), now.mono + TICK_SILENCE_TIMEOUT);
+        }
         self.status.ticks += 1;
         if let Some(run) = &mut self.run {
             run.row(&seat.member_ip, &seat.server_ip, t1);
@@ -214,6 +216,9 @@ impl Server {
         let request = Request { link, remote, group, id, port, duration, key };
         let joined = self.directory.join(&request, now.mono, now.wall)?;
         let id = joined.id;
+        if let Some(newcomer) = joined.displaced {
+            self.send_away(newcomer, (&group, &id), os);
+        }
         let mut accounts = Answerer::new(now.mono, interval);
         if let Some((former_link, paused)) = joined.resumed {
             let former = former_link.and_then(|former| self.displace(former, os));
@@ -233,7 +238,7 @@ impl Server {
         let running = !duration.is_zero();
         if running {
             self.open_run(now, os);
-            self.wheel.insert(Timer::Silence(link), now.mono + TICK_SILENCE_TIMEOUT);
+            self.wheel.insert(Timer::Silence(link), now.mono + silence_timeout(&accounts));
         }
         self.wheel.cancel(&Timer::Greet(link));
         let (member_ip, server_ip) = (IpText::new(remote.ip()), IpText::new(local.ip()));
@@ -242,6 +247,10 @@ impl Server {
         session.seat = Some(Seat { group, id, accounts, member_ip, server_ip, running, until });
         self.welcome(link, (&group, &id), joined.key, (interval, duration), joined.epoch, now, os);
         self.announce(&group, &id, now, os);
+        if !running {
+            // It may be the one that the run waited for, or have displaced it.
+            self.end_run_if_over(now, os);
+        }
         Ok(())
     }
 
@@ -277,6 +286,16 @@ impl Server {
         self.wheel.cancel(&Timer::Silence(former));
         os.perform(Effect::Close { link: former, reason: CloseReason::Replaced });
         session.seat.map(|seat| seat.accounts)
+    }
+
+    /// A member of an earlier life of the server has come back for the number.
+    fn send_away(&mut self, newcomer: LinkId, (group, id): (&Name, &Name), os: &mut dyn Os) {
+        let text =
+            format!("{id} belongs to a member that came back; join again in {} s", RETURN_GRACE.as_secs());
+        self.send(newcomer, &Message::Err { code: ErrorCode::IdTaken, text: &text }, os);
+        self.run_was_cut = true;
+        self.displace(newcomer, os);
+        log::info!("number taken back group={group} id={id}");
     }
 
     fn on_done(
@@ -331,6 +350,11 @@ impl Server {
         self.depart(link, Departure::Complete, now, os);
         Ok(())
     }
+}
+
+/// How long a member with these accounts may say nothing.
+pub(super) fn silence_timeout(accounts: &Answerer) -> Duration {
+    if accounts.received == 0 { GREET_TIMEOUT } else { TICK_SILENCE_TIMEOUT }
 }
 
 fn check_run(interval: Duration, duration: Duration) -> Result<(), Refusal> {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::proto::ids::{FileId, LinkId};
-use crate::proto::limits::{ERRORS_MAX, GREET_TIMEOUT, MEMBERS_MAX, TICK_SILENCE_TIMEOUT};
+use crate::proto::limits::{ERRORS_MAX, GREET_TIMEOUT, MEMBERS_MAX, RETURN_GRACE, TICK_SILENCE_TIMEOUT};
 use crate::proto::machine::{CloseReason, DownReason, Effect, Input, Machine, Origin, Os};
 use crate::proto::record::read_table;
 use crate::proto::server::{Server, ServerConfig};
@@ -242,12 +242,34 @@ fn the_table_ends_when_the_last_run_does_or_could_have() {
     desk.input(Input::LinkDown { link: b, reason: DownReason::Reset });
     desk.elapse(Duration::from_secs(1));
     assert_eq!(complete(&desk), None, "b may come back");
-    desk.elapse(Duration::from_millis(1500));
+    desk.elapse(Duration::from_millis(1500) + RETURN_GRACE);
     let end = complete(&desk).unwrap();
-    assert_eq!((end.elapsed.as_str(), end.cause.as_deref()), ("3 seconds", Some("interrupted")));
+    assert_eq!((end.elapsed.as_str(), end.cause.as_deref()), ("8 seconds", Some("interrupted")));
     let c = desk.connect(2);
     desk.say(c, "JOIN lab c 1000 * *\n");
     assert_eq!(desk.hand.files.len(), 2, "the next run has its own table");
+}
+
+#[test]
+fn who_comes_back_with_its_run_over_ends_what_waited_for_it() {
+    let mut desk = Desk::new();
+    let a = desk.connect(0);
+    desk.say(a, "JOIN lab * 1000 * *\nTICK 0 5\n");
+    let older = desk.connect(1);
+    let back = format!("JOIN lab 0 2000 * 0 {}\n", "0".repeat(32));
+    assert!(desk.say(older, &back).contains("OK JOIN 0 "));
+    assert!(desk.heard(a).contains("ERR id-taken 0 belongs to a member that came back; join again in 5 s\n"));
+    assert_eq!(desk.hand.closed[&0], CloseReason::Replaced);
+    let end = read_table(&desk.hand.files[&FileId(0)]).unwrap().complete.unwrap();
+    assert_eq!(end.cause.as_deref(), Some("interrupted"));
+
+    let b = desk.connect(2);
+    let joined = desk.say(b, "JOIN lab b 1000 * *\nTICK 0 5\n");
+    let key = joined.split("OK JOIN ").nth(1).unwrap().split(' ').nth(1).unwrap().to_owned();
+    desk.input(Input::LinkDown { link: b, reason: DownReason::Reset });
+    let again = desk.connect(3);
+    desk.say(again, &format!("JOIN lab b 1000 * 0 {key}\n"));
+    assert_eq!(read_table(&desk.hand.files[&FileId(1)]).unwrap().complete.unwrap().cause, None);
 }
 
 #[test]
@@ -293,9 +315,21 @@ fn strangers_and_cheats_are_shown_the_door() {
     );
 
     let mute = desk.connect(4);
-    desk.say(mute, "JOIN lab * 0 * 60000000000\n");
-    desk.elapse(TICK_SILENCE_TIMEOUT);
+    desk.say(mute, "JOIN lab * 0 * 600000000000\n");
+    desk.elapse(GREET_TIMEOUT - Duration::from_millis(1));
+    assert!(!desk.hand.closed.contains_key(&4), "people type");
+    desk.say(mute, "TICK 0 1\n");
+    desk.elapse(TICK_SILENCE_TIMEOUT - Duration::from_millis(1));
+    desk.say(mute, "\n");
+    desk.elapse(TICK_SILENCE_TIMEOUT - Duration::from_millis(1));
+    assert!(!desk.hand.closed.contains_key(&4), "an empty line is a sign of life");
+    desk.elapse(Duration::from_millis(1));
     assert_eq!(desk.hand.closed[&4], CloseReason::Silent);
+
+    let dumb = desk.connect(5);
+    desk.say(dumb, "JOIN lab * 0 * 60000000000\n");
+    desk.elapse(GREET_TIMEOUT);
+    assert_eq!(desk.hand.closed[&5], CloseReason::Silent);
 
     for wrong in [
         "JOIN ../x * 0 * *",

@@ -3,11 +3,16 @@
 use std::net::SocketAddr;
 
 use crate::proto::ids::{Key, Name};
+use crate::proto::limits::LINE_BYTES_MAX;
 use crate::proto::time::Wall;
 use crate::proto::wire::words::{Departure, ErrorCode, MemberState, Role};
 
 /// The version that this program speaks.
 pub const VERSION: u32 = 1;
+
+/// What who sent a line that is too long is told.
+pub const TOO_LONG_TEXT: &str = "a line has at most 4096 bytes";
+const _: () = assert!(LINE_BYTES_MAX == 4096, "as the text says");
 
 /// A line of the protocol. The module's documentation says who sends which, and when.
 #[allow(missing_docs)] // each variant's sentence names its fields
@@ -86,6 +91,14 @@ impl Line<'_> {
         use std::io::Write as _;
         let _ = write!(self.0, " {value}");
         self
+    }
+}
+
+impl Message<'static> {
+    /// The first line to whoever connects.
+    pub fn greeting(role: Role) -> Message<'static> {
+        let software = concat!("tickmesh/", env!("CARGO_PKG_VERSION"));
+        Message::Greeting { version: VERSION, role, software }
     }
 }
 

@@ -48,9 +48,12 @@
 //!
 //! - **Joining.** The server assigns the lowest free number when the ID is `*`; an ID that is
 //!   taken is refused, with who has it. `*` for interval or duration takes what the server
-//!   offers. Port 0 means that the member shares no files: it hears of nobody and nobody hears of
-//!   it. The key of an earlier `OK JOIN` proves the same membership after a broken link; a
-//!   duration of 0 says that the run is over already.
+//!   offers. `ERR id-taken` to a member that has joined: its number was assigned just after the
+//!   server's start, and the one that had it before has come back; the link closes, and the member
+//!   may join again. Port 0 means that the member shares no files: it hears of nobody and nobody hears of
+//!   it. The key of an earlier `OK JOIN` proves the same membership after a broken link; as long
+//!   as the run of a member that was lost can still be on, nobody else gets its ID, but for a peer on
+//!   the same host. A duration of 0 says that the run is over already.
 //! - **Ticks.** `seq` is the slot of the member's grid (due at start + seq * interval), so a
 //!   missing number is a missed tick. t1: sent; t2: received by the server; t3: sent by the
 //!   server; the member adds t4, received back. `OK DONE` has what the server received and sent,
@@ -84,6 +87,6 @@ mod tests;
 mod words;
 
 pub use line::{LineReader, Piece};
-pub use message::{Message, VERSION};
+pub use message::{Message, TOO_LONG_TEXT, VERSION};
 pub use parse::ParseError;
 pub use words::{Departure, ErrorCode, MemberState, Role};

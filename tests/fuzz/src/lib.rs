@@ -1,0 +1,223 @@
+//! A driver that a fuzzer steers: bytes say what happens next to a machine. Whether the machine
+//! keeps its side of the contract is checked after each step. Knows no role.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tickmesh::proto::ids::{DialId, FileId, LinkId};
+use tickmesh::proto::machine::{DownReason, Effect, FileOp, Input, Machine, Origin, Os};
+use tickmesh::proto::time::{Mono, Now, Wall};
+
+/// Links that are up at once.
+const LINKS: usize = 4;
+/// After this time at the end, with nothing else happening, every machine has exited.
+const END_TIMEOUT: Duration = Duration::from_secs(120);
+
+#[derive(Default)]
+struct Hand {
+    closed: Vec<LinkId>,
+    dials: Vec<DialId>,
+    listens: Vec<SocketAddr>,
+    asked: VecDeque<(FileId, FileOp)>,
+    released: BTreeSet<FileId>,
+    /// The last key that was dealt out.
+    key: String,
+    exited: bool,
+}
+
+impl Os for Hand {
+    fn perform(&mut self, effect: Effect<'_>) {
+        assert!(!self.exited, "{effect:?} after the end");
+        match effect {
+            Effect::Send { bytes, .. } => {
+                if let Some(line) =
+                    std::str::from_utf8(bytes).ok().and_then(|text| text.rsplit("OK JOIN ").next())
+                    && let Some(key) = line.split(' ').nth(1).filter(|key| key.len() == 32)
+                {
+                    self.key = key.to_owned();
+                }
+            }
+            Effect::Close { link, .. } => self.closed.push(link),
+            Effect::Dial { dial, .. } => self.dials.push(dial),
+            Effect::Listen { addr } => self.listens.push(addr),
+            Effect::Open { file, .. } => self.asked.push_back((file, FileOp::Open)),
+            Effect::SetAside { file, .. } => self.asked.push_back((file, FileOp::SetAside)),
+            Effect::Append { file, .. } => self.asked.push_back((file, FileOp::Append)),
+            Effect::Finish { file } => self.asked.push_back((file, FileOp::Finish)),
+            Effect::Release { file } => drop(self.released.insert(file)),
+            Effect::WriteAt { file, .. } => self.asked.push_back((file, FileOp::WriteAt)),
+            Effect::SendFile { .. } => {}
+            Effect::Exit => self.exited = true,
+        }
+    }
+}
+
+struct Link {
+    id: LinkId,
+    blocked: bool,
+}
+
+/// A machine and the little that happens around it.
+pub struct Driver<M> {
+    machine: M,
+    hand: Hand,
+    now: Now,
+    links: [Option<Link>; LINKS],
+    links_made: u32,
+    /// What the bytes from 0x81 on stand for; 0x80 is the last key.
+    words: &'static [&'static str],
+    disk_is_full: bool,
+    network_is_down: bool,
+}
+
+impl<M: Machine> Driver<M> {
+    /// Runs a machine as `data` says, until it ends or is asked to.
+    pub fn play(machine: M, words: &'static [&'static str], mut data: &[u8]) {
+        let now = Now { mono: Mono(0), wall: Wall(1_795_230_780_000_000_000) };
+        let hand = Hand::default();
+        let links = [const { None }; LINKS];
+        let mut driver = Driver {
+            machine,
+            hand,
+            now,
+            links,
+            links_made: 0,
+            words,
+            disk_is_full: false,
+            network_is_down: false,
+        };
+        driver.input(Input::Start);
+        while let [what, more, len, rest @ ..] = data {
+            let (payload, rest) = rest.split_at(usize::from(*len).min(rest.len()));
+            data = rest;
+            driver.step(*what, *more, payload);
+            if driver.hand.exited {
+                return;
+            }
+        }
+        (driver.disk_is_full, driver.network_is_down) = (false, false);
+        driver.input(Input::Shutdown);
+        driver.elapse(END_TIMEOUT);
+        assert!(driver.hand.exited, "it never ends");
+    }
+
+    /// One step: `what` happens to the link at one of the places, after some time.
+    fn step(&mut self, what: u8, more: u8, payload: &[u8]) {
+        let place = usize::from(what) % LINKS;
+        self.elapse(Duration::from_millis(u64::from(more)));
+        if self.hand.exited {
+            return;
+        }
+        match what / LINKS as u8 {
+            0 => self.down(place),
+            1 => self.block(place),
+            2 => self.disk_is_full ^= true,
+            3 => self.network_is_down ^= true,
+            4 => self.elapse(Duration::from_secs(u64::from(more % 64))),
+            5 => self.now.wall.0 = self.now.wall.0.wrapping_add(u64::from(more) << 24) - (64 << 24),
+            6 if more == 6 => self.input(Input::Shutdown),
+            _ => self.receive(place, payload),
+        }
+    }
+
+    fn down(&mut self, place: usize) {
+        if let Some(link) = self.links[place].take() {
+            self.input(Input::LinkDown { link: link.id, reason: DownReason::Reset });
+        }
+    }
+
+    fn block(&mut self, place: usize) {
+        let Some(link) = &mut self.links[place] else { return };
+        link.blocked = !link.blocked;
+        let (link, blocked) = (link.id, link.blocked);
+        self.input(if blocked { Input::Blocked { link } } else { Input::Drained { link } });
+    }
+
+    fn receive(&mut self, place: usize, payload: &[u8]) {
+        let mut bytes = Vec::new();
+        for byte in payload {
+            match byte.checked_sub(0x80).map(usize::from) {
+                Some(0) => bytes.extend_from_slice(self.hand.key.as_bytes()),
+                Some(word) if word <= self.words.len() => {
+                    bytes.extend_from_slice(self.words[word - 1].as_bytes())
+                }
+                _ => bytes.push(*byte),
+            }
+        }
+        let link = match &self.links[place] {
+            Some(link) => Some(link.id),
+            None => self.up(place, Origin::Accepted),
+        };
+        if let Some(link) = link {
+            self.input(Input::Received { link, bytes: &bytes, at: self.now.wall });
+        }
+    }
+
+    /// A new link; `None` if the machine closed it at once.
+    fn up(&mut self, place: usize, origin: Origin) -> Option<LinkId> {
+        self.links_made += 1;
+        let link = LinkId { index: place as u32, generation: self.links_made };
+        self.links[place] = Some(Link { id: link, blocked: false });
+        let (local, remote) = ("10.0.0.1:5555".parse().unwrap(), "10.0.0.2:40000".parse().unwrap());
+        self.input(Input::LinkUp { link, origin, local, remote });
+        self.links[place].as_ref().map(|link| link.id)
+    }
+
+    fn input(&mut self, input: Input<'_>) {
+        self.machine.handle_input(input, self.now, &mut self.hand);
+        self.settle();
+    }
+
+    /// Answers what the machine asked for.
+    fn settle(&mut self) {
+        self.machine.check_invariants();
+        for closed in std::mem::take(&mut self.hand.closed) {
+            self.links.iter_mut().for_each(|link| drop(link.take_if(|link| link.id == closed)));
+        }
+        if self.hand.exited {
+            return;
+        }
+        if let Some(addr) = self.hand.listens.pop() {
+            return self.input(Input::Listening { addr: SocketAddr::new(addr.ip(), 40000) });
+        }
+        if let Some(dial) = self.hand.dials.pop() {
+            match self.links.iter().position(|link| link.is_none()).filter(|_| !self.network_is_down) {
+                Some(place) => drop(self.up(place, Origin::Dialed(dial))),
+                None => self.input(Input::DialFailed { dial, error: ErrorKind::ConnectionRefused }),
+            }
+            return self.settle();
+        }
+        if let Some((file, op)) = self.hand.asked.pop_front() {
+            match op {
+                _ if self.hand.released.contains(&file) => self.settle(),
+                op if self.disk_is_full => {
+                    self.input(Input::FileFailed { file, op, error: ErrorKind::StorageFull })
+                }
+                FileOp::Open | FileOp::SetAside => self.input(Input::FileReady { file, moved: None }),
+                FileOp::Append => self.input(Input::Appended { file }),
+                FileOp::WriteAt => self.settle(),
+                FileOp::Finish => self.input(Input::Finished { file, moved: None }),
+            }
+        }
+    }
+
+    fn elapse(&mut self, time: Duration) {
+        let end = self.now.mono + time;
+        while let Some(due) = self.machine.poll_timeout().filter(|due| *due <= end && !self.hand.exited) {
+            self.go_to(due);
+            self.machine.handle_timeout(self.now, &mut self.hand);
+            let next = self.machine.poll_timeout();
+            assert!(next.is_none_or(|next| next > self.now.mono), "{next:?} is not after {:?}", self.now);
+            self.settle();
+        }
+        self.go_to(end);
+    }
+
+    fn go_to(&mut self, mono: Mono) {
+        let passed = mono.since_ns(self.now.mono);
+        self.now.wall.0 += passed;
+        self.now.mono.0 += passed;
+    }
+}
