@@ -163,6 +163,16 @@ pub const WRITEBACK_BYTES: u64 = 1 << 20;
 pub const SWEEP_FILES_MIN: usize = 8;
 /// Files that are brought to disk together, so that those in front do not wait for ever more.
 pub const FINISH_BATCH_MAX: usize = 1024;
+/// Hashes and reads of files that one machine may have under way: with
+/// [`CHUNK_READ_BYTES_MAX`] this bounds what waits in memory.
+pub const DISK_JOBS_MAX: usize = 64;
+/// Longest range that is read into memory at once: what is sent compressed, and small chunks.
+pub const CHUNK_READ_BYTES_MAX: u64 = 1 << 20;
+/// Bytes that are hashed before a file that waits to be finished or read gets its turn: a few
+/// milliseconds' worth.
+pub const HASH_SLICE_BYTES: u64 = 4 << 20;
+/// Places of one file at which writes failed that are kept apart; a full disk makes one long one.
+pub const HOLES_MAX: usize = 1024;
 /// Answers of the disk that are passed on before the next socket is looked at: most of them make
 /// a machine close a file.
 pub const DISK_ANSWERS_BUDGET: usize = 8;

@@ -138,7 +138,7 @@ impl Recorder {
                     self.give_up(os);
                 }
             }
-            FileOp::Open | FileOp::WriteAt | FileOp::Finish => self.give_up(os),
+            FileOp::Open | FileOp::WriteAt | FileOp::Finish | FileOp::Hash | FileOp::Read => self.give_up(os),
         }
         news
     }

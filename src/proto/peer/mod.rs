@@ -268,7 +268,7 @@ impl Machine for Peers {
             Input::Blocked { link } => self.set_blocked(link, true),
             Input::Drained { link } => self.set_blocked(link, false),
             Input::LinkDown { link, reason } => self.on_link_down(link, &reason.to_string(), now, os),
-            Input::FileReady { file, moved } => {
+            Input::FileReady { file, moved, .. } => {
                 self.on_file(file, |member, whose, common| {
                     member.on_file_ready(whose, moved, common, now, os)
                 });
@@ -281,11 +281,12 @@ impl Machine for Peers {
                     member.on_file_finished(whose, moved, common, now, os)
                 });
             }
-            Input::FileFailed { file, op, error } => {
+            Input::FileFailed { file, op, error, .. } => {
                 self.on_file(file, |member, whose, common| {
                     member.on_file_failed(whose, op, error, common, now, os)
                 });
             }
+            Input::Hashed { .. } | Input::Read { .. } => {}
             Input::Shutdown => members.iter_mut().for_each(|member| member.interrupt(common, now, os)),
         }
         self.exit_when_ended(os);

@@ -282,17 +282,17 @@ impl Machine for Server {
             Input::Blocked { link } => self.set_blocked(link, true),
             Input::Drained { link } => self.set_blocked(link, false),
             Input::LinkDown { link, reason } => self.on_link_down(link, reason, now, os),
-            Input::FileReady { file, moved } => self.on_file(file, |run| run.on_ready(moved, os)),
+            Input::FileReady { file, moved, .. } => self.on_file(file, |run| run.on_ready(moved, os)),
             Input::Appended { file } => self.on_file(file, |run| run.on_appended(os)),
             Input::Finished { file, .. } => {
                 self.on_file(file, Run::on_finished);
                 os.perform(Effect::Release { file });
             }
-            Input::FileFailed { file, op, error } => {
+            Input::FileFailed { file, op, error, .. } => {
                 self.on_file(file, |run| run.on_failed(op, error, os));
             }
             Input::Shutdown => self.stop(now, os),
-            Input::DialFailed { .. } => {}
+            Input::DialFailed { .. } | Input::Hashed { .. } | Input::Read { .. } => {}
         }
         self.exit_when_stopped(os);
     }

@@ -71,7 +71,7 @@ impl Desk {
         while !self.hand.answers.is_empty() {
             let (file, kind) = self.hand.answers.remove(0);
             let input = match kind {
-                0 => Input::FileReady { file, moved: None },
+                0 => Input::FileReady { file, bytes: 0, moved: None },
                 1 => Input::Appended { file },
                 _ => Input::Finished { file, moved: None },
             };

@@ -62,7 +62,7 @@ fuzz_target!(|data: &[u8]| {
         while !hand.answers.is_empty() {
             let (file, kind) = hand.answers.remove(0);
             let input = match kind {
-                0 => Input::FileReady { file, moved: None },
+                0 => Input::FileReady { file, bytes: 0, moved: None },
                 1 => Input::Appended { file },
                 _ => Input::Finished { file, moved: None },
             };
