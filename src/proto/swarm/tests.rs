@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::proto::ids::FileName;
 use crate::proto::limits::{CHUNK_BYTES_MAX, CHUNKS_MAX};
-use crate::proto::transfer::{Fetch, HASH_LINE_BYTES, Lie, Manifest, ManifestError};
+use crate::proto::swarm::{Fetch, HASH_LINE_BYTES, Lie, Manifest, ManifestError};
 
 fn name() -> FileName {
     "file.txt".parse().unwrap()
