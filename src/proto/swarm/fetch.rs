@@ -1,9 +1,7 @@
-//! A file that is being fetched: which of its chunks are needed, asked for, stored; and the one
-//! that is coming in, hashed as it comes. A wrong byte is never counted as stored.
+//! A file that is being fetched from its only source: which of its chunks are needed, asked for,
+//! stored, and the one that is coming in. A wrong byte is never counted as stored.
 
-use blake3::Hasher;
-
-use crate::proto::swarm::Manifest;
+use crate::proto::swarm::{Incoming, Lie, Manifest};
 
 /// How far a file has come. Each chunk is in exactly one state.
 #[derive(Debug)]
@@ -19,28 +17,6 @@ enum Chunk {
     Needed,
     Asked,
     Stored,
-}
-
-#[derive(Debug)]
-struct Incoming {
-    chunk: u64,
-    offset: u64,
-    left: u64,
-    hasher: Box<Hasher>,
-}
-
-/// What the other side sent does not agree with what it offered or was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Lie {
-    /// Nobody asked for that chunk.
-    #[error("chunk {0} was not asked for")]
-    NotAsked(u64),
-    /// The chunk has another length.
-    #[error("chunk {0} has {1} bytes, not {2}")]
-    Length(u64, u64, u64),
-    /// The bytes are not those of the manifest.
-    #[error("chunk {0} failed its hash")]
-    Hash(u64),
 }
 
 impl Fetch {
@@ -82,14 +58,11 @@ impl Fetch {
     /// # Errors
     /// If it was not asked for, or its length is wrong.
     pub fn begin(&mut self, chunk: u64, octets: u64) -> Result<(), Lie> {
-        let (offset, len) = self.manifest.range(chunk).ok_or(Lie::NotAsked(chunk))?;
-        if self.chunks[chunk as usize] != Chunk::Asked || self.incoming.is_some() {
+        let is_asked = self.chunks.get(chunk as usize) == Some(&Chunk::Asked);
+        if !is_asked || self.incoming.is_some() {
             return Err(Lie::NotAsked(chunk));
         }
-        if octets != len {
-            return Err(Lie::Length(chunk, octets, len));
-        }
-        self.incoming = Some(Incoming { chunk, offset, left: len, hasher: Box::new(Hasher::new()) });
+        self.incoming = Some(Incoming::begin(&self.manifest, chunk, octets)?);
         Ok(())
     }
 
@@ -99,12 +72,7 @@ impl Fetch {
     /// If no chunk is announced, or these are more bytes than it has left: the reader of lines
     /// hands out no more than was announced.
     pub fn take(&mut self, bytes: &[u8]) -> u64 {
-        let incoming = self.incoming.as_mut().expect("octets follow an announcement");
-        let offset = incoming.offset;
-        incoming.hasher.update(bytes);
-        incoming.left = incoming.left.checked_sub(bytes.len() as u64).expect("no more than announced");
-        incoming.offset += bytes.len() as u64;
-        offset
+        self.incoming.as_mut().expect("octets follow an announcement").take(bytes)
     }
 
     /// The announced chunk is all there; it counts as stored if it is right.
@@ -116,11 +84,10 @@ impl Fetch {
     /// If no chunk is announced, or bytes of it are missing.
     pub fn end(&mut self) -> Result<(), Lie> {
         let incoming = self.incoming.take().expect("octets follow an announcement");
-        assert_eq!(incoming.left, 0, "a chunk ends with its last byte");
-        let right = self.manifest.hash(incoming.chunk) == Some(&incoming.hasher.finalize());
-        self.chunks[incoming.chunk as usize] = if right { Chunk::Stored } else { Chunk::Needed };
-        self.stored += u64::from(right);
-        if right { Ok(()) } else { Err(Lie::Hash(incoming.chunk)) }
+        let (chunk, result) = (incoming.chunk() as usize, incoming.end());
+        self.chunks[chunk] = if result.is_ok() { Chunk::Stored } else { Chunk::Needed };
+        self.stored += u64::from(result.is_ok());
+        result
     }
 
     /// The link is gone: what was asked for over it is needed again.
@@ -137,9 +104,7 @@ impl Fetch {
         let stored = self.chunks.iter().filter(|chunk| **chunk == Chunk::Stored).count() as u64;
         assert_eq!(stored, self.stored);
         if let Some(incoming) = &self.incoming {
-            assert_eq!(self.chunks[incoming.chunk as usize], Chunk::Asked);
-            let (offset, len) = self.manifest.range(incoming.chunk).expect("a chunk of the file");
-            assert_eq!(incoming.offset + incoming.left, offset + len);
+            assert_eq!(self.chunks[incoming.chunk() as usize], Chunk::Asked);
         }
     }
 }

@@ -6,10 +6,12 @@
 
 mod chunks;
 mod fetch;
+mod incoming;
 mod manifest;
 #[cfg(test)]
 mod tests;
 
 pub use chunks::{ChunkSet, ChunkSetError};
-pub use fetch::{Fetch, Lie};
+pub use fetch::Fetch;
+pub use incoming::{Incoming, Lie};
 pub use manifest::{HASH_LINE_BYTES, Manifest, ManifestError};

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use crate::proto::ids::FileName;
 use crate::proto::limits::{CHUNK_BYTES, CHUNK_BYTES_MAX, CHUNKS_DEFAULT_MAX, CHUNKS_MAX, FILE_BYTES_MAX};
-use crate::proto::swarm::{Fetch, HASH_LINE_BYTES, Lie, Manifest, ManifestError};
+use crate::proto::swarm::{Fetch, HASH_LINE_BYTES, Incoming, Lie, Manifest, ManifestError};
 
 fn name() -> FileName {
     "file.txt".parse().unwrap()
@@ -123,6 +123,19 @@ fn a_chunk_that_lies_is_not_stored_and_is_asked_for_again() {
     assert_eq!(fetch.ask(), Some(0));
     assert_eq!(give(&mut fetch, 0, content, 3, &mut disk), Ok(()));
     assert_eq!(fetch.begin(0, 4), Err(Lie::NotAsked(0)), "a second time");
+}
+
+#[test]
+fn an_incoming_chunk_is_checked_against_the_manifest_alone() {
+    let manifest = manifest_of(b"0123456789", 4);
+    assert_eq!(Incoming::begin(&manifest, 3, 4).unwrap_err(), Lie::NotAsked(3));
+    assert_eq!(Incoming::begin(&manifest, 2, 4).unwrap_err(), Lie::Length(2, 4, 2));
+    for (bytes, result) in [(b"89", Ok(())), (b"88", Err(Lie::Hash(2)))] {
+        let mut incoming = Incoming::begin(&manifest, 2, 2).unwrap();
+        assert_eq!((incoming.take(&bytes[..1]), incoming.left()), (8, 1));
+        assert_eq!((incoming.take(&bytes[1..]), incoming.left()), (9, 0));
+        assert_eq!(incoming.end(), result);
+    }
 }
 
 proptest! {
