@@ -146,6 +146,21 @@ pub const CHUNKS_MAX: u64 = 1 << 13;
 pub const CHUNKS_DEFAULT_MAX: u64 = 1 << 12;
 /// Chunks that a fetcher asks for at once over one link: keeps the link full over a long path.
 pub const CHUNKS_IN_FLIGHT_MAX: usize = 8;
+/// A source that was asked for chunks and brings nothing for so long: others are asked for them, too.
+/// Its link may be slow, its queue long: what it brings later is still taken.
+pub const CHUNK_PATIENCE: Duration = Duration::from_secs(3);
+/// Requests for chunks that wait to be served over one link: what an honest fetcher asks for of two
+/// files at once, twice.
+pub const GETS_QUEUED_MAX: usize = 32;
+/// How much of what an upload limit did not use is made up for: a late timer costs no speed, an idle
+/// hour saves up nothing.
+pub const UPLOAD_CREDIT: Duration = Duration::from_millis(100);
+/// Sources that may be asked for the same chunk at the end of a file, when nothing else is left.
+pub const ASKERS_MAX: usize = 2;
+/// A chunk is not asked for twice before the first request is so old, however fast others came.
+pub const END_GAME_AGE_MIN: Duration = Duration::from_millis(100);
+/// Holders above which a chunk counts as no rarer than another: bounds the work of a choice.
+pub const RARITY_MAX: usize = 32;
 /// Pairs that one member serves or fetches from by its own dialing at once.
 pub const PAIRS_DIALED_MAX: usize = 8;
 /// After so many wrong chunks or false manifests a member is given up as a source.
@@ -176,7 +191,10 @@ const _: () = {
     // A newcomer's list of members, at about 130 bytes a line, fits the queue of its link.
     assert!(MEMBERS_MAX * 130 < LINK_QUEUE_BYTES_MAX);
     assert!(CHUNKS_IN_FLIGHT_MAX * 2 <= LINK_RANGES_MAX);
+    assert!(CHUNKS_IN_FLIGHT_MAX * 4 <= GETS_QUEUED_MAX && GETS_QUEUED_MAX <= LINK_RANGES_MAX);
     assert!(CHUNK_BYTES <= CHUNK_BYTES_MAX);
+    // A silent source is replaced well before its link is closed.
+    assert!(CHUNK_PATIENCE.as_millis() * 2 <= TRANSFER_SILENCE_TIMEOUT.as_millis());
     assert!(CHUNKS_DEFAULT_MAX <= CHUNKS_MAX);
     // A file of any size can be cut; so can the longest record, two rows a tick.
     assert!(FILE_BYTES_MAX / CHUNKS_DEFAULT_MAX <= CHUNK_BYTES_MAX);

@@ -8,6 +8,7 @@ mod chunks;
 mod fetch;
 mod incoming;
 mod manifest;
+mod serving;
 #[cfg(test)]
 mod tests;
 
@@ -15,3 +16,4 @@ pub use chunks::{ChunkSet, ChunkSetError};
 pub use fetch::Fetch;
 pub use incoming::{Incoming, Lie};
 pub use manifest::{HASH_LINE_BYTES, Manifest, ManifestError};
+pub use serving::{Refusal, Request, Serving};
