@@ -8,6 +8,7 @@ mod chunks;
 mod fetch;
 mod incoming;
 mod manifest;
+mod picker;
 mod serving;
 #[cfg(test)]
 mod tests;
@@ -16,4 +17,5 @@ pub use chunks::{ChunkSet, ChunkSetError};
 pub use fetch::Fetch;
 pub use incoming::{Incoming, Lie};
 pub use manifest::{HASH_LINE_BYTES, Manifest, ManifestError};
+pub use picker::{Accounts, Arrival, Picker, Progress, Slice, SourceId};
 pub use serving::{Refusal, Request, Serving};
