@@ -170,10 +170,19 @@ impl ChunkSet {
     /// # Panics
     /// If they are sets of files with different numbers of chunks.
     pub fn first_common(&self, other: &ChunkSet) -> Option<u64> {
-        assert_eq!(self.chunks, other.chunks, "sets of one file");
-        let both = self.words.iter().zip(&other.words).map(|(a, b)| a & b);
-        let (at, word) = both.enumerate().find(|(_, word)| *word != 0)?;
-        Some(at as u64 * 64 + u64::from(word.trailing_zeros()))
+        self.first_common_of(other, self)
+    }
+
+    /// The first chunk that is in all three sets.
+    ///
+    /// # Panics
+    /// As [`ChunkSet::first_common`].
+    pub fn first_common_of(&self, other: &ChunkSet, third: &ChunkSet) -> Option<u64> {
+        assert!(self.chunks == other.chunks && self.chunks == third.chunks, "sets of one file");
+        let words = self.words.iter().zip(&other.words).zip(&third.words);
+        let mut common = words.map(|((a, b), c)| a & b & c).zip(0..);
+        let (word, at) = common.find(|(word, _)| *word != 0)?;
+        Some(at * 64 + u64::from(word.trailing_zeros()))
     }
 
     /// The first chunk at or after `from` whose bit, with those of `flip` turned over, is set.
@@ -283,7 +292,12 @@ mod tests {
             for chunk in others {
                 other.insert(chunk % chunks);
             }
-            prop_assert_eq!(set.first_common(&other), model.iter().copied().find(|chunk| other.contains(*chunk)));
+            let common: Vec<u64> = model.iter().copied().filter(|chunk| other.contains(*chunk)).collect();
+            prop_assert_eq!(set.first_common(&other), common.first().copied());
+            let mut odd = ChunkSet::new(chunks);
+            (0..chunks).filter(|chunk| chunk % 2 == 1).for_each(|chunk| assert!(odd.insert(chunk)));
+            let third = common.iter().copied().find(|chunk| chunk % 2 == 1);
+            prop_assert_eq!(set.first_common_of(&other, &odd), third);
         }
 
         #[test]

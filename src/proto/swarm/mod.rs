@@ -1,10 +1,14 @@
-//! Files in verified chunks: what a file consists of ([`Manifest`]) and how far one that is being
-//! fetched has come ([`Fetch`]). Pure bookkeeping: moves no bytes and knows no links.
+//! Files in verified chunks: what a file consists of ([`Manifest`]), who holds which chunks
+//! ([`ChunkSet`]), which one to ask whom for next ([`Picker`]), whether what comes is right
+//! ([`Incoming`]), and whose turn it is to be served ([`Serving`]). Pure bookkeeping: moves no bytes and
+//! says nothing to anybody.
 //!
-//! The chunk is the unit of everything: asked for, verified, stored, and held. A [`Fetch`] does
-//! not care which link a chunk comes over, so chunks of one file may come from several holders.
+//! The chunk is the unit of everything: asked for, verified, stored, and held. [`Fetch`] is for a
+//! file that has only one source.
 
 mod chunks;
+#[cfg(test)]
+mod crowd;
 mod fetch;
 mod incoming;
 mod manifest;

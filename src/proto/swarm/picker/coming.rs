@@ -30,7 +30,8 @@ impl Picker {
         Ok(Arrival::Write)
     }
 
-    /// Some bytes of what a source was asked for came.
+    /// Some bytes came from a source, of this file or of another: it is not silent. One that has to send
+    /// much to many may take long for each file.
     pub fn on_octets(&mut self, source: SourceId, now: Mono) {
         let Some(from) = self.sources.get_mut(&source) else { return };
         from.heard = now;
@@ -147,7 +148,8 @@ impl Picker {
 
     fn lose_chunk(&mut self, source: SourceId, chunk: u64) {
         let place = self.order.place(chunk);
-        if self.sources.get_mut(&source).is_some_and(|holder| holder.held.remove(place)) {
+        let Some(holder) = self.sources.get_mut(&source) else { return };
+        if holder.held.remove(place) && !holder.origin {
             self.rarity.lose(place);
         }
     }

@@ -53,6 +53,9 @@ pub struct Progress {
 #[derive(Debug)]
 pub struct Picker {
     order: Order,
+    slice: Slice,
+    /// The places of the own slice.
+    own: ChunkSet,
     stored: ChunkSet,
     rarity: Rarity,
     /// What befell the last request for each chunk; `None` if it has never been asked for.
@@ -80,6 +83,8 @@ struct Request {
 struct Source {
     /// What it holds, by place.
     held: ChunkSet,
+    /// It held everything when it came: it is a source, and no receiver.
+    origin: bool,
     /// What it lied about; it is not asked for that again.
     barred: Vec<u64>,
     /// What it was asked for and has not answered.
@@ -96,8 +101,11 @@ impl Picker {
     /// Nothing is there yet. Receivers with different slices, or at least seeds, get in each other's
     /// way the least.
     pub fn new(chunks: u64, slice: Slice, seed: u64) -> Picker {
+        let order = Order::new(chunks, seed);
         Picker {
-            order: Order::new(chunks, slice, seed),
+            own: order.slice(slice),
+            order,
+            slice,
             stored: ChunkSet::new(chunks),
             rarity: Rarity::new(chunks),
             again: vec![None; chunks as usize],
@@ -106,6 +114,12 @@ impl Picker {
             typical_ns: None,
             accounts: Accounts::default(),
         }
+    }
+
+    /// Receivers came or went: this one has another slice now.
+    pub fn set_slice(&mut self, slice: Slice) {
+        self.own = self.order.slice(slice);
+        self.slice = slice;
     }
 
     /// A chunk is there already, from an earlier attempt.
@@ -128,12 +142,20 @@ impl Picker {
         for chunk in held.iter() {
             let place = self.order.place(chunk);
             places.insert(place);
-            self.rarity.gain(place);
+            if !held.is_full() {
+                self.rarity.gain(place);
+            }
         }
-        let cancelled = ChunkSet::new(held.chunks());
-        let (barred, asked) = (Vec::new(), Vec::new());
-        self.sources
-            .insert(source, Source { held: places, barred, asked, cancelled, heard: now, silent: false });
+        let newcomer = Source {
+            held: places,
+            origin: held.is_full(),
+            barred: Vec::new(),
+            asked: Vec::new(),
+            cancelled: ChunkSet::new(held.chunks()),
+            heard: now,
+            silent: false,
+        };
+        self.sources.insert(source, newcomer);
     }
 
     /// A source holds the chunks from `first` to `last`, too. Returns how many of these are news: a
@@ -150,7 +172,7 @@ impl Picker {
         let before = holder.held.count();
         for chunk in first..=last {
             let place = self.order.place(chunk);
-            if !holder.barred.contains(&chunk) && holder.held.insert(place) {
+            if !holder.barred.contains(&chunk) && holder.held.insert(place) && !holder.origin {
                 self.rarity.gain(place);
             }
         }
@@ -160,7 +182,9 @@ impl Picker {
     /// A source is gone; what it was asked for is needed again.
     pub fn remove_source(&mut self, source: SourceId) {
         let Some(gone) = self.sources.remove(&source) else { return };
-        gone.held.iter().for_each(|place| self.rarity.lose(place));
+        if !gone.origin {
+            gone.held.iter().for_each(|place| self.rarity.lose(place));
+        }
         for chunk in gone.asked {
             self.drop_request(source, chunk, Some(Again::Broken));
         }
@@ -175,13 +199,20 @@ impl Picker {
 
     /// The next chunk to ask a source for, which now counts as asked for: the rarest that it holds.
     /// `None` if nothing should be asked of it now: it holds nothing of use, so many requests are in
-    /// flight, or it has gone silent.
+    /// flight, it has gone silent, or it is an origin that others need more.
     pub fn ask(&mut self, source: SourceId, in_flight_max: usize, now: Mono) -> Option<u64> {
         let asked = self.sources.get(&source)?;
         if asked.silent || asked.asked.len() >= in_flight_max {
             return None;
         }
-        let chunk = match self.rarity.rarest(&asked.held) {
+        let fresh = self.rarity.fresh(&asked.held, &self.own);
+        let place = match fresh {
+            Some((place, is_own)) if is_own || self.has_share(asked, in_flight_max) => Some(place),
+            // What others can bring as well is asked of others, as long as only it can bring the rest.
+            Some(_) => return None,
+            None => self.rarity.rarest(&asked.held, &self.own),
+        };
+        let chunk = match place {
             Some(place) => {
                 self.rarity.set_needed(place, false);
                 let chunk = self.order.chunk(place);
@@ -209,10 +240,18 @@ impl Picker {
         Some(chunk)
     }
 
+    /// Whether this receiver may ask an origin for something fresh from another's slice. Each of the
+    /// others may be about to ask for the same.
+    fn has_share(&self, origin: &Source, in_flight_max: usize) -> bool {
+        let is_fresh = |chunk: &&u64| self.rarity.is_fresh(self.order.place(**chunk));
+        origin.asked.iter().filter(is_fresh).count() < self.slice.share(in_flight_max)
+    }
+
     /// Every needed chunk is asked for: the one that another source was asked for the longest ago, if
     /// it takes much longer than usual. A second request is often in vain.
     fn end_game(&self, source: SourceId, now: Mono) -> Option<u64> {
-        if self.rarity.is_waiting() {
+        let origins = self.sources.values().filter(|source| source.origin);
+        if self.rarity.is_waiting(origins.map(|origin| &origin.held)) {
             return None;
         }
         let typical_ns = self.typical_ns.unwrap_or(ns(CHUNK_PATIENCE));
@@ -301,7 +340,8 @@ impl Picker {
         assert_eq!(requested, self.sources.values().map(|source| source.asked.len()).sum::<usize>());
         let first = self.again.iter().filter(|again| again.is_some()).count() as u64;
         assert_eq!(self.accounts.asked, first + self.accounts.repeated());
-        let holds = |place| self.sources.values().filter(|source| source.held.contains(place)).count() as u32;
+        let receivers = || self.sources.values().filter(|source| !source.origin);
+        let holds = |place| receivers().filter(|source| source.held.contains(place)).count() as u32;
         self.rarity.check_invariants(holds);
     }
 }

@@ -1,6 +1,9 @@
-//! The order in which a receiver takes chunks that are equally rare: its own slice of the file first,
-//! then the rest, each shuffled. So receivers that begin together begin at different places, and an
-//! origin sends each chunk about once; and one that helps in another's slice seldom meets it.
+//! The order in which a receiver takes chunks that are equally rare: those of its own slice of the file
+//! first, and both these and the rest shuffled. So receivers that begin together begin at different
+//! places, and an origin sends each chunk about once; and one that helps in another's slice seldom meets
+//! it. Knows nothing of who holds what.
+
+use crate::proto::swarm::ChunkSet;
 
 /// The part of a file that one of several receivers takes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +15,12 @@ pub struct Slice {
 }
 
 impl Slice {
+    /// How many requests for chunks that only origins hold, and that are in no slice of its own, a
+    /// receiver has in flight at one origin: all receivers together about as many as one alone.
+    pub(super) fn share(self, in_flight_max: usize) -> usize {
+        (in_flight_max / self.of.max(1) as usize).max(1)
+    }
+
     /// First chunk of the slice, and the one after its last. It has at least one chunk, if the
     /// file has any; then several receivers may share it.
     fn bounds(self, chunks: u64) -> (u64, u64) {
@@ -30,18 +39,24 @@ pub(super) struct Order {
 }
 
 impl Order {
-    pub(super) fn new(chunks: u64, slice: Slice, seed: u64) -> Order {
+    pub(super) fn new(chunks: u64, seed: u64) -> Order {
         let all = u32::try_from(chunks).expect("a manifest has been checked before");
-        let (first, end) = slice.bounds(chunks);
-        let is_own = |chunk: &u32| (first..end).contains(&u64::from(*chunk));
-        let (mut order, mut rest): (Vec<u32>, Vec<u32>) = (0..all).partition(is_own);
-        let mut random = Random(seed);
-        random.shuffle(&mut order);
-        random.shuffle(&mut rest);
-        order.append(&mut rest);
+        let mut order: Vec<u32> = (0..all).collect();
+        Random(seed).shuffle(&mut order);
         let mut places = vec![0; order.len()];
         order.iter().zip(0..).for_each(|(chunk, place)| places[*chunk as usize] = place);
         Order { chunks: order, places }
+    }
+
+    /// The places of the chunks of a slice.
+    pub(super) fn slice(&self, slice: Slice) -> ChunkSet {
+        let chunks = self.chunks.len() as u64;
+        let (first, end) = slice.bounds(chunks);
+        let mut places = ChunkSet::new(chunks);
+        for chunk in first..end {
+            places.insert(self.place(chunk));
+        }
+        places
     }
 
     pub(super) fn chunk(&self, place: u64) -> u64 {
@@ -76,21 +91,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_order_has_every_chunk_once_and_its_own_slice_first() {
+    fn an_order_has_every_chunk_once_and_a_slice_is_never_empty() {
         for (chunks, place, of) in
             [(0, 0, 1), (1, 0, 1), (1, 4, 5), (100, 2, 10), (7, 5, 20), (64, 9, 3), (9, 0, 0)]
         {
+            let order = Order::new(chunks, 7);
+            let mut seen = ChunkSet::new(chunks);
+            for place in 0..chunks {
+                assert!(seen.insert(order.chunk(place)));
+                assert_eq!(order.place(order.chunk(place)), place);
+            }
             let slice = Slice { place, of };
-            let order = Order::new(chunks, slice, 7);
             let (first, end) = slice.bounds(chunks);
             assert_eq!(end > first, chunks > 0, "a slice is empty only if the file is");
-            let mut seen = vec![false; chunks as usize];
-            for place in 0..chunks {
-                let chunk = order.chunk(place);
-                assert_eq!(order.place(chunk), place);
-                assert!(!std::mem::replace(&mut seen[chunk as usize], true));
-                assert_eq!(place < end - first, (first..end).contains(&chunk));
-            }
+            assert!(order.slice(slice).iter().all(|place| (first..end).contains(&order.chunk(place))));
+            assert_eq!(order.slice(slice).count(), end - first);
         }
     }
 
@@ -103,7 +118,7 @@ mod tests {
 
     #[test]
     fn another_seed_is_another_order() {
-        let order = |seed| Order::new(100, Slice { place: 0, of: 1 }, seed).chunks;
+        let order = |seed| Order::new(100, seed).chunks;
         assert_eq!(order(1), order(1));
         assert_ne!(order(1), order(2));
     }

@@ -1,10 +1,13 @@
-//! How many sources hold each chunk, and which of the needed ones is the rarest that somebody holds.
+//! How many receivers hold each chunk, and which of the needed ones is the rarest that somebody holds.
 //! Counts what it is told; does not know the sources.
+//!
+//! Origins are not counted: they hold everything, so they make nothing rarer than another. A chunk that
+//! no receiver holds is *fresh*: only an origin can bring it into the swarm.
 
 use crate::proto::limits::RARITY_MAX;
 use crate::proto::swarm::ChunkSet;
 
-/// Needed chunks by the number of their holders. Works on places in the receiver's own order, so
+/// Needed chunks by the number of receivers that hold them. Works on places in the own order, so
 /// that the first of several equally rare ones is the one to take.
 #[derive(Debug)]
 pub(super) struct Rarity {
@@ -26,7 +29,7 @@ impl Rarity {
         &mut self.needed[holders.min(RARITY_MAX)]
     }
 
-    /// One more source holds it.
+    /// One more receiver holds it.
     pub(super) fn gain(&mut self, place: u64) {
         let is_needed = self.rank(place).remove(place);
         self.holders[place as usize] += 1;
@@ -35,7 +38,7 @@ impl Rarity {
         }
     }
 
-    /// One source less holds it.
+    /// One receiver less holds it.
     pub(super) fn lose(&mut self, place: u64) {
         let is_needed = self.rank(place).remove(place);
         self.holders[place as usize] -= 1;
@@ -52,15 +55,27 @@ impl Rarity {
         }
     }
 
-    /// The rarest needed place of `held`, and of several the first.
-    pub(super) fn rarest(&self, held: &ChunkSet) -> Option<u64> {
-        let ranks = self.needed[1..].iter().filter(|rank| !rank.is_empty());
-        ranks.into_iter().find_map(|rank| rank.first_common(held))
+    /// The first needed place of `held` that is fresh, and whether it is one of `own`, which come first.
+    pub(super) fn fresh(&self, held: &ChunkSet, own: &ChunkSet) -> Option<(u64, bool)> {
+        first_of(&self.needed[0], held, own)
     }
 
-    /// Whether something is needed that somebody holds.
-    pub(super) fn is_waiting(&self) -> bool {
-        self.needed[1..].iter().any(|rank| !rank.is_empty())
+    /// The rarest needed place of `held`, of several one of `own` if there is one, and of these the
+    /// first. Fresh ones are left out.
+    pub(super) fn rarest(&self, held: &ChunkSet, own: &ChunkSet) -> Option<u64> {
+        let mut ranks = self.needed[1..].iter().filter(|rank| !rank.is_empty());
+        ranks.find_map(|rank| first_of(rank, held, own)).map(|(place, _)| place)
+    }
+
+    /// Whether that place is held by no receiver.
+    pub(super) fn is_fresh(&self, place: u64) -> bool {
+        self.holders[place as usize] == 0
+    }
+
+    /// Whether something is needed that a receiver holds, or one of these origins.
+    pub(super) fn is_waiting<'a>(&self, mut origins: impl Iterator<Item = &'a ChunkSet>) -> bool {
+        let is_fresh = |held: &ChunkSet| self.needed[0].first_common(held).is_some();
+        self.needed[1..].iter().any(|rank| !rank.is_empty()) || origins.any(is_fresh)
     }
 
     pub(super) fn is_needed(&self, place: u64) -> bool {
@@ -75,4 +90,9 @@ impl Rarity {
             assert!(ranks.into_iter().all(|(rank, _)| rank == (*count as usize).min(RARITY_MAX)));
         }
     }
+}
+
+fn first_of(rank: &ChunkSet, held: &ChunkSet, own: &ChunkSet) -> Option<(u64, bool)> {
+    let of_own = rank.first_common_of(held, own).map(|place| (place, true));
+    of_own.or_else(|| rank.first_common(held).map(|place| (place, false)))
 }

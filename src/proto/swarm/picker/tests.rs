@@ -91,6 +91,28 @@ fn equally_rare_chunks_come_from_the_own_slice_first() {
 }
 
 #[test]
+fn an_origin_is_spared_what_others_may_be_about_to_ask_for() {
+    let mut picker = Picker::new(8, Slice { place: 0, of: 4 }, 7);
+    picker.add_source(A, &ChunkSet::full(8), at(0));
+    picker.add_source(B, &set(8, &[0]), at(0));
+    let ask = |picker: &mut Picker, source| picker.ask(source, 8, at(0));
+    assert_eq!(ask(&mut picker, A), Some(1), "its own, and fresh");
+    let helped = ask(&mut picker, A).unwrap();
+    assert!(helped >= 2, "another's, and fresh");
+    assert_eq!(ask(&mut picker, A), None, "its share; what others hold is asked of them");
+    assert_eq!(ask(&mut picker, B), Some(0));
+    picker.on_have(B, helped, helped).unwrap();
+    assert!(ask(&mut picker, A).is_some(), "that is not fresh any more");
+    picker.set_slice(Slice { place: 3, of: 4 });
+    let own: Vec<u64> = std::iter::from_fn(|| ask(&mut picker, A)).collect();
+    assert!(own.iter().all(|chunk| *chunk >= 6) && !own.is_empty(), "{own:?}");
+    picker.set_slice(Slice { place: 0, of: 1 });
+    assert_eq!(picker.in_flight(A), 3 + own.len());
+    assert_eq!(ask_all(&mut picker, A, at(0)).len(), 4 - own.len(), "alone, it need not hold back");
+    picker.check_invariants();
+}
+
+#[test]
 fn what_an_earlier_attempt_left_is_not_asked_for() {
     let mut picker = Picker::new(3, ALL, 7);
     picker.mark_stored(1);
