@@ -139,6 +139,9 @@ pub const CHUNK_BYTES: u64 = 256 << 10;
 pub const CHUNK_BYTES_MAX: u64 = 16 << 20;
 /// Most chunks of a file: bounds a manifest to 4 MiB and a file to 16 GiB at [`CHUNK_BYTES`].
 pub const CHUNKS_MAX: u64 = 1 << 16;
+/// Members named to one fetcher of a file at once: more ways than it can use, and a list that fits
+/// its link's queue beside the hashes.
+pub const SOURCES_MAX: usize = 256;
 /// Chunks that a fetcher asks for at once over one link: keeps the link full over a long path.
 pub const CHUNKS_IN_FLIGHT_MAX: usize = 8;
 /// Pairs that one member serves or fetches from by its own dialing at once.

@@ -195,7 +195,7 @@ impl Member {
         let run = self.run.as_ref().expect("a manifest is made of a run");
         let is_table = manifest.is_some_and(|manifest| manifest.file().as_str().ends_with("TimeData.txt"));
         let source = if is_table { run.table.file() } else { run.samples.file() };
-        common.send(link, &Message::Chunk { file, chunk, octets: len }, os);
+        common.send(link, &Message::Chunk { file, chunk, octets: len, zstd: false }, os);
         os.perform(Effect::SendFile { link, file: source, offset, len });
         Ok(0)
     }

@@ -139,7 +139,9 @@ impl Member {
                 self.on_offer(place, file, (bytes, chunk_bytes, octets), common, now, os)
             }
             Ok(Message::Get { file, chunk }) => self.on_get(link, file, chunk, common, os),
-            Ok(Message::Chunk { file, chunk, octets }) => self.on_chunk(place, file, chunk, octets),
+            Ok(Message::Chunk { file, chunk, octets, zstd: false }) => {
+                self.on_chunk(place, file, chunk, octets)
+            }
             Ok(Message::Got { file }) => self.on_got(place, file, common, now, os),
             Ok(Message::Err { code, text }) => {
                 self.on_pair_error(place, link, code, text, common, now, os);
