@@ -133,15 +133,17 @@ pub const CLOCK_STEP_MIN: Duration = Duration::from_millis(1);
 
 // --- Files -----------------------------------------------------------------------------------
 
-/// Bytes of a chunk: the unit that is asked for, verified and stored.
+/// Bytes of a chunk, the unit that is asked for, verified and stored; doubled for a file that
+/// would have more than [`CHUNKS_DEFAULT_MAX`] of them.
 pub const CHUNK_BYTES: u64 = 256 << 10;
-/// Largest chunk that a manifest may announce.
-pub const CHUNK_BYTES_MAX: u64 = 16 << 20;
-/// Most chunks of a file: bounds a manifest to 4 MiB and a file to 16 GiB at [`CHUNK_BYTES`].
-pub const CHUNKS_MAX: u64 = 1 << 16;
-/// Members named to one fetcher of a file at once: more ways than it can use, and a list that fits
-/// its link's queue beside the hashes.
-pub const SOURCES_MAX: usize = 256;
+/// Largest chunk that a manifest may announce: what is lost when one of its bytes is wrong.
+pub const CHUNK_BYTES_MAX: u64 = 1 << 30;
+/// Largest file that is shared.
+pub const FILE_BYTES_MAX: u64 = 1 << 40;
+/// Most chunks of a file: their hashes, 65 bytes each in an offer, have to fit the queue of a link.
+pub const CHUNKS_MAX: u64 = 1 << 13;
+/// Most chunks of a file whose owner did not ask for more. Two such offers fit the queue of a link.
+pub const CHUNKS_DEFAULT_MAX: u64 = 1 << 12;
 /// Chunks that a fetcher asks for at once over one link: keeps the link full over a long path.
 pub const CHUNKS_IN_FLIGHT_MAX: usize = 8;
 /// Pairs that one member serves or fetches from by its own dialing at once.
@@ -163,6 +165,12 @@ pub const WRITEBACK_BYTES: u64 = 1 << 20;
 /// Names that are tried for an old file (`name.1`, `name.2`, ...) before giving up.
 pub const ASIDE_TRIES_MAX: u32 = 1000;
 
+// --- The server's catalog of files ------------------------------------------------------------
+
+/// Members named to one fetcher of a file at once: more ways than it can use, and a list that fits
+/// its link's queue beside the hashes.
+pub const SOURCES_MAX: usize = 256;
+
 /// One row of a table: `| # | IP | IP | date | time |`, with IPv6 addresses and a long number.
 pub const ROW_BYTES_MAX: usize = 160;
 /// One line of a samples file: six decimal numbers.
@@ -175,6 +183,13 @@ const _: () = {
     assert!(MEMBERS_MAX * 130 < LINK_QUEUE_BYTES_MAX);
     assert!(CHUNKS_IN_FLIGHT_MAX * 2 <= LINK_RANGES_MAX);
     assert!(CHUNK_BYTES <= CHUNK_BYTES_MAX);
+    assert!(CHUNKS_DEFAULT_MAX <= CHUNKS_MAX);
+    // A file of any size can be cut; so can the longest record, two rows a tick.
+    assert!(FILE_BYTES_MAX / CHUNKS_DEFAULT_MAX <= CHUNK_BYTES_MAX);
+    assert!(
+        DURATION_MAX.as_millis() / INTERVAL_MIN.as_millis() * 2 * (ROW_BYTES_MAX as u128)
+            < FILE_BYTES_MAX as u128
+    );
     assert!(INTERVAL_MAX.as_nanos() * 4 < TICK_SILENCE_TIMEOUT.as_nanos());
     assert!(FLUSH_PERIOD.as_millis() < 250);
     assert!(FLUSH_BYTES < UNWRITTEN_BYTES_MAX);

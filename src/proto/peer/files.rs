@@ -10,8 +10,8 @@ use crate::proto::peer::member::Member;
 use crate::proto::peer::other::{Incoming, Theirs, Way};
 use crate::proto::peer::pair::{Fault, fault};
 use crate::proto::record::names;
+use crate::proto::swarm::{Fetch, Manifest};
 use crate::proto::time::Now;
-use crate::proto::transfer::{Fetch, Manifest};
 use crate::proto::wire::{ErrorCode, Message};
 
 impl Member {

@@ -12,8 +12,8 @@ use crate::proto::peer::common::{Common, Timer};
 use crate::proto::peer::other::Others;
 use crate::proto::peer::report::Outcome;
 use crate::proto::record::{IpText, TableWriter};
+use crate::proto::swarm::Manifest;
 use crate::proto::time::{Mono, Now};
-use crate::proto::transfer::Manifest;
 use crate::proto::wire::Message;
 
 /// One member of a group, in this process.

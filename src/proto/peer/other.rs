@@ -11,8 +11,8 @@ use crate::proto::machine::{CloseReason, Os};
 use crate::proto::peer::common::{Common, Whose};
 use crate::proto::peer::member::Member;
 use crate::proto::record::names;
+use crate::proto::swarm::Fetch;
 use crate::proto::time::{Mono, Now};
-use crate::proto::transfer::Fetch;
 use crate::proto::wire::{Departure, MemberState};
 
 /// Files that each member shares: its table and its samples.

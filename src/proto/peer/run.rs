@@ -13,8 +13,8 @@ use crate::proto::peer::common::{Common, FileFor, Timer};
 use crate::proto::peer::member::{Member, Run, Stage};
 use crate::proto::peer::report::Outcome;
 use crate::proto::record::{IpText, TableWriter, names, samples};
+use crate::proto::swarm::Manifest;
 use crate::proto::time::{Mono, Now, Wall, ns};
-use crate::proto::transfer::Manifest;
 use crate::proto::wire::Message;
 
 impl Member {

@@ -3,7 +3,7 @@
 
 use blake3::Hasher;
 
-use crate::proto::transfer::Manifest;
+use crate::proto::swarm::Manifest;
 
 /// How far a file has come. Each chunk is in exactly one state.
 #[derive(Debug)]
