@@ -149,6 +149,11 @@ impl FileName {
         check(bytes, FILE_NAME_BYTES_MAX)
     }
 
+    /// Whether files of that name are unfinished ones, which nobody shares.
+    pub fn is_partial(name: &str) -> bool {
+        name.ends_with(".partial")
+    }
+
     /// # Errors
     /// See [`FileName::check`].
     pub fn from_bytes(bytes: &[u8]) -> Result<FileName, NameError> {

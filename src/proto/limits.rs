@@ -170,6 +170,34 @@ pub const ASIDE_TRIES_MAX: u32 = 1000;
 /// Members named to one fetcher of a file at once: more ways than it can use, and a list that fits
 /// its link's queue beside the hashes.
 pub const SOURCES_MAX: usize = 256;
+/// Longest line of a list of sources or holders: the longest names, an IPv6 address, a ticket.
+pub const LISTED_BYTES_MAX: usize = 256;
+/// Bytes of answers about files that a link may be owed when it asks for more of them.
+pub const ANSWERS_BYTES_MAX: usize = 256 << 10;
+/// Files that one member may hold or fetch at once: both records of everybody in the largest group.
+pub const FILES_PER_MEMBER_MAX: usize = 2 * MEMBERS_MAX;
+/// Files of one group: as many records, and as many files of people.
+pub const FILES_PER_GROUP_MAX: usize = 4 * MEMBERS_MAX;
+/// Memory of the catalog, by its own estimate: the hashes of 2 TiB in chunks of [`CHUNK_BYTES`], or
+/// 800 members of which everybody has the records of everybody.
+pub const CATALOG_BYTES_MAX: usize = 256 << 20;
+/// Octets of hashes that all links together may have announced and not sent yet.
+pub const REGISTERS_BYTES_MAX: usize = 16 << 20;
+/// How long the octets of one `REGISTER` may take.
+pub const REGISTER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Chunks that one `searchChunk` may name: people type them.
+pub const SEARCH_CHUNKS_MAX: usize = 64;
+/// Members that one fetcher of a file may report for wrong chunks; with so many, the fault is its own.
+pub const REPORTS_MAX: usize = 64;
+/// How long a guest whose link broke may come back to its name and to what it holds: some
+/// attempts at the longest pause, each with its timeout.
+pub const GUEST_LOST_MAX: Duration = Duration::from_secs(60);
+/// How often the server looks for members that were lost and are forgotten now.
+pub const ABSENT_LOOK_PERIOD: Duration = Duration::from_secs(5);
+/// The same when there was more to do than in one look.
+pub const ABSENT_LOOK_SOON: Duration = Duration::from_millis(100);
+/// Members whose files are forgotten in one look; each may have [`FILES_PER_MEMBER_MAX`].
+pub const ABSENT_FORGOTTEN_MAX: usize = 4;
 
 /// One row of a table: `| # | IP | IP | date | time |`, with IPv6 addresses and a long number.
 pub const ROW_BYTES_MAX: usize = 160;
@@ -184,6 +212,12 @@ const _: () = {
     assert!(CHUNKS_IN_FLIGHT_MAX * 2 <= LINK_RANGES_MAX);
     assert!(CHUNK_BYTES <= CHUNK_BYTES_MAX);
     assert!(CHUNKS_DEFAULT_MAX <= CHUNKS_MAX);
+    // The longest answer of each kind fits the queue of a link beside what the link is owed already.
+    let download = SOURCES_MAX * LISTED_BYTES_MAX + CHUNKS_MAX as usize * 65;
+    assert!(ANSWERS_BYTES_MAX + download + LINE_BYTES_MAX * ERRORS_MAX as usize <= LINK_QUEUE_BYTES_MAX);
+    assert!(ANSWERS_BYTES_MAX + 2 * MEMBERS_MAX * 64 + LINE_BYTES_MAX < LINK_QUEUE_BYTES_MAX);
+    assert!(CHUNKS_MAX as usize * 65 <= REGISTERS_BYTES_MAX);
+    assert!(GUEST_LOST_MAX.as_nanos() > 5 * (DIAL_TIMEOUT.as_nanos() + REDIAL_PAUSE_MAX.as_nanos()));
     // A file of any size can be cut; so can the longest record, two rows a tick.
     assert!(FILE_BYTES_MAX / CHUNKS_DEFAULT_MAX <= CHUNK_BYTES_MAX);
     assert!(

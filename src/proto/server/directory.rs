@@ -9,6 +9,7 @@ use crate::proto::exchange::Answerer;
 use crate::proto::ids::{Key, LinkId, Name};
 use crate::proto::limits::{GROUPS_MAX, MEMBERS_MAX};
 use crate::proto::record::utc_text;
+use crate::proto::server::guests::Contact;
 use crate::proto::time::{Mono, Wall};
 use crate::proto::wire::{ErrorCode, MemberState, Message};
 
@@ -73,9 +74,20 @@ pub(super) struct Joined {
 /// A request that was refused: an error code and a text for the one who asked.
 pub(super) type Refusal = (ErrorCode, String);
 
+/// An answer that is an error.
+pub(super) fn refuse<T>(code: ErrorCode, text: impl Into<String>) -> Result<T, Refusal> {
+    Err((code, text.into()))
+}
+
 impl Member {
     pub(super) fn shares(&self) -> bool {
         self.port != 0
+    }
+
+    /// How to reach it, if it is here.
+    pub(super) fn contact(&self) -> Option<Contact> {
+        let addr = SocketAddr::new(self.remote.ip(), self.port);
+        Some(Contact { link: self.link?, addr, key: self.key })
     }
 
     fn state(&self) -> MemberState {
@@ -178,7 +190,7 @@ impl Directory {
         self.groups.retain(|_, group| group.members.values().any(alive));
     }
 
-    fn make_key(&mut self, group: &Name, id: &Name) -> Key {
+    pub(super) fn make_key(&mut self, group: &Name, id: &Name) -> Key {
         self.keys_made += 1;
         let mut hasher = blake3::Hasher::new_keyed(&self.secret);
         hasher.update(group.as_bytes()).update(b" ").update(id.as_bytes());
@@ -197,6 +209,11 @@ impl Directory {
 }
 
 impl Group {
+    /// Members, the lost ones included.
+    pub(super) fn len(&self) -> usize {
+        self.members.len()
+    }
+
     pub(super) fn epoch(&self) -> u64 {
         self.epoch
     }
@@ -226,7 +243,7 @@ impl Group {
 
 /// Both members' keys, which only they and the server know, make the ticket of the pair. It
 /// stays the same when the server starts again and the members come back with their keys.
-fn ticket(one: (&Name, Key), other: (&Name, Key)) -> Key {
+pub(super) fn ticket(one: (&Name, Key), other: (&Name, Key)) -> Key {
     let (smaller, greater) = if one.0 < other.0 { (one, other) } else { (other, one) };
     let mut hasher = blake3::Hasher::new_derive_key("tickmesh 1 ticket of a pair");
     for (_, key) in [smaller, greater] {

@@ -1,6 +1,9 @@
 //! The server spoken to by hand: the sample session of the protocol's documentation, strangers,
 //! and members that break.
 
+mod files;
+mod guests;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
