@@ -169,7 +169,7 @@ pub const ASIDE_TRIES_MAX: u32 = 1000;
 
 /// Members named to one fetcher of a file at once: more ways than it can use, and a list that fits
 /// its link's queue beside the hashes.
-pub const SOURCES_MAX: usize = 256;
+pub const SOURCES_MAX: usize = 128;
 /// Longest line of a list of sources or holders: the longest names, an IPv6 address, a ticket.
 pub const LISTED_BYTES_MAX: usize = 256;
 /// Bytes of answers about files that a link may be owed when it asks for more of them.

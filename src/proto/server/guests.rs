@@ -35,6 +35,9 @@ enum Place {
     Lost { until: Mono },
 }
 
+/// The names that are given out begin so, and end in a number from 1.
+const GUEST_PREFIX: &str = "guest-";
+
 /// What a link asks for with `HELLO`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hello {
@@ -151,12 +154,16 @@ impl Guests {
     }
 
     fn lowest_free(&self, group: &Name, directory: &Directory, now: Mono) -> Name {
-        let named = |number: u32| format!("guest-{number}").parse().expect("short, and of good letters");
-        let is_free = |id: &Name| {
-            let who = Who { group: *group, id: *id };
-            directory.member(group, id).is_none() && self.check_free(&who, now).is_ok()
-        };
-        (1..).map(named).find(is_free).expect("a group has a bound")
+        let guests = self.groups.get(group);
+        let mut taken = vec![false; guests.map_or(0, BTreeMap::len) + 1];
+        for (id, _) in guests.into_iter().flatten().filter(|(_, guest)| guest.is_there(now)) {
+            let number = id.as_str().strip_prefix(GUEST_PREFIX).filter(|number| !number.starts_with('0'));
+            let place = number.and_then(|number| taken.get_mut(number.parse::<usize>().ok()?));
+            place.into_iter().for_each(|place| *place = true);
+        }
+        let free = (1..).filter(|number| taken.get(*number) != Some(&true));
+        let mut names = free.map(|number| format!("{GUEST_PREFIX}{number}").parse().expect("short"));
+        names.find(|id| directory.member(group, id).is_none()).expect("a group has a bound")
     }
 
     /// The guest's link is gone, and it may come back with its key.

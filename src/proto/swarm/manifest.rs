@@ -12,6 +12,8 @@ use crate::proto::limits::{
 /// Octets of one hash in an offer: 64 hexadecimal digits and LF.
 pub const HASH_LINE_BYTES: u64 = 65;
 
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 const _: () = {
     // One offer of any file fits the queue of a link, and so do both of a member's records.
     assert!(CHUNKS_MAX * HASH_LINE_BYTES + (LINE_BYTES_MAX as u64) < LINK_QUEUE_BYTES_MAX as u64);
@@ -136,8 +138,7 @@ impl Manifest {
     ) -> Result<Manifest, ManifestError> {
         Manifest::check_offer(bytes, chunk_bytes, octets.len() as u64)?;
         let hash = |(index, line): (usize, &[u8])| {
-            let digits = line.strip_suffix(b"\n").and_then(|digits| Hash::from_hex(digits).ok());
-            digits.ok_or(ManifestError::Hash(index as u64))
+            line.strip_suffix(b"\n").and_then(unhex).ok_or(ManifestError::Hash(index as u64))
         };
         let lines = octets.chunks_exact(HASH_LINE_BYTES as usize).enumerate();
         let hashes = lines.map(hash).collect::<Result<_, _>>()?;
@@ -146,9 +147,14 @@ impl Manifest {
 
     /// Appends the octets of an offer.
     pub fn encode_hashes(&self, out: &mut Vec<u8>) {
+        out.reserve(self.octets() as usize);
         for hash in &self.hashes {
-            out.extend_from_slice(hash.to_hex().as_bytes());
-            out.push(b'\n');
+            let mut line = [b'\n'; HASH_LINE_BYTES as usize];
+            for (digits, byte) in line.chunks_exact_mut(2).zip(hash.as_bytes()) {
+                digits[0] = DIGITS[usize::from(byte >> 4)];
+                digits[1] = DIGITS[usize::from(byte & 15)];
+            }
+            out.extend_from_slice(&line);
         }
     }
 
@@ -210,4 +216,23 @@ fn nearest(below: Option<u64>, above: Option<u64>) -> String {
         (Some(only), None) | (None, Some(only)) => format!("{only} is possible"),
         (None, None) => "no number is possible".to_owned(),
     }
+}
+
+/// A hash from its digits. A list of thousands is read in one turn, so this is not left to a parser
+/// that takes its time.
+fn unhex(digits: &[u8]) -> Option<Hash> {
+    let value = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    };
+    let mut bytes = [0; 32];
+    if digits.len() != 2 * bytes.len() {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = value(pair[0])? << 4 | value(pair[1])?;
+    }
+    Some(Hash::from_bytes(bytes))
 }
