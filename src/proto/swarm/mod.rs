@@ -4,10 +4,12 @@
 //! The chunk is the unit of everything: asked for, verified, stored, and held. A [`Fetch`] does
 //! not care which link a chunk comes over, so chunks of one file may come from several holders.
 
+mod chunks;
 mod fetch;
 mod manifest;
 #[cfg(test)]
 mod tests;
 
+pub use chunks::{ChunkSet, ChunkSetError};
 pub use fetch::{Fetch, Lie};
 pub use manifest::{HASH_LINE_BYTES, Manifest, ManifestError};
