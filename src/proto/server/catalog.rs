@@ -5,7 +5,6 @@
 //! is about to say what it holds. Its name binds only while somebody else holds a chunk of it.
 
 mod entry;
-mod held;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +14,7 @@ use crate::proto::ids::{FileName, Name};
 use crate::proto::limits::{CATALOG_BYTES_MAX, FILES_PER_GROUP_MAX, FILES_PER_MEMBER_MAX};
 use crate::proto::server::catalog::entry::{Entry, Part, file_bytes, part_bytes};
 use crate::proto::server::directory::{Refusal, refuse};
-use crate::proto::swarm::Manifest;
+use crate::proto::swarm::{ChunkSet, Manifest};
 use crate::proto::wire::{ErrorCode, Portion};
 
 /// A member or guest, wherever it is.
@@ -158,7 +157,7 @@ impl Catalog {
         };
         let part = self.part(who, number);
         if portion == Portion::All {
-            part.held.fill();
+            part.held = ChunkSet::full(chunks);
         }
         let is_news = !part.introduced;
         Ok(Registered { holders: self.files[&number].holders().count() as u64, is_news })

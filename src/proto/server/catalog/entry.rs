@@ -7,9 +7,8 @@ use blake3::Hash;
 
 use crate::proto::ids::Name;
 use crate::proto::limits::{REPORTS_MAX, SOURCES_MAX};
-use crate::proto::server::catalog::held::Held;
 use crate::proto::server::directory::{Refusal, refuse};
-use crate::proto::swarm::Manifest;
+use crate::proto::swarm::{ChunkSet, Manifest};
 use crate::proto::wire::ErrorCode;
 
 #[derive(Debug)]
@@ -23,7 +22,7 @@ pub(super) struct Entry {
 /// One member's part in a file.
 #[derive(Debug)]
 pub(super) struct Part {
-    pub(super) held: Held,
+    pub(super) held: ChunkSet,
     pub(super) online: bool,
     /// Others can dial it.
     pub(super) dialable: bool,
@@ -96,7 +95,7 @@ impl Entry {
     }
 
     pub(super) fn add_part(&mut self, id: Name, dialable: bool) {
-        let held = Held::none(self.manifest.chunks());
+        let held = ChunkSet::new(self.manifest.chunks());
         self.parts.insert(id, Part { held, online: true, dialable, introduced: false, more: None });
     }
 
@@ -113,15 +112,14 @@ impl Entry {
 
     pub(super) fn have(&mut self, id: &Name, first: u64, last: u64) -> Result<bool, Refusal> {
         let (file, chunks) = (self.manifest.file(), self.manifest.chunks());
-        if first > last || last >= chunks {
-            let text = format!("{first} to {last} are no chunks of {file}, which has {chunks}");
-            return refuse(ErrorCode::UnknownChunk, text);
-        }
         let Some(part) = self.parts.get_mut(id) else {
             return refuse(ErrorCode::OutOfPlace, format!("say DOWNLOAD {file} or REGISTER it first"));
         };
         let was_full = part.held.is_full();
-        part.held.insert(first, last);
+        if part.held.insert_range(first, last).is_err() {
+            let text = format!("{first} to {last} are no chunks of {file}, which has {chunks}");
+            return refuse(ErrorCode::UnknownChunk, text);
+        }
         Ok(part.held.is_full() && !was_full)
     }
 
