@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use crate::proto::ids::LinkId;
 use crate::proto::limits::{
     ABSENT_LOOK_PERIOD, CHUNKS_MAX, ERRORS_MAX, FILES_PER_MEMBER_MAX, REGISTER_TIMEOUT, REGISTERS_BYTES_MAX,
@@ -330,5 +332,63 @@ fn a_split_at_every_byte_gives_the_same_answers_with_octets_too() {
         let mut answer = desk.say(link, &text[..cut]);
         answer += &desk.say(link, &text[cut..]);
         assert_eq!(answer, whole, "cut at {cut}");
+    }
+}
+
+/// Lines that fit together in many orders; a REGISTER comes with its hashes, or without the last one.
+fn any_line() -> impl Strategy<Value = String> {
+    let fixed = prop::sample::select(vec![
+        "HELLO alice 40000\n",
+        "HELLO alice 40000 lab 0000000000000000000000000000000a\n",
+        "HELLO * 0 lab 0000000000000000000000000000000b\n",
+        "JOIN lab alice 40000 * 50000000 0000000000000000000000000000000a\n",
+        "JOIN lab bob 40000 * 50000000 0000000000000000000000000000000b\n",
+        "DONE 0 0\n",
+        "DOWNLOAD f\n",
+        "DOWNLOAD g\n",
+        "HAVE f 1 2\n",
+        "HAVE f 0 0\n",
+        "REPORT f alice 0\n",
+        "REPORT f guest-1 2\n",
+        "searchFile f\n",
+        "searchChunk f 1 2\n",
+        "BYE x\n",
+    ]);
+    let register = (0u8..2, any::<bool>(), 2usize..4).prop_map(|(kind, all, sent)| {
+        let portion = if all { "all" } else { "none" };
+        format!("REGISTER f 9 4 195 {portion}\n{}", hashes(sent, kind))
+    });
+    prop_oneof![4 => fixed.prop_map(str::to_owned), 1 => register]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// The desk checks the invariants after each step.
+    #[test]
+    fn any_talk_of_three_leaves_the_server_whole(steps in prop::collection::vec((0u32..3, 0u8..8, any_line()), 1..60)) {
+        let mut desk = Desk::new();
+        let mut links: [Option<LinkId>; 3] = [None; 3];
+        for (made, (place, what, line)) in steps.into_iter().enumerate() {
+            let at = &mut links[place as usize];
+            if at.is_some_and(|link| desk.hand.closed.contains_key(&link.index)) {
+                *at = None;
+            }
+            let link = *at.get_or_insert_with(|| desk.connect(made as u32));
+            match what {
+                0 => {
+                    desk.input(Input::LinkDown { link, reason: DownReason::Reset });
+                    *at = None;
+                }
+                1 => desk.elapse(Duration::from_secs(u64::from(place) * 13 + 1)),
+                _ => drop(desk.say(link, &line)),
+            }
+        }
+        for link in links.into_iter().flatten() {
+            desk.input(Input::LinkDown { link, reason: DownReason::Reset });
+        }
+        desk.elapse(Duration::from_secs(200));
+        let last = guest(&mut desk, 99, "alice");
+        prop_assert!(desk.say(last, "DOWNLOAD f\n").starts_with("ERR unknown-file "), "everybody is forgotten");
     }
 }
