@@ -89,7 +89,8 @@ impl Machine for Bulk {
     }
 }
 
-/// Brings a new file to disk every 10 ms, as a peer does that is sent many small ones.
+/// Brings a new file to disk about every 14 ms, as a peer does that is sent many small ones; not in
+/// step with any tick.
 #[derive(Default)]
 struct Finisher {
     next: Option<Mono>,
@@ -97,6 +98,7 @@ struct Finisher {
 }
 
 const FINISHED_BYTES: usize = 100_000;
+const FINISH_PERIOD: Duration = Duration::from_micros(13_700);
 
 impl Machine for Finisher {
     fn handle_input(&mut self, input: Input<'_>, now: Now, os: &mut dyn Os) {
@@ -118,7 +120,7 @@ impl Machine for Finisher {
     fn handle_timeout(&mut self, now: Now, os: &mut dyn Os) {
         let (file, path) = (FileId(self.files), format!("copies/{}", self.files));
         self.files += 1;
-        self.next = Some(now.mono + INTERVAL);
+        self.next = Some(now.mono + FINISH_PERIOD);
         os.perform(Effect::Open { file, path: &path, mode: OpenMode::Partial, aside: "old" });
     }
 

@@ -81,7 +81,12 @@ fn offers_and_chunks_that_lie_are_never_stored() {
         (
             31,
             format!("OFFER {file} 18446744073709551615 1 65\n"),
-            "ERR bad-argument 18446744073709551615 chunks are too many",
+            "ERR bad-argument a file has at most 1099511627776 bytes, not 18446744073709551615",
+        ),
+        (
+            44,
+            format!("OFFER {file} 1099511627776 1 65\n"),
+            "ERR bad-argument a file has at most 8192 chunks, not 1099511627776",
         ),
         (32, format!("OFFER {file} 5 0 0\n"), "ERR bad-argument chunks of 0 bytes"),
         (33, format!("OFFER {file} 5 99999999999 65\n"), "ERR bad-argument chunks of 99999999999 bytes"),

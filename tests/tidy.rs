@@ -10,7 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["proto::time", "proto::ids"],
     &["proto::wheel", "proto::cadence", "proto::wire", "proto::record", "proto::clock"],
     &["proto::machine"],
-    &["proto::exchange", "proto::transfer"],
+    &["proto::exchange", "proto::swarm"],
     &["proto::server", "proto::peer"],
     &["io", "sim"],
     &["app"],

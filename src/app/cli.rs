@@ -1,5 +1,7 @@
 //! The command line, in two stages: as typed, then checked and ready. Starts nothing.
 
+mod files;
+
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -13,6 +15,8 @@ use crate::proto::ids::Name;
 use crate::proto::limits::{DURATION_MAX, INTERVAL_MAX, INTERVAL_MIN, PEERS_MAX, SHARE_DEADLINE_MAX};
 use crate::proto::time::Period;
 
+pub(super) use files::{FindOptions, GetOptions, Rate, ShareOptions};
+
 /// What the command line asks for.
 #[derive(Debug)]
 pub(super) enum Parsed {
@@ -21,7 +25,7 @@ pub(super) enum Parsed {
     /// Wrong usage, with the reason.
     Wrong(String),
     /// Do this.
-    Run(Command),
+    Run(Box<Command>),
 }
 
 /// A command, checked.
@@ -30,6 +34,9 @@ pub(super) enum Command {
     Demo(DemoOptions),
     Server(ServerOptions),
     Peer(PeerOptions),
+    Share(ShareOptions),
+    Get(GetOptions),
+    Find(FindOptions),
 }
 
 #[derive(Debug)]
@@ -57,6 +64,7 @@ pub(super) struct PeerOptions {
     pub(super) interval: Option<Duration>,
     pub(super) duration: Option<Duration>,
     pub(super) share_deadline: Option<Duration>,
+    pub(super) upload_limit: Option<Rate>,
     pub(super) out: PathBuf,
     pub(super) json: bool,
     pub(super) log: LogOptions,
@@ -80,6 +88,9 @@ enum TypedCommand {
     Demo(TypedDemo),
     Server(TypedServer),
     Peer(TypedPeer),
+    Share(files::TypedShare),
+    Get(files::TypedGet),
+    Find(files::TypedFind),
 }
 
 /// A server and peers in one process, on one loop: the main job at a glance.
@@ -165,6 +176,10 @@ struct TypedPeer {
     /// how long sharing may take after the last run of the group, at most 24h (default 2m)
     #[argh(option, default = "Period(Duration::from_secs(120))")]
     share_deadline: Period,
+    /// most that is sent to the others, by all peers of this process together, like 2MB/s or 500kB/s
+    /// (default: no limit)
+    #[argh(option)]
+    upload_limit: Option<Rate>,
     /// print one JSON object on stdout at the end, not a table
     #[argh(switch)]
     json: bool,
@@ -198,8 +213,14 @@ pub(super) fn parse(args: &[String]) -> Parsed {
         Some(TypedCommand::Demo(typed)) => check_demo(typed).map(Command::Demo),
         Some(TypedCommand::Server(typed)) => check_server(typed).map(Command::Server),
         Some(TypedCommand::Peer(typed)) => check_peer(typed).map(Command::Peer),
+        Some(TypedCommand::Share(typed)) => files::check_share(typed).map(Command::Share),
+        Some(TypedCommand::Get(typed)) => files::check_get(typed).map(Command::Get),
+        Some(TypedCommand::Find(typed)) => files::check_find(typed).map(Command::Find),
     };
-    checked.map_or_else(|wrong| Parsed::Wrong(format!("tickmesh: {wrong}")), Parsed::Run)
+    checked.map_or_else(
+        |wrong| Parsed::Wrong(format!("tickmesh: {wrong}")),
+        |command| Parsed::Run(Box::new(command)),
+    )
 }
 
 /// The parser's own message, and where to look.
@@ -268,6 +289,7 @@ fn check_peer(typed: TypedPeer) -> Result<PeerOptions, String> {
         interval: typed.interval.map(check_interval).transpose()?,
         duration: typed.duration.map(check_duration).transpose()?,
         share_deadline: (!typed.no_share).then_some(deadline.0),
+        upload_limit: typed.upload_limit,
         out: typed.out,
         json: typed.json,
         log: log_options(typed.log_level, typed.log_file, typed.log_bytes, typed.log_keep)?,

@@ -3,10 +3,12 @@
 
 mod cli;
 mod demo;
+mod get;
 mod logging;
 mod peer;
 mod progress;
 mod server;
+mod share;
 mod summary;
 mod terminal;
 mod watched;
@@ -35,9 +37,14 @@ pub fn main(args: impl Iterator<Item = String>) -> ExitCode {
             eprintln!("{text}");
             return ExitCode::from(USAGE);
         }
-        Parsed::Run(Command::Demo(options)) => demo::run(&options),
-        Parsed::Run(Command::Server(options)) => server::run(&options),
-        Parsed::Run(Command::Peer(options)) => peer::run(&options),
+        Parsed::Run(command) => match *command {
+            Command::Demo(options) => demo::run(&options),
+            Command::Server(options) => server::run(&options),
+            Command::Peer(options) => peer::run(&options),
+            Command::Share(options) => share::run(&options),
+            Command::Get(options) => get::run(&options),
+            Command::Find(options) => get::find(&options),
+        },
     };
     match outcome {
         Ok(true) => ExitCode::from(DONE),

@@ -11,14 +11,17 @@ use crate::proto::peer::{Peers, PeersConfig};
 pub(super) fn run(options: &PeerOptions) -> Result<bool> {
     logging::start(&options.log)?;
     prepare_folder(&options.out)?;
-    let mut peers = progress::watch(Peers::new(PeersConfig {
-        server: options.server,
-        group: options.group,
-        ids: options.ids.clone(),
-        interval: options.interval,
-        duration: options.duration,
-        share_deadline: options.share_deadline,
-    }));
+    let mut peers = progress::watch(
+        Peers::new(PeersConfig {
+            server: options.server,
+            group: options.group,
+            ids: options.ids.clone(),
+            interval: options.interval,
+            duration: options.duration,
+            share_deadline: options.share_deadline,
+        })
+        .with_upload_limit(options.upload_limit.map(|rate| rate.0)),
+    );
     let reactor = Reactor::new().context("cannot start the event loop")?;
     drive(reactor, &mut [Host { machine: &mut peers, root: options.out.clone() }])?;
     let report = peers.machine().report();

@@ -60,5 +60,13 @@ pub(super) fn conclude(status: &ServerStatus) -> Result<bool> {
         status.errors,
         status.tables_failed
     );
+    log::info!(
+        "catalog ended guests={} files_registered={} files_refused={} downloads={} chunks_reported={}",
+        status.guests_greeted,
+        status.files_registered,
+        status.files_refused,
+        status.downloads,
+        status.chunks_reported
+    );
     Ok(status.tables_failed == 0)
 }

@@ -178,6 +178,16 @@ pub(super) fn micros(ns: u64) -> String {
     }
 }
 
+/// Bytes as people read them: `512 B`, `12.3 kB`, `1.0 GB`.
+pub(super) fn bytes(bytes: u64) -> String {
+    match bytes {
+        0..1000 => format!("{bytes} B"),
+        1000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

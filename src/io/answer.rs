@@ -33,6 +33,7 @@ pub(super) enum Answer {
     },
     FileReady {
         file: FileId,
+        bytes: u64,
         moved: Option<String>,
     },
     Appended {
@@ -42,9 +43,20 @@ pub(super) enum Answer {
         file: FileId,
         moved: Option<String>,
     },
+    Hashed {
+        file: FileId,
+        offset: u64,
+        hash: blake3::Hash,
+    },
+    Read {
+        file: FileId,
+        offset: u64,
+        bytes: Vec<u8>,
+    },
     FileFailed {
         file: FileId,
         op: FileOp,
+        offset: u64,
         error: ErrorKind,
     },
     Shutdown,

@@ -7,6 +7,7 @@ use std::net::Shutdown;
 use log::debug;
 
 use crate::io::answer::Answer;
+use crate::io::errands::Job;
 use crate::io::link::{Flushed, Link, State};
 use crate::io::reactor::Reactor;
 use crate::io::token::Source;
@@ -71,7 +72,8 @@ impl Reactor {
     pub(super) fn retire(&mut self, machine: usize) {
         let seat = &mut self.seats[machine];
         seat.ended = true;
-        seat.disk.release_all();
+        let unread = seat.disk.release_all();
+        unread.into_iter().for_each(|file| self.hand_over(Job::Forget((machine, file))));
         for listener in &mut self.listeners {
             if listener.as_ref().is_some_and(|listener| listener.machine == machine) {
                 *listener = None;

@@ -2,23 +2,23 @@
 //! from it. Nothing here overwrites a file or follows a symbolic link to one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::ops::Deref;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use log::{Level, log, warn};
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 
-use crate::io::finish::{Finish, Outcome, put_back, start_writeback};
-use crate::io::place::{folder_of, inside, make_folder_of, move_aside, partial, set_aside};
+use crate::io::finish::{Finish, Outcome, start_writeback};
+use crate::io::opening::{open_existing, open_named, open_partial};
+use crate::io::place::{folder_of, inside, make_folder_of, partial, set_aside};
 use crate::io::sockets::kind;
 use crate::proto::ids::FileId;
-use crate::proto::limits::WRITEBACK_BYTES;
-use crate::proto::machine::{FileOp, OpenMode};
+use crate::proto::limits::{DISK_JOBS_MAX, WRITEBACK_BYTES};
+use crate::proto::machine::{FileOp, Holes, OpenMode};
 
 /// Open files by the machine's ids.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub(super) struct Disk {
     files: BTreeMap<FileId, OpenFile>,
     /// Folders that were made here, and whose own names are not on disk yet.
     new_folders: BTreeSet<PathBuf>,
+    /// Hashes and reads that the helper is at, those of released files included.
+    reads: usize,
 }
 
 /// A descriptor that links may be sending from while the machine has released the file.
@@ -34,68 +36,68 @@ pub(super) struct Disk {
 pub(super) enum Handle {
     /// Nobody else writes to this file.
     Locked(Flock<File>),
-    /// A file that is new by construction, or of a file system without locks.
+    /// A file that is new by construction, is only read, or is on a file system without locks.
     Plain(File),
 }
 
 #[derive(Debug)]
 struct OpenFile {
     handle: Arc<Handle>,
+    mode: OpenMode,
     stage: Stage,
     path: PathBuf,
     aside: String,
     len: u64,
     /// Written since the disk was last told to begin.
     unstarted_bytes: u64,
-    /// A write at a place failed: bytes are missing, and the file must never look finished.
-    hole: Option<ErrorKind>,
+    /// While there are any, the file must not look finished.
+    holes: Holes,
+    /// Hashes and reads of it that the helper is at.
+    reads: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// It has its name.
-    Named,
-    /// It has its name with `.partial` behind it.
-    Partial,
+    /// It can be written to.
+    Open,
     /// The helper brings it to disk. `released`: for the machine it is gone already.
-    Finishing { partial: bool, released: bool },
+    Finishing { released: bool },
     /// It is on disk, and only read from now on.
     Finished,
 }
 
+/// What a [`Disk::finish`] leads to.
+#[derive(Debug)]
+pub(super) enum Finishing {
+    /// The helper has something to do.
+    Begins(Finish),
+    /// It is on disk already.
+    Finished,
+    /// Not now.
+    Failed(ErrorKind),
+}
+
+/// What opening found: the length of the file, and the name that an older one was given.
+pub(super) type Opened = (u64, Option<String>);
+
 impl Disk {
     pub(super) fn new(root: &Path) -> Disk {
-        Disk { root: root.into(), files: BTreeMap::new(), new_folders: BTreeSet::new() }
+        Disk { root: root.into(), files: BTreeMap::new(), new_folders: BTreeSet::new(), reads: 0 }
     }
 
-    /// Opens a new, empty file, and returns the name that an older one was given.
     pub(super) fn open(
         &mut self,
         file: FileId,
         name: &str,
         mode: OpenMode,
         aside: &str,
-    ) -> Result<Option<String>, ErrorKind> {
+    ) -> Result<Opened, ErrorKind> {
         debug_assert!(!self.files.contains_key(&file), "ids of files are never used again");
-        // Both names are checked now, so that nothing is fetched that could not be named.
-        let opened = inside(&self.root, aside).and_then(|_| inside(&self.root, name));
-        let opened = opened.and_then(|path| {
-            if make_folder_of(&path)? {
-                self.new_folders.insert(folder_of(&path).to_owned());
-            }
-            match mode {
-                OpenMode::Named if self.is_finishing(&path) => open_named(&self.root, path, aside),
-                OpenMode::Named => {
-                    refuse_if_written(&path)?;
-                    open_named(&self.root, path, aside)
-                }
-                OpenMode::Partial => open_partial(path, aside),
-            }
-        });
-        match opened {
+        match self.try_open(name, mode, aside) {
             Ok((open, moved)) => {
+                let len = open.len;
                 self.files.insert(file, open);
-                Ok(moved)
+                Ok((len, moved))
             }
             Err(error) => Err(failed(FileOp::Open, &self.root.join(name), &error)),
         }
@@ -107,12 +109,48 @@ impl Disk {
         moved.map_err(|error| failed(FileOp::SetAside, &self.root.join(name), &error))
     }
 
+    fn try_open(
+        &mut self,
+        name: &str,
+        mode: OpenMode,
+        aside: &str,
+    ) -> io::Result<(OpenFile, Option<String>)> {
+        let path = inside(&self.root, name)?;
+        if mode != OpenMode::Existing {
+            // Checked now, so that nothing is fetched that could not be named.
+            inside(&self.root, aside)?;
+            if make_folder_of(&path)? {
+                self.new_folders.insert(folder_of(&path).to_owned());
+            }
+        }
+        let (handle, moved) = match mode {
+            OpenMode::Named => open_named(&self.root, &path, aside, self.is_finishing(&path))?,
+            OpenMode::Partial => (open_partial(&path, false)?, None),
+            OpenMode::Resume => (open_partial(&path, true)?, None),
+            OpenMode::Existing => (open_existing(&self.root, name)?, None),
+        };
+        let open = OpenFile {
+            len: handle.metadata()?.len(),
+            handle: Arc::new(handle),
+            mode,
+            stage: if mode == OpenMode::Existing { Stage::Finished } else { Stage::Open },
+            path,
+            aside: aside.to_owned(),
+            unstarted_bytes: 0,
+            holes: Holes::default(),
+            reads: 0,
+        };
+        Ok((open, moved))
+    }
+
     /// Writes at the end, all or nothing. `None` if the file is not open, here and below.
     pub(super) fn append(&mut self, file: FileId, bytes: &[u8]) -> Option<Result<(), ErrorKind>> {
         let open = self.opened(file)?;
         let end = open.len;
         let written = open.write(bytes, end).inspect_err(|_| {
-            if let Err(error) = open.handle.set_len(end) {
+            if open.stage == Stage::Open
+                && let Err(error) = open.handle.set_len(end)
+            {
                 failed(FileOp::Append, &open.path, &error);
             }
         });
@@ -128,31 +166,31 @@ impl Disk {
         let open = self.opened(file)?;
         Some(open.write(bytes, offset).map_err(|error| {
             let kind = failed(FileOp::WriteAt, &open.path, &error);
-            if matches!(open.stage, Stage::Named | Stage::Partial) {
-                open.hole = Some(kind);
+            if open.stage == Stage::Open {
+                open.holes.add(offset, bytes.len() as u64, kind);
             }
             kind
         }))
     }
 
     /// What the helper has to do to bring the file to disk, a partial under its name; nothing if
-    /// that is done already, or under way.
+    /// that is under way.
     pub(super) fn finish(&mut self, file: FileId) -> Option<Finishing> {
         let root = Arc::clone(&self.root);
         let open = self.opened(file)?;
-        let is_partial = match open.stage {
-            Stage::Finishing { .. } => return None,
-            Stage::Finished => return Some(Finishing::Finished),
-            Stage::Named => false,
-            Stage::Partial => true,
-        };
-        if let Some(kind) = open.hole {
-            let error = io::Error::new(kind, "a write to it has failed before");
-            return Some(Finishing::Failed(failed(FileOp::Finish, &open.path, &error)));
+        match (open.stage, open.holes.error()) {
+            (Stage::Finishing { .. }, _) => return None,
+            (Stage::Finished, _) => return Some(Finishing::Finished),
+            (Stage::Open, Some(kind)) => {
+                let error = io::Error::new(kind, "a write to it has failed before");
+                return Some(Finishing::Failed(failed(FileOp::Finish, &open.path, &error)));
+            }
+            (Stage::Open, None) => {}
         }
-        open.stage = Stage::Finishing { partial: is_partial, released: false };
+        open.stage = Stage::Finishing { released: false };
         let OpenFile { handle, path, aside, .. } = open;
         let (handle, path, aside) = (Arc::clone(handle), path.clone(), aside.clone());
+        let is_partial = open.mode != OpenMode::Named;
         let folder_is_new = self.new_folders.contains(folder_of(&path));
         Some(Finishing::Begins(Finish { handle, root, path, is_partial, aside, folder_is_new }))
     }
@@ -164,14 +202,8 @@ impl Disk {
         outcome: Outcome,
     ) -> Result<Option<String>, ErrorKind> {
         let open = self.files.get_mut(&file).expect("a file stays until it is finished");
-        let Stage::Finishing { partial, released } = open.stage else {
-            unreachable!("it was being finished")
-        };
-        open.stage = match partial {
-            _ if outcome.is_named => Stage::Finished,
-            false => Stage::Named,
-            true => Stage::Partial,
-        };
+        let released = open.is_released();
+        open.stage = if outcome.is_named { Stage::Finished } else { Stage::Open };
         if outcome.result.is_ok() {
             self.new_folders.remove(folder_of(&open.path));
         }
@@ -182,19 +214,49 @@ impl Disk {
         result
     }
 
-    /// Closes the file, and deletes an unfinished partial. One that is being finished stays until
-    /// that is done.
-    pub(super) fn release(&mut self, file: FileId) {
-        match self.files.get_mut(&file) {
-            Some(OpenFile { stage: Stage::Finishing { released, .. }, .. }) => *released = true,
-            Some(_) => self.files.remove(&file).into_iter().for_each(OpenFile::release),
-            None => {}
+    /// For a hash or a read by the helper, which [`Disk::end_read`] must follow.
+    pub(super) fn begin_read(&mut self, file: FileId) -> Option<Result<Arc<Handle>, ErrorKind>> {
+        if self.opened(file).is_some() && self.reads >= DISK_JOBS_MAX {
+            return Some(Err(ErrorKind::ResourceBusy));
         }
+        let open = self.opened(file)?;
+        open.reads += 1;
+        let handle = Arc::clone(&open.handle);
+        self.reads += 1;
+        Some(Ok(handle))
     }
 
-    pub(super) fn release_all(&mut self) {
-        let files: Vec<FileId> = self.files.keys().copied().collect();
-        files.into_iter().for_each(|file| self.release(file));
+    /// Returns whether the machine still waits for it.
+    pub(super) fn end_read(&mut self, file: FileId) -> bool {
+        self.reads -= 1;
+        let Some(open) = self.opened(file) else { return false };
+        open.reads -= 1;
+        true
+    }
+
+    /// Logs what failed on the helper's side.
+    pub(super) fn read_failed(&self, file: FileId, op: FileOp, error: &io::Error) -> ErrorKind {
+        self.files.get(&file).map_or(error.kind(), |open| failed(op, &open.path, error))
+    }
+
+    /// Closes the file, and deletes an unfinished partial. One that is being finished stays until
+    /// that is done. Returns whether hashes or reads of it are under way, for nobody now.
+    pub(super) fn release(&mut self, file: FileId) -> bool {
+        let Some(open) = self.files.get_mut(&file) else { return false };
+        let reads = std::mem::take(&mut open.reads) > 0;
+        if let Stage::Finishing { released } = &mut open.stage {
+            *released = true;
+        } else if let Some(open) = self.files.remove(&file) {
+            open.release();
+        }
+        reads
+    }
+
+    /// Returns those files of which hashes or reads are under way.
+    pub(super) fn release_all(&mut self) -> Vec<FileId> {
+        let mut files: Vec<FileId> = self.files.keys().copied().collect();
+        files.retain(|file| self.release(*file));
+        files
     }
 
     /// For sending from it.
@@ -208,30 +270,22 @@ impl Disk {
 
     /// Whether a file of ours with that name has all its bytes, and waits for the disk only.
     fn is_finishing(&self, path: &Path) -> bool {
-        let whole = |open: &&OpenFile| matches!(open.stage, Stage::Finishing { partial: false, .. });
+        let whole =
+            |open: &&OpenFile| open.mode == OpenMode::Named && matches!(open.stage, Stage::Finishing { .. });
         self.files.values().filter(whole).any(|open| open.path == path)
     }
 }
 
-/// What a [`Disk::finish`] leads to.
-#[derive(Debug)]
-pub(super) enum Finishing {
-    /// The helper has something to do.
-    Begins(Finish),
-    /// It is on disk already.
-    Finished,
-    /// It can never be.
-    Failed(ErrorKind),
-}
-
 impl OpenFile {
     fn write(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        if matches!(self.stage, Stage::Finishing { .. } | Stage::Finished) {
+        if self.stage != Stage::Open {
             return Err(io::Error::new(ErrorKind::PermissionDenied, "the file is finished"));
         }
         self.handle.write_all_at(bytes, offset)?;
-        self.len = self.len.max(offset + bytes.len() as u64);
-        self.unstarted_bytes += bytes.len() as u64;
+        let len = bytes.len() as u64;
+        self.holes.fill(offset, len);
+        self.len = self.len.max(offset + len);
+        self.unstarted_bytes += len;
         if self.unstarted_bytes >= WRITEBACK_BYTES {
             self.unstarted_bytes = 0;
             start_writeback(&self.handle);
@@ -240,11 +294,12 @@ impl OpenFile {
     }
 
     fn is_released(&self) -> bool {
-        matches!(self.stage, Stage::Finishing { released: true, .. })
+        self.stage == Stage::Finishing { released: true }
     }
 
     fn release(self) {
-        if self.stage == Stage::Partial
+        if self.stage == Stage::Open
+            && self.mode == OpenMode::Partial
             && let Err(error) = fs::remove_file(partial(&self.path))
         {
             warn!("file op=release path={:?} error=\"{error}\"", self.path);
@@ -268,73 +323,12 @@ impl From<File> for Handle {
     }
 }
 
-fn open_named(root: &Path, path: PathBuf, aside: &str) -> io::Result<(OpenFile, Option<String>)> {
-    let moved = move_aside(root, &path, aside)?;
-    match options().create_new(true).open(&path) {
-        Ok(file) => {
-            let handle = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                Ok(file) => Handle::Locked(file),
-                Err((file, _)) => Handle::Plain(file),
-            };
-            Ok((OpenFile::new(handle, Stage::Named, path, aside), moved))
-        }
-        Err(error) => {
-            put_back(root, &path, moved.as_deref());
-            Err(error)
-        }
-    }
-}
-
-/// Nobody's file is moved away while it is being written: two programs with one folder find out.
-fn refuse_if_written(path: &Path) -> io::Result<()> {
-    let Ok(file) = options().open(path) else { return Ok(()) };
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Err((_, Errno::EWOULDBLOCK)) => {
-            Err(io::Error::new(ErrorKind::ResourceBusy, "somebody else is writing this file"))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn open_partial(path: PathBuf, aside: &str) -> io::Result<(OpenFile, Option<String>)> {
-    let file = options().create(true).truncate(false).open(partial(&path))?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(ErrorKind::AlreadyExists, "there is something that is no plain file"));
-    }
-    let handle = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(file) => Handle::Locked(file),
-        Err((_, Errno::EWOULDBLOCK)) => {
-            return Err(io::Error::new(ErrorKind::ResourceBusy, "somebody else is writing this file"));
-        }
-        Err((file, _)) => Handle::Plain(file),
-    };
-    // Its writer may have finished it between our open and our lock: then it is not ours to empty.
-    let (ours, there) = (handle.metadata()?, fs::symlink_metadata(partial(&path))?);
-    if (ours.dev(), ours.ino()) != (there.dev(), there.ino()) {
-        return Err(io::Error::new(ErrorKind::ResourceBusy, "somebody else was writing this file"));
-    }
-    // What an earlier run left.
-    handle.set_len(0)?;
-    Ok((OpenFile::new(handle, Stage::Partial, path, aside), None))
-}
-
-impl OpenFile {
-    fn new(handle: Handle, stage: Stage, path: PathBuf, aside: &str) -> OpenFile {
-        let (handle, aside) = (Arc::new(handle), aside.to_owned());
-        OpenFile { handle, stage, path, aside, len: 0, unstarted_bytes: 0, hole: None }
-    }
-}
-
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    // Not waiting for the other end of a pipe that somebody put there.
-    options.read(true).write(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-    options
-}
-
 /// What machines try again and again, they report once themselves.
 fn failed(op: FileOp, path: &Path, error: &io::Error) -> ErrorKind {
-    let level = if matches!(op, FileOp::Append | FileOp::WriteAt) { Level::Debug } else { Level::Warn };
+    // To look for what is not there is no fault.
+    let expected = op == FileOp::Open && error.kind() == ErrorKind::NotFound;
+    let quiet = expected || matches!(op, FileOp::Append | FileOp::WriteAt);
+    let level = if quiet { Level::Debug } else { Level::Warn };
     log!(level, "file op={op} path={path:?} error=\"{error}\"");
     kind(error)
 }

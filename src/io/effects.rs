@@ -11,15 +11,15 @@ use mio::net::TcpStream;
 use crate::io::answer::Answer;
 use crate::io::dialer;
 use crate::io::disk::Finishing;
-use crate::io::finish::{Finish, Outcome, finish_all};
-use crate::io::helper::{Helper, Whose};
+use crate::io::errands::{Done, Errands, Job, Part};
+use crate::io::helper::Helper;
 use crate::io::link::{Link, State};
 use crate::io::listener::Listener;
 use crate::io::reactor::Reactor;
 use crate::io::sockets::kind;
 use crate::io::token::Source;
 use crate::proto::ids::{DialId, FileId, LinkId};
-use crate::proto::limits::DIAL_TIMEOUT;
+use crate::proto::limits::{CHUNK_READ_BYTES_MAX, DIAL_TIMEOUT};
 use crate::proto::machine::{DownReason, Effect, FileOp, Os};
 
 /// The reactor as one machine sees it.
@@ -42,26 +42,32 @@ impl Os for Hands<'_> {
             Effect::Open { file, path, mode, aside } => {
                 let opened = self.reactor.seats[self.machine].disk.open(file, path, mode, aside);
                 self.answer(match opened {
-                    Ok(moved) => Answer::FileReady { file, moved },
-                    Err(error) => Answer::FileFailed { file, op: FileOp::Open, error },
+                    Ok((bytes, moved)) => Answer::FileReady { file, bytes, moved },
+                    Err(error) => Answer::FileFailed { file, op: FileOp::Open, offset: 0, error },
                 });
             }
             Effect::SetAside { file, path, aside } => {
                 let moved = self.reactor.seats[self.machine].disk.set_aside(path, aside);
                 self.answer(match moved {
-                    Ok(moved) => Answer::FileReady { file, moved },
-                    Err(error) => Answer::FileFailed { file, op: FileOp::SetAside, error },
+                    Ok(moved) => Answer::FileReady { file, bytes: 0, moved },
+                    Err(error) => Answer::FileFailed { file, op: FileOp::SetAside, offset: 0, error },
                 });
             }
             Effect::Append { file, bytes } => self.append(file, bytes),
             Effect::WriteAt { file, offset, bytes } => {
                 let written = self.reactor.seats[self.machine].disk.write_at(file, offset, bytes);
                 if let Some(Err(error)) = written {
-                    self.answer(Answer::FileFailed { file, op: FileOp::WriteAt, error });
+                    self.answer(Answer::FileFailed { file, op: FileOp::WriteAt, offset, error });
                 }
             }
             Effect::Finish { file } => self.finish(file),
-            Effect::Release { file } => self.reactor.seats[self.machine].disk.release(file),
+            Effect::Hash { file, offset, len } => self.read(file, FileOp::Hash, offset, len),
+            Effect::Read { file, offset, len } => self.read(file, FileOp::Read, offset, len),
+            Effect::Release { file } => {
+                if self.reactor.seats[self.machine].disk.release(file) {
+                    self.reactor.hand_over(Job::Forget((self.machine, file)));
+                }
+            }
             Effect::Exit => self.reactor.retire(self.machine),
         }
     }
@@ -113,18 +119,38 @@ impl Hands<'_> {
     fn append(&mut self, file: FileId, bytes: &[u8]) {
         match self.reactor.seats[self.machine].disk.append(file, bytes) {
             Some(Ok(())) => self.answer(Answer::Appended { file }),
-            Some(Err(error)) => self.answer(Answer::FileFailed { file, op: FileOp::Append, error }),
+            Some(Err(error)) => {
+                self.answer(Answer::FileFailed { file, op: FileOp::Append, offset: 0, error })
+            }
             None => {}
         }
     }
 
     fn finish(&mut self, file: FileId) {
         match self.reactor.seats[self.machine].disk.finish(file) {
-            Some(Finishing::Begins(job)) => self.reactor.hand_over((self.machine, file), job),
+            Some(Finishing::Begins(job)) => self.reactor.hand_over(Job::Finish((self.machine, file), job)),
             Some(Finishing::Finished) => self.answer(Answer::Finished { file, moved: None }),
             Some(Finishing::Failed(error)) => {
-                self.answer(Answer::FileFailed { file, op: FileOp::Finish, error });
+                self.answer(Answer::FileFailed { file, op: FileOp::Finish, offset: 0, error });
             }
+            None => {}
+        }
+    }
+
+    /// A hash or a read.
+    fn read(&mut self, file: FileId, op: FileOp, offset: u64, len: u64) {
+        let disk = &mut self.reactor.seats[self.machine].disk;
+        let handle = match disk.handle(file) {
+            Some(_) if op == FileOp::Read && len > CHUNK_READ_BYTES_MAX => Some(Err(ErrorKind::InvalidInput)),
+            _ => disk.begin_read(file),
+        };
+        let whose = (self.machine, file);
+        match handle {
+            Some(Ok(handle)) if op == FileOp::Hash => {
+                self.reactor.hand_over(Job::Hash(whose, Part { handle, offset, len }));
+            }
+            Some(Ok(handle)) => self.reactor.hand_over(Job::Read(whose, Part { handle, offset, len })),
+            Some(Err(error)) => self.answer(Answer::FileFailed { file, op, offset, error }),
             None => {}
         }
     }
@@ -138,23 +164,49 @@ impl Reactor {
     }
 
     /// Gives the helper something to do. Without one, the loop has to wait for the disk itself.
-    fn hand_over(&mut self, whose: Whose, job: Finish) {
+    pub(super) fn hand_over(&mut self, job: Job) {
         if self.helper.is_none() {
             let started = Helper::start(self.poll.registry());
             self.helper = started.inspect_err(|error| warn!("helper not started error=\"{error}\"")).ok();
         }
-        match &mut self.helper {
-            Some(helper) => helper.give(whose, job),
-            None => finish_all(&[job]).into_iter().for_each(|outcome| self.on_finished(whose, outcome)),
-        }
+        let Some(helper) = &mut self.helper else {
+            let mut errands = Errands::default();
+            errands.add(job);
+            while !errands.is_empty() {
+                errands.turn().into_iter().for_each(|done| self.on_done(done));
+            }
+            return;
+        };
+        helper.give(job);
     }
 
-    pub(super) fn on_finished(&mut self, (machine, file): Whose, outcome: Outcome) {
-        let answer = match self.seats[machine].disk.on_finished(file, outcome) {
-            Ok(moved) => Answer::Finished { file, moved },
-            Err(error) => Answer::FileFailed { file, op: FileOp::Finish, error },
+    /// The helper has done something: what the machine is told of it.
+    pub(super) fn on_done(&mut self, done: Done) {
+        let (Done::Finish((machine, file), _)
+        | Done::Read((machine, file), ..)
+        | Done::Hash((machine, file), ..)
+        | Done::Forgotten((machine, file))) = done;
+        let disk = &mut self.seats[machine].disk;
+        let wanted = matches!(done, Done::Finish(..)) || disk.end_read(file);
+        let failed = |op, offset, error| Answer::FileFailed { file, op, offset, error };
+        let answer = match done {
+            Done::Finish(_, outcome) => match disk.on_finished(file, outcome) {
+                Ok(moved) => Answer::Finished { file, moved },
+                Err(error) => failed(FileOp::Finish, 0, error),
+            },
+            Done::Read(_, offset, Ok(bytes)) => Answer::Read { file, offset, bytes },
+            Done::Read(_, offset, Err(error)) => {
+                failed(FileOp::Read, offset, disk.read_failed(file, FileOp::Read, &error))
+            }
+            Done::Hash(_, offset, Ok(hash)) => Answer::Hashed { file, offset, hash },
+            Done::Hash(_, offset, Err(error)) => {
+                failed(FileOp::Hash, offset, disk.read_failed(file, FileOp::Hash, &error))
+            }
+            Done::Forgotten(_) => return,
         };
-        self.answers.push_back((machine, answer));
+        if wanted {
+            self.answers.push_back((machine, answer));
+        }
     }
 
     /// The link has output, which will go out at the end of the turn.

@@ -1,6 +1,6 @@
 //! The one other thread: does what only waits for the disk, and shares no state with the loop.
-//! Work goes there over a channel; answers come back over another, and wake the loop. Never decides
-//! what an answer means.
+//! Work goes there over a channel; answers come back over another, and wake the loop. What the
+//! answers mean is decided elsewhere.
 
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
@@ -8,28 +8,23 @@ use std::thread;
 
 use mio::{Registry, Waker};
 
-use crate::io::finish::{Finish, Outcome, finish_all};
+use crate::io::errands::{Done, Errands, Job};
 use crate::io::token::Source;
-use crate::proto::ids::FileId;
-use crate::proto::limits::FINISH_BATCH_MAX;
 
 /// The loop's end of the two channels.
 #[derive(Debug)]
 pub(super) struct Helper {
-    /// There are never more than open files: one is finished once.
-    jobs: Sender<(Whose, Finish)>,
-    done: Receiver<(Whose, Outcome)>,
+    /// Bounded by their senders: a file is finished once, and a machine has few hashes and reads.
+    jobs: Sender<Job>,
+    done: Receiver<Done>,
     /// Jobs without an answer yet.
     under_way: usize,
     /// It is on a list of the reactor.
     pub(super) listed: bool,
 }
 
-/// Whose file it is: the place of a machine, and its name for the file.
-pub(super) type Whose = (usize, FileId);
-
 impl Helper {
-    /// Starts the thread. It ends when the helper is dropped and its work is done.
+    /// Starts the thread. It ends when the helper is dropped.
     ///
     /// # Errors
     /// Out of descriptors or threads.
@@ -42,13 +37,13 @@ impl Helper {
         Ok(Helper { jobs, done, under_way: 0, listed: false })
     }
 
-    pub(super) fn give(&mut self, whose: Whose, job: Finish) {
-        self.under_way += 1;
-        self.jobs.send((whose, job)).expect("the helper waits for work");
+    pub(super) fn give(&mut self, job: Job) {
+        self.under_way += usize::from(job.is_answered());
+        self.jobs.send(job).expect("the helper waits for work");
     }
 
     /// The next answer, if one is there.
-    pub(super) fn take(&mut self) -> Option<(Whose, Outcome)> {
+    pub(super) fn take(&mut self) -> Option<Done> {
         match self.done.try_recv() {
             Ok(done) => {
                 self.under_way -= 1;
@@ -80,20 +75,29 @@ impl Drop for Bell {
     }
 }
 
-/// Finishes everything that waits, in one go, until there is nobody to do it for.
-fn work(jobs: &Receiver<(Whose, Finish)>, done: Sender<(Whose, Outcome)>, waker: Waker) {
-    // Dropped in this order: the loop must find the channel closed when it wakes.
+/// Takes what has come, does a part of it, answers, until nobody is there to do it for.
+fn work(jobs: &Receiver<Job>, done: Sender<Done>, waker: Waker) {
+    // Dropped the other way round: the loop must find the channel closed when it wakes.
     let (bell, done) = (Bell(waker), done);
-    while let Ok(first) = jobs.recv() {
-        let (whose, files): (Vec<Whose>, Vec<Finish>) =
-            std::iter::once(first).chain(jobs.try_iter()).take(FINISH_BATCH_MAX).unzip();
-        let outcomes = finish_all(&files);
-        // With the files their locks go: whoever hears of it may open the same name.
-        drop(files);
-        for outcome in whose.into_iter().zip(outcomes) {
-            if done.send(outcome).is_err() {
-                return;
+    let mut errands = Errands::default();
+    loop {
+        if errands.is_empty() {
+            let Ok(job) = jobs.recv() else { return };
+            errands.add(job);
+        }
+        loop {
+            match jobs.try_recv() {
+                Ok(job) => errands.add(job),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return,
             }
+        }
+        let answers = errands.turn();
+        if answers.is_empty() {
+            continue;
+        }
+        if answers.into_iter().any(|answer| done.send(answer).is_err()) {
+            return;
         }
         bell.ring();
     }

@@ -7,8 +7,8 @@
 //!   end, `effects` is what machines may ask for.
 //! - `links`, `link`, `queue`: the table of links, one link, and what waits to be sent on it.
 //! - `listener`, `dialer`, `sockets`: how links begin, and the options that all of them have.
-//! - `disk`, `place`: files, and their names. `helper` is a thread of its own, in which `finish`
-//!   brings files to disk.
+//! - `disk`, `opening`, `place`: files, how they are opened, and their names. `helper` is a thread of
+//!   its own, `errands` what it does there, and `finish` how files are brought to disk.
 //! - `clock`, `timer`, `signals`, `token`, `answer`, `stats`: small parts.
 //!
 //! # One turn
@@ -23,11 +23,13 @@ mod closing;
 mod dialer;
 mod disk;
 mod effects;
+mod errands;
 mod finish;
 mod helper;
 mod link;
 mod links;
 mod listener;
+mod opening;
 mod place;
 mod queue;
 mod reactor;

@@ -161,7 +161,7 @@ impl Reactor {
             self.flush_all();
             if let Some(end) = self.end() {
                 // Also of machines that were not waited for: nobody finishes their partials.
-                self.seats.iter_mut().for_each(|seat| seat.disk.release_all());
+                self.seats.iter_mut().for_each(|seat| drop(seat.disk.release_all()));
                 return Ok(end);
             }
             self.wait(hosts)?;
@@ -231,11 +231,17 @@ impl Reactor {
             Answer::Drained { link } if open(link) => Input::Drained { link: *link },
             Answer::Blocked { .. } | Answer::Drained { .. } => return None,
             Answer::Down { link } => Input::LinkDown { link: *link, reason: self.bury(*link)? },
-            Answer::FileReady { file, moved } => Input::FileReady { file: *file, moved: moved.as_deref() },
+            Answer::FileReady { file, bytes, moved } => {
+                Input::FileReady { file: *file, bytes: *bytes, moved: moved.as_deref() }
+            }
             Answer::Appended { file } => Input::Appended { file: *file },
             Answer::Finished { file, moved } => Input::Finished { file: *file, moved: moved.as_deref() },
-            Answer::FileFailed { file, op, error } => {
-                Input::FileFailed { file: *file, op: *op, error: *error }
+            Answer::Hashed { file, offset, hash } => {
+                Input::Hashed { file: *file, offset: *offset, hash: *hash }
+            }
+            Answer::Read { file, offset, bytes } => Input::Read { file: *file, offset: *offset, bytes },
+            Answer::FileFailed { file, op, offset, error } => {
+                Input::FileFailed { file: *file, op: *op, offset: *offset, error: *error }
             }
             Answer::Shutdown => Input::Shutdown,
         })

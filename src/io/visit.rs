@@ -101,8 +101,8 @@ impl Reactor {
         for _ in 0..DISK_ANSWERS_BUDGET {
             let Some(helper) = &mut self.helper else { return };
             helper.listed = false;
-            let Some((whose, outcome)) = helper.take() else { return };
-            self.on_finished(whose, outcome);
+            let Some(done) = helper.take() else { return };
+            self.on_done(done);
             self.deliver(hosts);
         }
         if let Some(helper) = &mut self.helper

@@ -1,6 +1,7 @@
 //! Names of things: links and files as the driver knows them, members, groups and files as
 //! people know them. Checks what may be a name; never says who has it.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -149,6 +150,11 @@ impl FileName {
         check(bytes, FILE_NAME_BYTES_MAX)
     }
 
+    /// Whether files of that name are unfinished ones, which nobody shares.
+    pub fn is_partial(name: &str) -> bool {
+        name.ends_with(".partial")
+    }
+
     /// # Errors
     /// See [`FileName::check`].
     pub fn from_bytes(bytes: &[u8]) -> Result<FileName, NameError> {
@@ -167,6 +173,13 @@ impl FromStr for FileName {
     type Err = NameError;
     fn from_str(text: &str) -> Result<FileName, NameError> {
         FileName::from_bytes(text.as_bytes())
+    }
+}
+
+/// So that a map by names can be searched with a text that is none of ours.
+impl Borrow<str> for FileName {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

@@ -141,14 +141,46 @@ pub const CLOCK_STEP_MIN: Duration = Duration::from_millis(1);
 
 // --- Files -----------------------------------------------------------------------------------
 
-/// Bytes of a chunk: the unit that is asked for, verified and stored.
+/// Bytes of a chunk, the unit that is asked for, verified and stored; doubled for a file that
+/// would have more than [`CHUNKS_DEFAULT_MAX`] of them.
 pub const CHUNK_BYTES: u64 = 256 << 10;
-/// Largest chunk that a manifest may announce.
-pub const CHUNK_BYTES_MAX: u64 = 16 << 20;
-/// Most chunks of a file: bounds a manifest to 4 MiB and a file to 16 GiB at [`CHUNK_BYTES`].
-pub const CHUNKS_MAX: u64 = 1 << 16;
+/// Largest chunk that a manifest may announce: what is lost when one of its bytes is wrong.
+pub const CHUNK_BYTES_MAX: u64 = 1 << 30;
+/// Largest file that is shared.
+pub const FILE_BYTES_MAX: u64 = 1 << 40;
+/// Most chunks of a file: their hashes, 65 bytes each in an offer, have to fit the queue of a link.
+pub const CHUNKS_MAX: u64 = 1 << 13;
+/// Most chunks of a file whose owner did not ask for more. Two such offers fit the queue of a link.
+pub const CHUNKS_DEFAULT_MAX: u64 = 1 << 12;
+/// Files with fewer chunks are asked of their owner only: what others hold of them is not worth the lines.
+pub const SWARM_CHUNKS_MIN: u64 = 8;
+/// Others up to which a member keeps the links of pairs that have everything: third ones' files come over them.
+pub const LINKS_KEPT_MAX: usize = 64;
+/// Files that a process keeps open before it closes those that it only serves.
+pub const FILES_OPEN_MAX: usize = 512;
 /// Chunks that a fetcher asks for at once over one link: keeps the link full over a long path.
 pub const CHUNKS_IN_FLIGHT_MAX: usize = 8;
+/// A source that was asked for chunks and brings nothing for so long: others are asked for them, too.
+/// Its link may be slow, its queue long: what it brings later is still taken.
+pub const CHUNK_PATIENCE: Duration = Duration::from_secs(3);
+/// Requests for chunks that wait to be served over one link: what an honest fetcher asks for of two
+/// files at once, twice.
+pub const GETS_QUEUED_MAX: usize = 32;
+/// How much of what an upload limit did not use is made up for: a late timer costs no speed, an idle
+/// hour saves up nothing.
+pub const UPLOAD_CREDIT: Duration = Duration::from_millis(100);
+/// Sources that may be asked for the same chunk at the end of a file, when nothing else is left.
+pub const ASKERS_MAX: usize = 2;
+/// A chunk is not asked for twice before the first request is so old, however fast others came.
+pub const END_GAME_AGE_MIN: Duration = Duration::from_millis(100);
+/// Holders above which a chunk counts as no rarer than another: bounds the work of a choice.
+pub const RARITY_MAX: usize = 32;
+/// Members that one guest dials for a file at once.
+pub const SOURCES_DIALED_MAX: usize = 16;
+/// Chunks of one file that the disk hashes at once, so that it is never idle.
+pub const HASHES_IN_FLIGHT_MAX: u64 = 4;
+/// How long a guest waits before it asks again who has a file that nobody there has.
+pub const ASK_AGAIN_PAUSE: Duration = Duration::from_secs(1);
 /// Pairs that one member serves or fetches from by its own dialing at once.
 pub const PAIRS_DIALED_MAX: usize = 8;
 /// After so many wrong chunks or false manifests a member is given up as a source.
@@ -171,11 +203,55 @@ pub const WRITEBACK_BYTES: u64 = 1 << 20;
 pub const SWEEP_FILES_MIN: usize = 8;
 /// Files that are brought to disk together, so that those in front do not wait for ever more.
 pub const FINISH_BATCH_MAX: usize = 1024;
+/// Hashes and reads of files that one machine may have under way: with
+/// [`CHUNK_READ_BYTES_MAX`] this bounds what waits in memory.
+pub const DISK_JOBS_MAX: usize = 64;
+/// Longest range that is read into memory at once: what is sent compressed, and small chunks.
+pub const CHUNK_READ_BYTES_MAX: u64 = 1 << 20;
+/// Bytes that are hashed before a file that waits to be finished or read gets its turn: a few
+/// milliseconds' worth.
+pub const HASH_SLICE_BYTES: u64 = 4 << 20;
+/// Places of one file at which writes failed that are kept apart; a full disk makes one long one.
+pub const HOLES_MAX: usize = 1024;
 /// Answers of the disk that are passed on before the next socket is looked at: most of them make
 /// a machine close a file.
 pub const DISK_ANSWERS_BUDGET: usize = 8;
 /// Names that are tried for an old file (`name.1.txt`, `name.2.txt`, ...) before giving up.
 pub const ASIDE_TRIES_MAX: u32 = 1000;
+
+// --- The server's catalog of files ------------------------------------------------------------
+
+/// Members named to one fetcher of a file at once: more ways than it can use, and a list that fits
+/// its link's queue beside the hashes.
+pub const SOURCES_MAX: usize = 128;
+/// Longest line of a list of sources or holders: the longest names, an IPv6 address, a ticket.
+pub const LISTED_BYTES_MAX: usize = 256;
+/// Bytes of answers about files that a link may be owed when it asks for more of them.
+pub const ANSWERS_BYTES_MAX: usize = 256 << 10;
+/// Files that one member may hold or fetch at once: both records of everybody in the largest group.
+pub const FILES_PER_MEMBER_MAX: usize = 2 * MEMBERS_MAX;
+/// Files of one group: as many records, and as many files of people.
+pub const FILES_PER_GROUP_MAX: usize = 4 * MEMBERS_MAX;
+/// Memory of the catalog, by its own estimate: the hashes of 2 TiB in chunks of [`CHUNK_BYTES`], or
+/// 800 members of which everybody has the records of everybody.
+pub const CATALOG_BYTES_MAX: usize = 256 << 20;
+/// Octets of hashes that all links together may have announced and not sent yet.
+pub const REGISTERS_BYTES_MAX: usize = 16 << 20;
+/// How long the octets of one `REGISTER` may take.
+pub const REGISTER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Chunks that one `searchChunk` may name: people type them.
+pub const SEARCH_CHUNKS_MAX: usize = 64;
+/// Members that one fetcher of a file may report for wrong chunks; with so many, the fault is its own.
+pub const REPORTS_MAX: usize = 64;
+/// How long a guest whose link broke may come back to its name and to what it holds: some
+/// attempts at the longest pause, each with its timeout.
+pub const GUEST_LOST_MAX: Duration = Duration::from_secs(60);
+/// How often the server looks for members that were lost and are forgotten now.
+pub const ABSENT_LOOK_PERIOD: Duration = Duration::from_secs(5);
+/// The same when there was more to do than in one look.
+pub const ABSENT_LOOK_SOON: Duration = Duration::from_millis(100);
+/// Members whose files are forgotten in one look; each may have [`FILES_PER_MEMBER_MAX`].
+pub const ABSENT_FORGOTTEN_MAX: usize = 4;
 
 /// One row of a table: `| # | IP | IP | date | time |`, with IPv6 addresses and a long number.
 pub const ROW_BYTES_MAX: usize = 160;
@@ -188,7 +264,23 @@ const _: () = {
     // A newcomer's list of members, at about 130 bytes a line, fits the queue of its link.
     assert!(MEMBERS_MAX * 130 < LINK_QUEUE_BYTES_MAX);
     assert!(CHUNKS_IN_FLIGHT_MAX * 2 <= LINK_RANGES_MAX);
+    assert!(CHUNKS_IN_FLIGHT_MAX * 4 <= GETS_QUEUED_MAX && GETS_QUEUED_MAX <= LINK_RANGES_MAX);
     assert!(CHUNK_BYTES <= CHUNK_BYTES_MAX);
+    // A silent source is replaced well before its link is closed.
+    assert!(CHUNK_PATIENCE.as_millis() * 2 <= TRANSFER_SILENCE_TIMEOUT.as_millis());
+    assert!(CHUNKS_DEFAULT_MAX <= CHUNKS_MAX);
+    // The longest answer of each kind fits the queue of a link beside what the link is owed already.
+    let download = SOURCES_MAX * LISTED_BYTES_MAX + CHUNKS_MAX as usize * 65;
+    assert!(ANSWERS_BYTES_MAX + download + LINE_BYTES_MAX * ERRORS_MAX as usize <= LINK_QUEUE_BYTES_MAX);
+    assert!(ANSWERS_BYTES_MAX + 2 * MEMBERS_MAX * 64 + LINE_BYTES_MAX < LINK_QUEUE_BYTES_MAX);
+    assert!(CHUNKS_MAX as usize * 65 <= REGISTERS_BYTES_MAX);
+    assert!(GUEST_LOST_MAX.as_nanos() > 5 * (DIAL_TIMEOUT.as_nanos() + REDIAL_PAUSE_MAX.as_nanos()));
+    // A file of any size can be cut; so can the longest record, two rows a tick.
+    assert!(FILE_BYTES_MAX / CHUNKS_DEFAULT_MAX <= CHUNK_BYTES_MAX);
+    assert!(
+        DURATION_MAX.as_millis() / INTERVAL_MIN.as_millis() * 2 * (ROW_BYTES_MAX as u128)
+            < FILE_BYTES_MAX as u128
+    );
     assert!(INTERVAL_MAX.as_nanos() * 4 < TICK_SILENCE_TIMEOUT.as_nanos());
     assert!(TICK_SILENCE_TIMEOUT.as_nanos() < GREET_TIMEOUT.as_nanos());
     assert!(FLUSH_PERIOD.as_millis() < 250);

@@ -13,7 +13,7 @@ pub mod machine;
 pub mod peer;
 pub mod record;
 pub mod server;
+pub mod swarm;
 pub mod time;
-pub mod transfer;
 pub mod wheel;
 pub mod wire;

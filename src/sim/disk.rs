@@ -20,7 +20,7 @@ pub struct Disk {
     inodes: Vec<Contents>,
     spare: Vec<Inode>,
     room_bytes: Option<u64>,
-    failures: [Option<ErrorKind>; 5],
+    failures: [Option<ErrorKind>; 7],
     reads_fail: bool,
     digests_only: bool,
     slow_ns: u64,
@@ -127,7 +127,7 @@ impl Disk {
         self.failures[op as usize] = error;
     }
 
-    /// From now on files that are being sent cannot be read, or can again.
+    /// From now on nothing can be read, neither to be sent nor to be hashed, or it can again.
     pub fn fail_reads(&mut self, fail: bool) {
         self.reads_fail = fail;
     }
@@ -207,6 +207,15 @@ impl Disk {
             *contents = Contents::default();
             self.spare.push(inode);
         }
+    }
+
+    /// The file of that name.
+    pub(super) fn find(&self, path: &str) -> Option<Inode> {
+        self.names.get(path).copied()
+    }
+
+    pub(super) fn len_of(&self, inode: Inode) -> u64 {
+        self.inodes[inode].len
     }
 
     /// Whether `path` still names that file.
@@ -307,7 +316,8 @@ impl Disk {
         }
     }
 
-    /// Takes what no `Finish` covered: all of it, some, or nothing, and perhaps whole partials.
+    /// Takes what no `Finish` covered: all of it, some, or nothing; of partials also something in
+    /// the middle, or the whole.
     /// Nobody may have a file open.
     pub(super) fn lose_power(&mut self, rng: &mut Rng) {
         let unsafe_names: Vec<(String, Inode)> = self
@@ -321,7 +331,13 @@ impl Disk {
             if path.ends_with(PARTIAL_SUFFIX) && rng.chance(0.5) {
                 self.remove(&path);
             } else {
-                self.cut(inode, synced_bytes + rng.below(len - synced_bytes + 1));
+                let kept_bytes = synced_bytes + rng.below(len - synced_bytes + 1);
+                self.cut(inode, kept_bytes);
+                // What was written at places need not have reached the disk in that order.
+                if path.ends_with(PARTIAL_SUFFIX) && rng.chance(0.5) {
+                    let from = synced_bytes + rng.below(kept_bytes - synced_bytes + 1);
+                    self.zero(inode, from, from + rng.below(kept_bytes - from + 1));
+                }
             }
         }
     }
@@ -340,6 +356,13 @@ impl Disk {
         }
         if let Some(room_bytes) = &mut self.room_bytes {
             *room_bytes += gone_bytes;
+        }
+    }
+
+    fn zero(&mut self, inode: Inode, from: u64, to: u64) {
+        match &mut self.inodes[inode].data {
+            Data::Kept(bytes) => bytes[from as usize..to as usize].fill(0),
+            Data::Digest(digest) => *digest = None,
         }
     }
 

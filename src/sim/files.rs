@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use crate::proto::ids::FileId;
-use crate::proto::machine::{FileOp, OpenMode};
+use crate::proto::machine::{FileOp, Holes, OpenMode};
 use crate::sim::disk::{Disk, Inode, PARTIAL_SUFFIX};
 use crate::sim::kernel::{Answer, Kernel};
 use crate::sim::node::MachineId;
@@ -12,22 +12,21 @@ use crate::sim::node::MachineId;
 #[derive(Debug)]
 pub(super) struct Handle {
     pub(super) inode: Inode,
-    /// The name that it will have, if it is a partial.
+    /// The name that it has, or will have.
     name: String,
     aside: String,
+    mode: OpenMode,
     pub(super) stage: Stage,
-    /// A `WriteAt` has failed, so the file can never be finished.
-    pub(super) broken: Option<ErrorKind>,
+    /// While there are any, it must not look finished.
+    pub(super) holes: Holes,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// It has its name.
-    Named,
-    /// It has its name with `.partial` behind it.
-    Partial,
+    /// It can be written to.
+    Open,
     /// The disk is at it. `released`: for the machine it is gone already.
-    Finishing { partial: bool, released: bool },
+    Finishing { released: bool },
     /// It is on disk, and only read from now on.
     Finished,
 }
@@ -36,11 +35,12 @@ impl Kernel {
     pub(super) fn open(&mut self, machine: MachineId, file: FileId, path: &str, mode: OpenMode, aside: &str) {
         let answer = match open_on(self.disk_of(machine), path, mode, aside) {
             Ok((handle, moved)) => {
+                let bytes = self.disk_of(machine).len_of(handle.inode);
                 let older = self.processes[machine.at()].files.insert(file, handle);
                 assert!(older.is_none(), "{file:?} of {machine:?} is used again");
-                Answer::FileReady { file, moved }
+                Answer::FileReady { file, bytes, moved }
             }
-            Err(error) => Answer::FileFailed { file, op: FileOp::Open, error },
+            Err(error) => Answer::FileFailed { file, op: FileOp::Open, offset: 0, error },
         };
         self.answer(machine, answer);
     }
@@ -53,8 +53,8 @@ impl Kernel {
             None => disk.set_aside(path, aside),
         };
         let answer = match moved {
-            Ok(moved) => Answer::FileReady { file, moved },
-            Err(error) => Answer::FileFailed { file, op: FileOp::SetAside, error },
+            Ok(moved) => Answer::FileReady { file, bytes: 0, moved },
+            Err(error) => Answer::FileFailed { file, op: FileOp::SetAside, offset: 0, error },
         };
         self.answer(machine, answer);
     }
@@ -64,7 +64,7 @@ impl Kernel {
         let answer = match handle.check(disk, FileOp::Append).and_then(|()| disk.append(handle.inode, bytes))
         {
             Ok(()) => Answer::Appended { file },
-            Err(error) => Answer::FileFailed { file, op: FileOp::Append, error },
+            Err(error) => Answer::FileFailed { file, op: FileOp::Append, offset: 0, error },
         };
         self.answer(machine, answer);
     }
@@ -72,18 +72,22 @@ impl Kernel {
     pub(super) fn write_at(&mut self, machine: MachineId, file: FileId, offset: u64, bytes: &[u8]) {
         let Some((disk, handle)) = self.opened(machine, file) else { return };
         let written = handle.check(disk, FileOp::WriteAt);
-        if let Err(error) = written.and_then(|()| disk.write_at(handle.inode, offset, bytes)) {
-            if matches!(handle.stage, Stage::Named | Stage::Partial) {
-                handle.broken = Some(error);
+        match written.and_then(|()| disk.write_at(handle.inode, offset, bytes)) {
+            Ok(()) => handle.holes.fill(offset, bytes.len() as u64),
+            Err(error) => {
+                if handle.stage == Stage::Open {
+                    handle.holes.add(offset, bytes.len() as u64, error);
+                }
+                self.answer(machine, Answer::FileFailed { file, op: FileOp::WriteAt, offset, error });
             }
-            self.answer(machine, Answer::FileFailed { file, op: FileOp::WriteAt, error });
         }
     }
 
     /// A file that is being finished stays until that is done.
     pub(super) fn release(&mut self, machine: MachineId, file: FileId) {
+        self.drop_reads(machine, file);
         let Some((_, handle)) = self.handle(machine, file) else { return };
-        if let Stage::Finishing { released, .. } = &mut handle.stage {
+        if let Stage::Finishing { released } = &mut handle.stage {
             *released = true;
             return;
         }
@@ -91,7 +95,8 @@ impl Kernel {
         if let Some(handle) = process.files.remove(&file) {
             let disk = &mut self.nodes[process.node.at()].disk;
             let partial_path = handle.partial_path();
-            if handle.stage == Stage::Partial && disk.names_inode(&partial_path, handle.inode) {
+            let unfinished = handle.mode == OpenMode::Partial && handle.stage == Stage::Open;
+            if unfinished && disk.names_inode(&partial_path, handle.inode) {
                 disk.remove(&partial_path);
             }
             disk.release(handle.inode);
@@ -144,12 +149,12 @@ impl Handle {
         match (disk.failure(op), self.stage) {
             (Some(error), _) => Err(error),
             (None, Stage::Finishing { .. } | Stage::Finished) => Err(ErrorKind::PermissionDenied),
-            (None, Stage::Named | Stage::Partial) => Ok(()),
+            (None, Stage::Open) => Ok(()),
         }
     }
 
     fn is_released(&self) -> bool {
-        matches!(self.stage, Stage::Finishing { released: true, .. })
+        self.stage == Stage::Finishing { released: true }
     }
 
     fn partial_path(&self) -> String {
@@ -163,25 +168,35 @@ fn open_on(disk: &mut Disk, path: &str, mode: OpenMode, aside: &str) -> Result<O
     if let Some(error) = disk.failure(FileOp::Open) {
         return Err(error);
     }
-    if !is_inside(path) || !is_inside(aside) {
+    if !is_inside(path) || (mode != OpenMode::Existing && !is_inside(aside)) {
         return Err(ErrorKind::InvalidInput);
     }
-    disk.check_place(path)?;
-    let stage = if mode == OpenMode::Named { Stage::Named } else { Stage::Partial };
-    let mut handle = Handle { inode: 0, name: path.to_owned(), aside: aside.to_owned(), stage, broken: None };
+    let mut stage = Stage::Open;
     let mut moved = None;
-    if stage == Stage::Named {
-        moved = disk.move_aside(path, aside)?;
-        handle.inode = disk.create(path);
-    } else {
-        let partial_path = handle.partial_path();
-        if disk.is_open(&partial_path) {
-            return Err(ErrorKind::ResourceBusy);
+    let partial_path = format!("{path}{PARTIAL_SUFFIX}");
+    let inode = match mode {
+        OpenMode::Existing => {
+            stage = Stage::Finished;
+            let folder = disk.check_place(path) == Err(ErrorKind::AlreadyExists);
+            disk.find(path).ok_or(if folder { ErrorKind::IsADirectory } else { ErrorKind::NotFound })?
         }
-        handle.inode = disk.create(&partial_path);
-    }
-    disk.hold(handle.inode);
-    Ok((handle, moved))
+        OpenMode::Named => {
+            disk.check_place(path)?;
+            moved = disk.move_aside(path, aside)?;
+            disk.create(path)
+        }
+        OpenMode::Partial | OpenMode::Resume => {
+            disk.check_place(path)?;
+            if disk.is_open(&partial_path) {
+                return Err(ErrorKind::ResourceBusy);
+            }
+            let left = disk.find(&partial_path).filter(|_| mode == OpenMode::Resume);
+            left.unwrap_or_else(|| disk.create(&partial_path))
+        }
+    };
+    disk.hold(inode);
+    let (name, aside) = (path.to_owned(), aside.to_owned());
+    Ok((Handle { inode, name, aside, mode, stage, holes: Holes::default() }, moved))
 }
 
 /// Brings a file to disk, and a partial under its name.
@@ -190,7 +205,7 @@ pub(super) fn finish_on(disk: &mut Disk, handle: &mut Handle) -> Result<Option<B
         return Err(error);
     }
     let mut moved = None;
-    if matches!(handle.stage, Stage::Finishing { partial: true, .. }) {
+    if handle.mode != OpenMode::Named {
         let partial_path = handle.partial_path();
         if !disk.names_inode(&partial_path, handle.inode) {
             return Err(ErrorKind::NotFound);

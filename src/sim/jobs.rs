@@ -1,8 +1,12 @@
 //! What a node's disk does behind the loop's back: it begins a while after it was asked, and is
 //! answered a while after it is done, both as the seed has it. Never knows what is in a file.
 
+use std::io::ErrorKind;
+
 use crate::proto::ids::FileId;
+use crate::proto::limits::{CHUNK_READ_BYTES_MAX, DISK_JOBS_MAX};
 use crate::proto::machine::FileOp;
+use crate::sim::disk::Disk;
 use crate::sim::files::{Handle, Stage, finish_on};
 use crate::sim::kernel::{Answer, Event, Kernel};
 use crate::sim::node::MachineId;
@@ -12,12 +16,20 @@ use crate::sim::node::MachineId;
 pub(super) struct Job {
     pub(super) machine: MachineId,
     file: FileId,
+    /// Neither a hash nor a read.
+    is_finish: bool,
     step: Step,
 }
 
 #[derive(Debug)]
 enum Step {
     Finish,
+    /// A hash or a read.
+    Read {
+        op: FileOp,
+        offset: u64,
+        len: u64,
+    },
     /// It is done, and the machine does not know.
     Answer(Answer),
 }
@@ -30,16 +42,40 @@ const SLOW_STEP_NS: u64 = 500_000_000;
 impl Kernel {
     pub(super) fn finish(&mut self, machine: MachineId, file: FileId) {
         let Some((_, handle)) = self.opened(machine, file) else { return };
-        let partial = match (handle.broken, handle.stage) {
-            (_, Stage::Finishing { .. }) => return,
-            (_, Stage::Finished) => return self.answer(machine, Answer::Finished { file, moved: None }),
-            (Some(error), _) => {
-                return self.answer(machine, Answer::FileFailed { file, op: FileOp::Finish, error });
+        match (handle.stage, handle.holes.error()) {
+            (Stage::Finishing { .. }, _) => {}
+            (Stage::Finished, _) => self.answer(machine, Answer::Finished { file, moved: None }),
+            (Stage::Open, Some(error)) => self.job_failed(machine, file, FileOp::Finish, 0, error),
+            (Stage::Open, None) => {
+                handle.stage = Stage::Finishing { released: false };
+                self.begin_job(Job { machine, file, is_finish: true, step: Step::Finish });
             }
-            (None, stage) => stage == Stage::Partial,
-        };
-        handle.stage = Stage::Finishing { partial, released: false };
-        self.begin_job(Job { machine, file, step: Step::Finish });
+        }
+    }
+
+    /// A hash or a read.
+    pub(super) fn read(&mut self, machine: MachineId, file: FileId, op: FileOp, offset: u64, len: u64) {
+        if self.opened(machine, file).is_none() {
+            return;
+        }
+        let reads = self.jobs.values().filter(|job| job.machine == machine && !job.is_finish).count();
+        if op == FileOp::Read && len > CHUNK_READ_BYTES_MAX {
+            self.job_failed(machine, file, op, offset, ErrorKind::InvalidInput);
+        } else if reads >= DISK_JOBS_MAX {
+            self.job_failed(machine, file, op, offset, ErrorKind::ResourceBusy);
+        } else {
+            let step = Step::Read { op, offset, len };
+            self.begin_job(Job { machine, file, is_finish: false, step });
+        }
+    }
+
+    fn job_failed(&mut self, machine: MachineId, file: FileId, op: FileOp, offset: u64, error: ErrorKind) {
+        self.answer(machine, Answer::FileFailed { file, op, offset, error });
+    }
+
+    /// Nobody wants to know any more what is in a file.
+    pub(super) fn drop_reads(&mut self, machine: MachineId, file: FileId) {
+        self.jobs.retain(|_, job| job.machine != machine || job.file != file || job.is_finish);
     }
 
     /// The node on which a job is done, if it was not given up.
@@ -49,8 +85,9 @@ impl Kernel {
 
     /// The next step of a job.
     pub(super) fn on_job(&mut self, number: u64) {
-        let Some(Job { machine, file, step }) = self.jobs.remove(&number) else { return };
-        if let Some(job) = self.step_job(machine, file, step) {
+        if let Some(job) = self.jobs.remove(&number)
+            && let Some(job) = self.step_job(job)
+        {
             self.begin_job(job);
         }
     }
@@ -58,9 +95,9 @@ impl Kernel {
     /// A machine exits: its process stays until the disk has what it was given.
     pub(super) fn end_jobs(&mut self, machine: MachineId) {
         while let Some(number) = self.first_job_of(machine) {
-            let Job { file, step, .. } = self.jobs.remove(&number).expect("it was found");
-            if let Some(Job { step, .. }) = self.step_job(machine, file, step) {
-                self.step_job(machine, file, step);
+            let mut job = self.jobs.remove(&number);
+            while let Some(next) = job.take_if(|job| job.is_finish) {
+                job = self.step_job(next);
             }
         }
     }
@@ -83,38 +120,51 @@ impl Kernel {
     }
 
     /// Does one step, and returns the next one.
-    fn step_job(&mut self, machine: MachineId, file: FileId, step: Step) -> Option<Job> {
+    fn step_job(&mut self, job: Job) -> Option<Job> {
+        let Job { machine, file, is_finish, step } = job;
         let (disk, handle) = self.handle(machine, file).expect("a file stays until its jobs are done");
-        match step {
-            Step::Finish => {
-                let answer = match finish_on(disk, handle) {
-                    Ok(moved) => Answer::Finished { file, moved },
-                    Err(error) => Answer::FileFailed { file, op: FileOp::Finish, error },
-                };
-                Some(Job { machine, file, step: Step::Answer(answer) })
-            }
+        let answer = match step {
+            Step::Finish => match finish_on(disk, handle) {
+                Ok(moved) => Answer::Finished { file, moved },
+                Err(error) => Answer::FileFailed { file, op: FileOp::Finish, offset: 0, error },
+            },
+            Step::Read { op, offset, len } => match read_on(disk, handle, op, offset, len) {
+                Ok(bytes) if op == FileOp::Hash => Answer::Hashed { file, offset, hash: blake3::hash(bytes) },
+                Ok(bytes) => Answer::Read { file, offset, bytes: bytes.to_vec() },
+                Err(error) => Answer::FileFailed { file, op, offset, error },
+            },
             Step::Answer(answer) => {
-                if handle.conclude(matches!(answer, Answer::Finished { .. })) {
+                if is_finish && handle.conclude(matches!(answer, Answer::Finished { .. })) {
                     self.release(machine, file);
                 }
                 self.answer(machine, answer);
-                None
+                return None;
             }
-        }
+        };
+        Some(Job { machine, file, is_finish, step: Step::Answer(answer) })
     }
+}
+
+fn read_on<'a>(
+    disk: &'a Disk,
+    handle: &Handle,
+    op: FileOp,
+    offset: u64,
+    len: u64,
+) -> Result<&'a [u8], ErrorKind> {
+    if let Some(error) = disk.failure(op) {
+        return Err(error);
+    }
+    let len = usize::try_from(len).map_err(|_| ErrorKind::UnexpectedEof)?;
+    let bytes = disk.read_range(handle.inode, offset, len).ok_or(ErrorKind::Other)?;
+    if bytes.len() == len { Ok(bytes) } else { Err(ErrorKind::UnexpectedEof) }
 }
 
 impl Handle {
     /// The end of a finish. True if the machine has released the file meanwhile.
     fn conclude(&mut self, is_finished: bool) -> bool {
-        let Stage::Finishing { partial, released } = self.stage else {
-            unreachable!("it was being finished")
-        };
-        self.stage = match partial {
-            _ if is_finished => Stage::Finished,
-            false => Stage::Named,
-            true => Stage::Partial,
-        };
+        let released = self.stage == Stage::Finishing { released: true };
+        self.stage = if is_finished { Stage::Finished } else { Stage::Open };
         released
     }
 }

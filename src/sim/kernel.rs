@@ -106,10 +106,12 @@ pub(super) enum Answer {
     Blocked { link: LinkId },
     Drained { link: LinkId },
     LinkDown { link: LinkId, reason: DownReason },
-    FileReady { file: FileId, moved: Option<Box<str>> },
+    FileReady { file: FileId, bytes: u64, moved: Option<Box<str>> },
     Appended { file: FileId },
     Finished { file: FileId, moved: Option<Box<str>> },
-    FileFailed { file: FileId, op: FileOp, error: ErrorKind },
+    Hashed { file: FileId, offset: u64, hash: blake3::Hash },
+    Read { file: FileId, offset: u64, bytes: Vec<u8> },
+    FileFailed { file: FileId, op: FileOp, offset: u64, error: ErrorKind },
     Shutdown,
 }
 
@@ -132,10 +134,14 @@ impl Answer {
             Answer::Blocked { link } => Input::Blocked { link },
             Answer::Drained { link } => Input::Drained { link },
             Answer::LinkDown { link, reason } => Input::LinkDown { link, reason },
-            Answer::FileReady { file, ref moved } => Input::FileReady { file, moved: moved.as_deref() },
+            Answer::FileReady { file, bytes, ref moved } => {
+                Input::FileReady { file, bytes, moved: moved.as_deref() }
+            }
             Answer::Appended { file } => Input::Appended { file },
             Answer::Finished { file, ref moved } => Input::Finished { file, moved: moved.as_deref() },
-            Answer::FileFailed { file, op, error } => Input::FileFailed { file, op, error },
+            Answer::Hashed { file, offset, hash } => Input::Hashed { file, offset, hash },
+            Answer::Read { file, offset, ref bytes } => Input::Read { file, offset, bytes },
+            Answer::FileFailed { file, op, offset, error } => Input::FileFailed { file, op, offset, error },
             Answer::Shutdown => Input::Shutdown,
         }
     }

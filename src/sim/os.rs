@@ -3,7 +3,7 @@
 
 use crate::proto::ids::{FileId, LinkId};
 use crate::proto::limits::{LINK_QUEUE_BYTES_MAX, LINK_RANGES_MAX};
-use crate::proto::machine::{DownReason, Effect, Os};
+use crate::proto::machine::{DownReason, Effect, FileOp, Os};
 use crate::sim::kernel::Kernel;
 use crate::sim::net::Part;
 use crate::sim::node::MachineId;
@@ -37,6 +37,8 @@ impl Os for Hands<'_> {
             Effect::Append { file, bytes } => kernel.append(machine, file, bytes),
             Effect::WriteAt { file, offset, bytes } => kernel.write_at(machine, file, offset, bytes),
             Effect::Finish { file } => kernel.finish(machine, file),
+            Effect::Hash { file, offset, len } => kernel.read(machine, file, FileOp::Hash, offset, len),
+            Effect::Read { file, offset, len } => kernel.read(machine, file, FileOp::Read, offset, len),
             Effect::Release { file } => kernel.release(machine, file),
             Effect::Exit => kernel.processes[machine.at()].exiting = true,
         }

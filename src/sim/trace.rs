@@ -53,6 +53,8 @@ pub(super) enum What {
     FileReady,
     Appended,
     Finished,
+    Hashed,
+    Read,
     FileFailed,
     Shutdown,
     DoListen,
@@ -65,6 +67,8 @@ pub(super) enum What {
     DoAppend,
     DoWriteAt,
     DoFinish,
+    DoHash,
+    DoRead,
     DoRelease,
     DoExit,
     StrangerReads,
@@ -153,10 +157,19 @@ impl Trace {
             Input::Blocked { link } => (What::Blocked, word(*link), 0, &[]),
             Input::Drained { link } => (What::Drained, word(*link), 0, &[]),
             Input::LinkDown { link, reason } => (What::LinkDown, word(*link), *reason as u64, &[]),
-            Input::FileReady { file, moved } => (What::FileReady, u64::from(file.0), 0, text(*moved)),
+            Input::FileReady { file, bytes, moved } => {
+                (What::FileReady, u64::from(file.0), *bytes, text(*moved))
+            }
             Input::Appended { file } => (What::Appended, u64::from(file.0), 0, &[]),
             Input::Finished { file, moved } => (What::Finished, u64::from(file.0), 0, text(*moved)),
-            Input::FileFailed { file, op, .. } => (What::FileFailed, u64::from(file.0), *op as u64, &[]),
+            Input::Hashed { file, offset, hash } => {
+                (What::Hashed, u64::from(file.0), *offset, hash.as_bytes().as_slice())
+            }
+            Input::Read { file, offset, bytes } => (What::Read, u64::from(file.0), *offset, *bytes),
+            Input::FileFailed { file, op, offset, .. } => {
+                self.mix(*offset);
+                (What::FileFailed, u64::from(file.0), *op as u64, &[])
+            }
             Input::Shutdown => (What::Shutdown, 0, 0, &[]),
         };
         self.record(place, what, subject, amount, bytes);
@@ -177,6 +190,14 @@ impl Trace {
             Effect::Append { file, bytes } => (What::DoAppend, u64::from(file.0), bytes.len() as u64, bytes),
             Effect::WriteAt { file, offset, bytes } => (What::DoWriteAt, u64::from(file.0), *offset, bytes),
             Effect::Finish { file } => (What::DoFinish, u64::from(file.0), 0, &[]),
+            Effect::Hash { file, offset, len } => {
+                self.mix(*len);
+                (What::DoHash, u64::from(file.0), *offset, &[])
+            }
+            Effect::Read { file, offset, len } => {
+                self.mix(*len);
+                (What::DoRead, u64::from(file.0), *offset, &[])
+            }
             Effect::Release { file } => (What::DoRelease, u64::from(file.0), 0, &[]),
             Effect::Exit => (What::DoExit, 0, 0, &[]),
         };

@@ -7,21 +7,28 @@ fn parse_line(line: &str) -> Parsed {
     parse(&args)
 }
 
+fn command(line: &str) -> Command {
+    match parse_line(line) {
+        Parsed::Run(command) => *command,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
 #[test]
 fn defaults_are_those_of_the_specification() {
-    let Parsed::Run(Command::Server(server)) = parse_line("tickmesh server") else { panic!() };
+    let Command::Server(server) = command("tickmesh server") else { panic!() };
     assert_eq!(server.listen, ["127.0.0.1:5555".parse().unwrap()]);
     assert_eq!((server.interval, server.duration), (Duration::from_millis(10), Duration::from_secs(300)));
-    let Parsed::Run(Command::Peer(peer)) = parse_line("tickmesh peer") else { panic!() };
+    let Command::Peer(peer) = command("tickmesh peer") else { panic!() };
     assert_eq!((peer.ids.len(), peer.share_deadline), (1, Some(Duration::from_secs(120))));
     assert_eq!(peer.server, "127.0.0.1:5555".parse().unwrap());
-    let Parsed::Run(Command::Demo(demo)) = parse_line("tickmesh demo") else { panic!() };
+    let Command::Demo(demo) = command("tickmesh demo") else { panic!() };
     assert_eq!((demo.peers, demo.duration), (3, Duration::from_secs(10)));
 }
 
 #[test]
 fn ids_are_counted_up() {
-    let Parsed::Run(Command::Peer(peer)) = parse_line("tickmesh peer --id=7 --count 3") else { panic!() };
+    let Command::Peer(peer) = command("tickmesh peer --id=7 --count 3") else { panic!() };
     let ids: Vec<String> = peer.ids.iter().map(|id| id.unwrap().to_string()).collect();
     assert_eq!(ids, ["7", "8", "9"]);
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::*;
 use crate::io::finish::finish_all;
-use crate::proto::limits::SWEEP_FILES_MIN;
+use crate::proto::limits::{DISK_JOBS_MAX, SWEEP_FILES_MIN};
 
 const A: FileId = FileId(1);
 const B: FileId = FileId(2);
@@ -13,6 +13,17 @@ fn folder() -> (tempfile::TempDir, Disk) {
     let dir = tempfile::tempdir().unwrap();
     let disk = Disk::new(&dir.path().join("root"));
     (dir, disk)
+}
+
+/// The name that an older file was given.
+fn open(
+    disk: &mut Disk,
+    file: FileId,
+    name: &str,
+    mode: OpenMode,
+    aside: &str,
+) -> Result<Option<String>, ErrorKind> {
+    disk.open(file, name, mode, aside).map(|(_, moved)| moved)
 }
 
 /// What the helper does, here and now.
@@ -43,14 +54,14 @@ fn names(dir: &Path) -> Vec<String> {
 fn a_named_file_has_its_name_at_once_and_keeps_the_old_one() {
     let (dir, mut disk) = folder();
     let path = dir.path().join("root/sub/table.txt");
-    assert_eq!(disk.open(A, "sub/table.txt", OpenMode::Named, "sub/table.old").unwrap(), None);
+    assert_eq!(open(&mut disk, A, "sub/table.txt", OpenMode::Named, "sub/table.old").unwrap(), None);
     assert_eq!(disk.append(A, b"one\n"), Some(Ok(())));
     assert_eq!(disk.append(A, b"two\n"), Some(Ok(())));
     assert_eq!(fs::read(&path).unwrap(), b"one\ntwo\n");
     assert_eq!(finish(&mut disk, A), Some(Ok(None)));
     assert_eq!(disk.append(A, b"late"), Some(Err(ErrorKind::PermissionDenied)));
     disk.release(A);
-    let moved = disk.open(B, "sub/table.txt", OpenMode::Named, "sub/table.old").unwrap();
+    let moved = open(&mut disk, B, "sub/table.txt", OpenMode::Named, "sub/table.old").unwrap();
     assert_eq!(moved.as_deref(), Some("sub/table.old"));
     assert_eq!(fs::read(&path).unwrap(), b"");
     assert_eq!(fs::read(dir.path().join("root/sub/table.old")).unwrap(), b"one\ntwo\n");
@@ -66,7 +77,7 @@ fn a_partial_gets_its_name_when_it_is_finished() {
     fs::write(root.join("big.partial"), "left by a crash").unwrap();
     fs::write(root.join("big"), "older").unwrap();
     fs::write(root.join("big.old"), "oldest").unwrap();
-    assert_eq!(disk.open(A, "big", OpenMode::Partial, "big.old").unwrap(), None);
+    assert_eq!(open(&mut disk, A, "big", OpenMode::Partial, "big.old").unwrap(), None);
     assert_eq!(fs::read(root.join("big.partial")).unwrap(), b"");
     assert_eq!(disk.write_at(A, 3, b"def"), Some(Ok(())));
     assert_eq!(disk.write_at(A, 0, b"abc"), Some(Ok(())));
@@ -86,8 +97,8 @@ fn a_partial_gets_its_name_when_it_is_finished() {
 #[test]
 fn an_unfinished_partial_is_deleted() {
     let (dir, mut disk) = folder();
-    disk.open(A, "a", OpenMode::Partial, "a.old").unwrap();
-    disk.open(B, "b", OpenMode::Partial, "b.old").unwrap();
+    open(&mut disk, A, "a", OpenMode::Partial, "a.old").unwrap();
+    open(&mut disk, B, "b", OpenMode::Partial, "b.old").unwrap();
     disk.write_at(A, 0, b"x").unwrap().unwrap();
     disk.release(A);
     assert_eq!(names(&dir.path().join("root")), ["b.partial"]);
@@ -96,9 +107,9 @@ fn an_unfinished_partial_is_deleted() {
 }
 
 #[test]
-fn a_file_with_a_hole_is_never_finished() {
+fn a_file_with_a_hole_is_not_finished() {
     let (dir, mut disk) = folder();
-    disk.open(A, "f", OpenMode::Partial, "f.old").unwrap();
+    open(&mut disk, A, "f", OpenMode::Partial, "f.old").unwrap();
     // No file system has such a place.
     let refused = disk.write_at(A, u64::MAX, b"x").unwrap().unwrap_err();
     assert_eq!(disk.write_at(A, 0, b"x"), Some(Ok(())));
@@ -111,21 +122,21 @@ fn a_file_with_a_hole_is_never_finished() {
 fn a_file_that_is_being_written_is_not_moved_away() {
     let (dir, mut disk) = folder();
     let mut other = Disk::new(&dir.path().join("root"));
-    disk.open(A, "f", OpenMode::Named, "f.old").unwrap();
-    assert_eq!(other.open(A, "f", OpenMode::Named, "f.old"), Err(ErrorKind::ResourceBusy));
+    open(&mut disk, A, "f", OpenMode::Named, "f.old").unwrap();
+    assert_eq!(open(&mut other, A, "f", OpenMode::Named, "f.old"), Err(ErrorKind::ResourceBusy));
     disk.release(A);
-    assert_eq!(other.open(A, "f", OpenMode::Named, "f.old"), Ok(Some("f.old".to_owned())));
+    assert_eq!(open(&mut other, A, "f", OpenMode::Named, "f.old"), Ok(Some("f.old".to_owned())));
 }
 
 #[test]
 fn two_do_not_write_the_same_partial() {
     let (dir, mut disk) = folder();
     let mut other = Disk::new(&dir.path().join("root"));
-    disk.open(A, "a", OpenMode::Partial, "a.old").unwrap();
+    open(&mut disk, A, "a", OpenMode::Partial, "a.old").unwrap();
     disk.write_at(A, 0, b"mine").unwrap().unwrap();
-    assert_eq!(other.open(A, "a", OpenMode::Partial, "a.old"), Err(ErrorKind::ResourceBusy));
+    assert_eq!(open(&mut other, A, "a", OpenMode::Partial, "a.old"), Err(ErrorKind::ResourceBusy));
     finish(&mut disk, A).unwrap().unwrap();
-    assert_eq!(other.open(B, "a", OpenMode::Partial, "a.old"), Ok(None));
+    assert_eq!(open(&mut other, B, "a", OpenMode::Partial, "a.old"), Ok(None));
     other.release_all();
     assert_eq!(fs::read(dir.path().join("root/a")).unwrap(), b"mine");
 }
@@ -139,12 +150,15 @@ fn nothing_outside_and_no_symbolic_link() {
     fs::write(&secret, "secret").unwrap();
     std::os::unix::fs::symlink(&secret, root.join("link")).unwrap();
     std::os::unix::fs::symlink(&secret, root.join("part.partial")).unwrap();
-    assert_eq!(disk.open(A, "link", OpenMode::Named, "old"), Err(ErrorKind::AlreadyExists));
-    assert!(disk.open(A, "part", OpenMode::Partial, "old").is_err());
+    assert_eq!(open(&mut disk, A, "link", OpenMode::Named, "old"), Err(ErrorKind::AlreadyExists));
+    assert!(open(&mut disk, A, "part", OpenMode::Partial, "old").is_err());
     for bad in ["../secret", "/etc/hostname", ""] {
-        for mode in [OpenMode::Named, OpenMode::Partial] {
-            assert_eq!(disk.open(A, bad, mode, "old"), Err(ErrorKind::InvalidInput));
-            assert_eq!(disk.open(A, "x", mode, bad), Err(ErrorKind::InvalidInput));
+        for mode in [OpenMode::Named, OpenMode::Partial, OpenMode::Resume, OpenMode::Existing] {
+            assert_eq!(open(&mut disk, A, bad, mode, "old"), Err(ErrorKind::InvalidInput));
+            let aside = open(&mut disk, A, "x", mode, bad).unwrap_err();
+            let expected =
+                if mode == OpenMode::Existing { ErrorKind::NotFound } else { ErrorKind::InvalidInput };
+            assert_eq!(aside, expected, "there is nothing to move aside");
         }
     }
     assert_eq!(fs::read(&secret).unwrap(), b"secret");
@@ -157,10 +171,10 @@ fn a_pipe_or_folder_is_no_file() {
     let root = dir.path().join("root");
     fs::create_dir_all(root.join("folder")).unwrap();
     nix::unistd::mkfifo(&root.join("pipe.partial"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    assert_eq!(disk.open(A, "pipe", OpenMode::Partial, "old"), Err(ErrorKind::AlreadyExists));
-    assert_eq!(disk.open(A, "folder", OpenMode::Named, "old"), Err(ErrorKind::AlreadyExists));
-    assert!(disk.open(A, "folder/file", OpenMode::Named, "old").is_ok());
-    assert!(disk.open(B, "folder/file/below", OpenMode::Named, "old").is_err());
+    assert_eq!(open(&mut disk, A, "pipe", OpenMode::Partial, "old"), Err(ErrorKind::AlreadyExists));
+    assert_eq!(open(&mut disk, A, "folder", OpenMode::Named, "old"), Err(ErrorKind::AlreadyExists));
+    assert!(open(&mut disk, A, "folder/file", OpenMode::Named, "old").is_ok());
+    assert!(open(&mut disk, B, "folder/file/below", OpenMode::Named, "old").is_err());
 }
 
 #[test]
@@ -177,7 +191,7 @@ fn a_file_that_is_not_open_is_nothing() {
 fn a_finish_that_fails_puts_the_old_file_back() {
     let (dir, mut disk) = folder();
     let root = dir.path().join("root");
-    disk.open(A, "a", OpenMode::Partial, "a.old").unwrap();
+    open(&mut disk, A, "a", OpenMode::Partial, "a.old").unwrap();
     fs::write(root.join("a"), "older").unwrap();
     fs::remove_file(root.join("a.partial")).unwrap();
     assert_eq!(finish(&mut disk, A), Some(Err(ErrorKind::NotFound)));
@@ -188,7 +202,7 @@ fn a_finish_that_fails_puts_the_old_file_back() {
 #[test]
 fn big_files_are_written_back_as_they_grow() {
     let (dir, mut disk) = folder();
-    disk.open(A, "a", OpenMode::Partial, "a.old").unwrap();
+    open(&mut disk, A, "a", OpenMode::Partial, "a.old").unwrap();
     let chunk = vec![7; 300 << 10];
     for number in 0..10 {
         disk.write_at(A, number * chunk.len() as u64, &chunk).unwrap().unwrap();
@@ -201,7 +215,7 @@ fn big_files_are_written_back_as_they_grow() {
 #[test]
 fn a_file_is_only_read_while_it_is_finished_and_after() {
     let (dir, mut disk) = folder();
-    disk.open(A, "a", OpenMode::Partial, "a.old").unwrap();
+    open(&mut disk, A, "a", OpenMode::Partial, "a.old").unwrap();
     disk.write_at(A, 0, b"whole").unwrap().unwrap();
     let job = begin(&mut disk, A);
     assert!(disk.finish(A).is_none(), "it is under way");
@@ -219,8 +233,8 @@ fn a_file_is_only_read_while_it_is_finished_and_after() {
 fn a_release_waits_for_the_finish() {
     let (dir, mut disk) = folder();
     let root = dir.path().join("root");
-    disk.open(A, "a", OpenMode::Partial, "a.old").unwrap();
-    disk.open(B, "b", OpenMode::Partial, "b.old").unwrap();
+    open(&mut disk, A, "a", OpenMode::Partial, "a.old").unwrap();
+    open(&mut disk, B, "b", OpenMode::Partial, "b.old").unwrap();
     let jobs = [A, B].map(|file| begin(&mut disk, file));
     fs::remove_file(root.join("b.partial")).unwrap();
     fs::write(root.join("b.partial"), "of somebody else").unwrap();
@@ -243,7 +257,7 @@ fn many_files_are_finished_in_one_go() {
     let files = || (0..count).map(FileId);
     for file in files() {
         let path = format!("of {}/a{}", file.0 % 11, file.0);
-        disk.open(file, &path, OpenMode::Partial, "old/one").unwrap();
+        open(&mut disk, file, &path, OpenMode::Partial, "old/one").unwrap();
         disk.write_at(file, 0, format!("{}", file.0).as_bytes()).unwrap().unwrap();
         if file.0 % 5 == 0 {
             fs::write(dir.path().join("root").join(&path), "older").unwrap();
@@ -270,12 +284,115 @@ fn many_files_are_finished_in_one_go() {
 fn a_table_can_be_begun_while_the_last_one_is_brought_to_disk() {
     let (dir, mut disk) = folder();
     let mut other = Disk::new(&dir.path().join("root"));
-    disk.open(A, "table", OpenMode::Named, "table.old").unwrap();
+    open(&mut disk, A, "table", OpenMode::Named, "table.old").unwrap();
     disk.append(A, b"first").unwrap().unwrap();
     let job = begin(&mut disk, A);
-    assert_eq!(other.open(A, "table", OpenMode::Named, "table.old"), Err(ErrorKind::ResourceBusy));
-    assert_eq!(disk.open(B, "table", OpenMode::Named, "table.old"), Ok(Some("table.old".to_owned())));
+    assert_eq!(open(&mut other, A, "table", OpenMode::Named, "table.old"), Err(ErrorKind::ResourceBusy));
+    assert_eq!(open(&mut disk, B, "table", OpenMode::Named, "table.old"), Ok(Some("table.old".to_owned())));
     let outcome = finish_all(&[job]).remove(0);
     assert_eq!(disk.on_finished(A, outcome), Ok(None));
     assert_eq!(fs::read(dir.path().join("root/table.old")).unwrap(), b"first");
+}
+
+#[test]
+fn what_a_resumed_partial_holds_is_kept() {
+    let (dir, mut disk) = folder();
+    let root = dir.path().join("root");
+    assert_eq!(disk.open(A, "a", OpenMode::Resume, "a.old"), Ok((0, None)));
+    disk.write_at(A, 2, b"cd").unwrap().unwrap();
+    let mut other = Disk::new(&root);
+    for mode in [OpenMode::Resume, OpenMode::Partial] {
+        assert_eq!(other.open(A, "a", mode, "a.old"), Err(ErrorKind::ResourceBusy));
+    }
+    disk.release(A);
+    assert_eq!(names(&root), ["a.partial"]);
+    fs::write(root.join("a"), "older").unwrap();
+    assert_eq!(other.open(A, "a", OpenMode::Resume, "a.old"), Ok((4, None)));
+    other.write_at(A, 0, b"ab").unwrap().unwrap();
+    assert_eq!(other.append(A, b"ef"), Some(Ok(())));
+    assert_eq!(finish(&mut other, A), Some(Ok(Some("a.old".to_owned()))));
+    other.release(A);
+    assert_eq!(names(&root), ["a", "a.old"]);
+    assert_eq!(fs::read(root.join("a")).unwrap(), b"abcdef");
+    // One that is opened to begin anew is deleted as ever.
+    fs::write(root.join("b.partial"), "left").unwrap();
+    assert_eq!(disk.open(B, "b", OpenMode::Partial, "b.old"), Ok((0, None)));
+    disk.release(B);
+    assert_eq!(names(&root), ["a", "a.old"]);
+}
+
+#[test]
+fn a_file_that_is_there_is_only_read() {
+    let (dir, mut disk) = folder();
+    let root = dir.path().join("root");
+    fs::create_dir_all(root.join("sub/deep")).unwrap();
+    fs::write(root.join("sub/deep/f"), "12345").unwrap();
+    assert_eq!(disk.open(A, "sub/deep/f", OpenMode::Existing, ""), Ok((5, None)));
+    assert_eq!(disk.append(A, b"x"), Some(Err(ErrorKind::PermissionDenied)));
+    assert_eq!(disk.write_at(A, 9, b"x"), Some(Err(ErrorKind::PermissionDenied)));
+    assert_eq!(finish(&mut disk, A), Some(Ok(None)));
+    // Several may, and somebody may write to it, too.
+    assert_eq!(disk.open(B, "sub/deep/f", OpenMode::Existing, ""), Ok((5, None)));
+    fs::write(root.join("sub/deep/f"), "123456").unwrap();
+    let mut read = [0; 6];
+    disk.handle(B).unwrap().read_exact_at(&mut read, 0).unwrap();
+    assert_eq!(&read, b"123456");
+    disk.release_all();
+    assert_eq!(fs::read(root.join("sub/deep/f")).unwrap(), b"123456");
+}
+
+#[test]
+fn only_plain_files_below_the_folder_are_opened() {
+    let (dir, mut disk) = folder();
+    let root = dir.path().join("root");
+    fs::create_dir_all(root.join("folder")).unwrap();
+    fs::write(root.join("folder/f"), "f").unwrap();
+    nix::unistd::mkfifo(&root.join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
+    for (link, to) in [("to_file", "folder/f"), ("to_folder", "folder"), ("to_nothing", "nothing")] {
+        std::os::unix::fs::symlink(to, root.join(link)).unwrap();
+    }
+    std::os::unix::fs::symlink("/dev/null", root.join("device")).unwrap();
+    for (name, expected) in [
+        ("nothing", ErrorKind::NotFound),
+        ("no/thing", ErrorKind::NotFound),
+        ("folder", ErrorKind::IsADirectory),
+        ("folder/f/below", ErrorKind::NotADirectory),
+        ("pipe", ErrorKind::Unsupported),
+        ("socket", ErrorKind::Unsupported),
+        ("to_file", ErrorKind::InvalidInput),
+        ("to_folder", ErrorKind::InvalidInput),
+        ("to_folder/f", ErrorKind::InvalidInput),
+        ("to_nothing", ErrorKind::InvalidInput),
+        ("device", ErrorKind::InvalidInput),
+        ("folder/../folder/f", ErrorKind::InvalidInput),
+        ("/etc/hostname", ErrorKind::InvalidInput),
+    ] {
+        assert_eq!(disk.open(A, name, OpenMode::Existing, ""), Err(expected), "{name}");
+    }
+    // The folder itself is the user's choice.
+    std::os::unix::fs::symlink(&root, dir.path().join("link")).unwrap();
+    let mut linked = Disk::new(&dir.path().join("link"));
+    assert_eq!(linked.open(A, "folder/f", OpenMode::Existing, ""), Ok((1, None)));
+}
+
+#[test]
+fn hashes_and_reads_of_one_machine_are_bounded() {
+    let (_dir, mut disk) = folder();
+    open(&mut disk, A, "a", OpenMode::Partial, "a.old").unwrap();
+    open(&mut disk, B, "b", OpenMode::Partial, "b.old").unwrap();
+    for _ in 0..DISK_JOBS_MAX {
+        assert!(matches!(disk.begin_read(A), Some(Ok(_))));
+    }
+    assert_eq!(disk.begin_read(B).map(|begun| begun.err()), Some(Some(ErrorKind::ResourceBusy)));
+    assert!(disk.end_read(A));
+    assert!(matches!(disk.begin_read(B), Some(Ok(_))));
+    assert!(disk.release(A), "some are under way");
+    assert!(disk.begin_read(A).is_none());
+    for _ in 1..DISK_JOBS_MAX {
+        assert!(!disk.end_read(A), "nobody waits any more");
+    }
+    assert_eq!(disk.release_all(), [B]);
+    assert!(!disk.end_read(B));
+    assert_eq!(disk.reads, 0);
 }

@@ -30,7 +30,7 @@ fn answers_come_in_order() {
                 desk.wake_in(Duration::ZERO);
             }
             Input::Listening { .. } => {}
-            Input::FileReady { file, moved } => told.push(format!("ready {} {moved:?}", file.0)),
+            Input::FileReady { file, moved, .. } => told.push(format!("ready {} {moved:?}", file.0)),
             Input::Appended { file } => told.push(format!("appended {}", file.0)),
             Input::Finished { file, moved } => {
                 told.push(format!("finished {} {moved:?}", file.0));
@@ -38,7 +38,9 @@ fn answers_come_in_order() {
                     desk.exit();
                 }
             }
-            Input::FileFailed { file, op, error } => told.push(format!("failed {} {op:?} {error:?}", file.0)),
+            Input::FileFailed { file, op, error, .. } => {
+                told.push(format!("failed {} {op:?} {error:?}", file.0))
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -184,7 +186,7 @@ fn what_cannot_be_finished_is_told() {
                     desk.os.perform(Effect::Finish { file });
                 }
             }
-            What::Told(Input::FileFailed { file, op, error }) => told.push((file, op, error)),
+            What::Told(Input::FileFailed { file, op, error, .. }) => told.push((file, op, error)),
             What::Told(Input::Finished { file, .. }) => {
                 assert_eq!(file, FileId(3));
                 desk.exit();
@@ -197,6 +199,138 @@ fn what_cannot_be_finished_is_told() {
     let mut hosts = [Host { machine: &mut toy, root: root.path().to_owned() }];
     Reactor::new().unwrap().run(&mut hosts).unwrap();
     assert_eq!(toy.state, [(FileId(2), FileOp::Finish, ErrorKind::AlreadyExists)]);
+}
+
+#[test]
+fn a_file_that_is_there_is_hashed_and_read() {
+    const LEN: usize = 20 << 20;
+    fn act(told: &mut Vec<String>, what: What<'_>, desk: &mut Desk<'_>) {
+        let file = FileId(1);
+        match what {
+            What::Told(Input::Start) => desk.open(file, "there", OpenMode::Existing),
+            What::Told(Input::FileReady { file: FileId(1), bytes, .. }) => {
+                told.push(format!("ready {bytes}"));
+                desk.os.perform(Effect::Hash { file, offset: 0, len: LEN as u64 });
+                desk.os.perform(Effect::Hash { file, offset: 5, len: LEN as u64 });
+                desk.os.perform(Effect::Read { file, offset: 7, len: 1 << 20 });
+                desk.os.perform(Effect::Read { file, offset: 8, len: (1 << 20) + 1 });
+                desk.os.perform(Effect::Read { file, offset: LEN as u64, len: 1 });
+                desk.open(FileId(2), "new", OpenMode::Named);
+                desk.os.perform(Effect::Finish { file: FileId(2) });
+            }
+            What::Told(Input::Hashed { offset, hash, .. }) => told.push(format!("hash {offset} {hash}")),
+            What::Told(Input::Read { offset, bytes, .. }) => {
+                assert!(bytes == &pattern(LEN)[7..7 + (1 << 20)]);
+                told.push(format!("read {offset}"));
+            }
+            What::Told(Input::FileFailed { op, offset, error, .. }) => {
+                told.push(format!("{op:?} {offset} {error:?}"));
+            }
+            What::Told(Input::Finished { .. }) => told.push("finished".to_owned()),
+            _ => {}
+        }
+        if told.len() == 7 {
+            desk.exit();
+        }
+    }
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("there"), pattern(LEN)).unwrap();
+    let mut toy = Toy::new(None, Vec::new(), act);
+    let mut hosts = [Host { machine: &mut toy, root: root.path().to_owned() }];
+    Reactor::new().unwrap().run(&mut hosts).unwrap();
+    let mut told = toy.state;
+    assert_eq!(told.remove(0), format!("ready {LEN}"));
+    told.sort();
+    let hash = format!("hash 0 {}", blake3::hash(&pattern(LEN)));
+    let expected: [&str; 6] = [
+        "Hash 5 UnexpectedEof",
+        &format!("Read {LEN} UnexpectedEof"),
+        "Read 8 InvalidInput",
+        "finished",
+        &hash,
+        "read 7",
+    ];
+    assert_eq!(told[..6], expected);
+}
+
+#[test]
+fn nobody_is_told_of_a_file_that_was_released() {
+    fn act(_: &mut (), what: What<'_>, desk: &mut Desk<'_>) {
+        match what {
+            What::Told(Input::Start) => desk.open(FileId(1), "there", OpenMode::Existing),
+            What::Told(Input::FileReady { file, bytes, .. }) => {
+                for _ in 0..50 {
+                    desk.os.perform(Effect::Hash { file, offset: 0, len: bytes });
+                    desk.os.perform(Effect::Read { file, offset: 0, len: 10 });
+                }
+                if file == FileId(1) {
+                    desk.os.perform(Effect::Release { file });
+                    // There is room for those of the next one, as soon as these are given up.
+                    desk.wake_in(Duration::from_millis(300));
+                } else {
+                    desk.exit();
+                }
+            }
+            What::Timeout => desk.open(FileId(2), "there", OpenMode::Existing),
+            What::Told(Input::FileFailed { error, .. }) => assert_eq!(error, ErrorKind::ResourceBusy),
+            What::Told(Input::Hashed { .. } | Input::Read { .. }) => panic!("it was released"),
+            What::Told(_) => {}
+        }
+    }
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("there"), pattern(1 << 20)).unwrap();
+    let mut toy = Toy::new(None, (), act);
+    let mut hosts = [Host { machine: &mut toy, root: root.path().to_owned() }];
+    Reactor::new().unwrap().run(&mut hosts).unwrap();
+}
+
+#[test]
+fn a_file_that_shrinks_while_it_is_sent_takes_the_link_down() {
+    const LEN: u64 = 50 << 20;
+    fn act(down: &mut Option<DownReason>, what: What<'_>, desk: &mut Desk<'_>) {
+        let file = FileId(1);
+        match what {
+            What::Told(Input::LinkUp { link, .. }) => {
+                desk.open(file, "there", OpenMode::Existing);
+                desk.os.perform(Effect::SendFile { link, file, offset: 0, len: LEN });
+            }
+            What::Told(Input::LinkDown { reason, .. }) => {
+                *down = Some(reason);
+                desk.exit();
+            }
+            _ => {}
+        }
+    }
+    for vanishes in [false, true] {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("there");
+        fs::File::create(&path).unwrap().set_len(LEN).unwrap();
+        let (down, got, _) = run_at(root.path(), None, act, move |addr| {
+            let mut stream = connect(addr);
+            let mut part = vec![0; 1 << 20];
+            stream.read_exact(&mut part).unwrap();
+            if vanishes {
+                fs::remove_file(&path).unwrap();
+            } else {
+                fs::File::options().write(true).open(&path).unwrap().set_len(LEN / 2).unwrap();
+            }
+            let mut got = part.len();
+            while got < LEN as usize {
+                match stream.read(&mut part) {
+                    Ok(0) | Err(_) => break,
+                    Ok(count) => got += count,
+                }
+            }
+            got as u64
+        });
+        if vanishes {
+            // Its name only: what is open stays.
+            assert_eq!((down, got), (Some(DownReason::Eof), LEN));
+        } else {
+            assert_eq!(down, Some(DownReason::FileFailed));
+            assert!(got < LEN, "{got}");
+        }
+    }
 }
 
 fn resident_kb() -> usize {

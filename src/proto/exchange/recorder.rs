@@ -12,6 +12,7 @@ use crate::proto::record::Sheet;
 #[derive(Debug)]
 pub struct Recorder {
     file: FileId,
+    chunk_bytes: u64,
     sheet: Sheet,
     stage: Stage,
     lost_rows: u64,
@@ -58,13 +59,15 @@ pub struct Failure {
 }
 
 impl Recorder {
-    /// Asks for a new file; rows can be written at once.
-    pub fn open(file: FileId, path: &str, aside: &str, os: &mut dyn Os) -> Recorder {
+    /// Asks for a new file; rows can be written at once. They are hashed as they arrive on the disk, so
+    /// the size of the chunks is fixed here: it has to suit the longest that the file may become.
+    pub fn open(file: FileId, path: &str, aside: &str, chunk_bytes: u64, os: &mut dyn Os) -> Recorder {
         os.perform(Effect::Open { file, path, mode: OpenMode::Named, aside });
         let stage = Stage::Opening { closing: false };
         Recorder {
             file,
-            sheet: Sheet::new(),
+            chunk_bytes,
+            sheet: Sheet::new(chunk_bytes),
             stage,
             lost_rows: 0,
             failure: None,
@@ -167,7 +170,12 @@ impl Recorder {
                     self.give_up(os);
                 }
             }
-            FileOp::Open | FileOp::WriteAt | FileOp::Finish | FileOp::SetAside => self.give_up(os),
+            FileOp::Open
+            | FileOp::WriteAt
+            | FileOp::Finish
+            | FileOp::SetAside
+            | FileOp::Hash
+            | FileOp::Read => self.give_up(os),
         }
         news
     }
@@ -216,8 +224,13 @@ impl Recorder {
         self.failure
     }
 
+    /// Size of each chunk but the last, in bytes.
+    pub fn chunk_bytes(&self) -> u64 {
+        self.chunk_bytes
+    }
+
     /// The written file: its length in bytes and the hash of each chunk.
     pub fn take_hashes(&mut self) -> (u64, Vec<blake3::Hash>) {
-        std::mem::take(&mut self.sheet).finish()
+        std::mem::replace(&mut self.sheet, Sheet::new(self.chunk_bytes)).finish()
     }
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::proto::cadence::Cadence;
 use crate::proto::exchange::{Answerer, News, Recorder, Road, Ticker};
 use crate::proto::ids::FileId;
-use crate::proto::limits::{CLOSE_TRIES_MAX, UNWRITTEN_BYTES_MAX};
+use crate::proto::limits::{CHUNK_BYTES, CLOSE_TRIES_MAX, UNWRITTEN_BYTES_MAX};
 use crate::proto::machine::{Effect, FileOp, Os};
 use crate::proto::time::{Mono, Now, Wall};
 
@@ -144,7 +144,7 @@ impl Os for Disk {
 #[test]
 fn rows_wait_for_the_file_and_the_end_comes_last() {
     let mut disk = Disk::default();
-    let mut recorder = Recorder::open(FileId(0), "f", "f.old", &mut disk);
+    let mut recorder = Recorder::open(FileId(0), "f", "f.old", CHUNK_BYTES, &mut disk);
     recorder.row().unwrap().extend_from_slice(b"one");
     recorder.flush(&mut disk);
     recorder.on_ready(&mut disk);
@@ -163,7 +163,7 @@ fn rows_wait_for_the_file_and_the_end_comes_last() {
 #[test]
 fn a_file_that_is_closed_before_it_is_open_still_gets_its_end() {
     let mut disk = Disk::default();
-    let mut recorder = Recorder::open(FileId(0), "f", "f.old", &mut disk);
+    let mut recorder = Recorder::open(FileId(0), "f", "f.old", CHUNK_BYTES, &mut disk);
     recorder.row().unwrap().extend_from_slice(b"one");
     recorder.close(&mut disk, |out| out.extend_from_slice(b"end"));
     recorder.on_ready(&mut disk);
@@ -174,7 +174,7 @@ fn a_file_that_is_closed_before_it_is_open_still_gets_its_end() {
 #[test]
 fn a_full_disk_loses_nothing_when_there_is_room_again() {
     let mut disk = Disk::default();
-    let mut recorder = Recorder::open(FileId(0), "f", "f.old", &mut disk);
+    let mut recorder = Recorder::open(FileId(0), "f", "f.old", CHUNK_BYTES, &mut disk);
     recorder.on_ready(&mut disk);
     recorder.row().unwrap().extend_from_slice(b"one");
     recorder.flush(&mut disk);
@@ -195,7 +195,7 @@ fn a_full_disk_loses_nothing_when_there_is_room_again() {
 #[test]
 fn a_disk_that_stays_full_costs_only_the_end_and_is_given_up_in_time() {
     let mut disk = Disk::default();
-    let mut recorder = Recorder::open(FileId(0), "f", "f.old", &mut disk);
+    let mut recorder = Recorder::open(FileId(0), "f", "f.old", CHUNK_BYTES, &mut disk);
     recorder.on_ready(&mut disk);
     while let Some(out) = recorder.row() {
         out.extend_from_slice(&[b'x'; 1000]);

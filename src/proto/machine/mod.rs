@@ -9,12 +9,15 @@
 //!   leads to arrives as a later input. The order of a machine's effects is kept.
 //! - After `handle_timeout(now)`, `poll_timeout()` is `None` or later than `now.mono`.
 //! - An effect on a link or file that is gone does nothing; the machine has been told, or will be.
+//! - [`Effect::Finish`], [`Effect::Hash`] and [`Effect::Read`] take their time: their answers come
+//!   later than those of what was asked for after them, and in any order among themselves.
 //! - After `handle_input`, `poll_timeout()` may already be due; the driver then fires it next.
 //! - The first input is [`Input::Start`]. After [`Effect::Exit`] there are no more; what is still
 //!   queued on links goes out, files are released.
 //! - Machines of one driver live and end together: when one exits, the others get
 //!   [`Input::Shutdown`].
 
+mod holes;
 mod link_map;
 mod why;
 
@@ -26,6 +29,7 @@ use std::net::SocketAddr;
 use crate::proto::ids::{DialId, FileId, LinkId};
 use crate::proto::time::{Mono, Now, Wall};
 
+pub use holes::Holes;
 pub use link_map::LinkMap;
 pub use why::Why;
 
@@ -70,15 +74,21 @@ pub enum Input<'a> {
     /// The link is gone, and not because this machine closed it. After [`DownReason::Eof`], what
     /// was sent before still goes out.
     LinkDown { link: LinkId, reason: DownReason },
-    /// [`Effect::Open`] or [`Effect::SetAside`] succeeded. `moved` is the name that an older file was given.
-    FileReady { file: FileId, moved: Option<&'a str> },
+    /// [`Effect::Open`] or [`Effect::SetAside`] succeeded. `bytes` is how long the file is, and `moved` the
+    /// name that an older one was given.
+    FileReady { file: FileId, bytes: u64, moved: Option<&'a str> },
     /// One [`Effect::Append`] is whole in the kernel's hands; each one is answered, in order.
     Appended { file: FileId },
     /// [`Effect::Finish`] succeeded: the file is on disk under its name. `moved` as above.
     Finished { file: FileId, moved: Option<&'a str> },
-    /// An effect on the file failed, and left it as it was before that effect. `QuotaExceeded` if
-    /// descriptors have run out; so it is with `ListenFailed` and `DialFailed`.
-    FileFailed { file: FileId, op: FileOp, error: ErrorKind },
+    /// [`Effect::Hash`] succeeded; `offset` says which.
+    Hashed { file: FileId, offset: u64, hash: blake3::Hash },
+    /// [`Effect::Read`] succeeded; `offset` says which.
+    Read { file: FileId, offset: u64, bytes: &'a [u8] },
+    /// An effect on the file failed, and left it as it was before that effect. `offset` is that of
+    /// the effect, 0 if it has none. A `WriteAt` may have written a part of its bytes. `QuotaExceeded`
+    /// if descriptors have run out; so it is with `ListenFailed` and `DialFailed`.
+    FileFailed { file: FileId, op: FileOp, offset: u64, error: ErrorKind },
     /// End soon and orderly.
     Shutdown,
 }
@@ -109,9 +119,10 @@ pub enum Effect<'a> {
     /// Send what is queued, then close; bounded by [`LINGER_TIMEOUT`](crate::proto::limits::LINGER_TIMEOUT).
     /// The link is gone for the machine at once.
     Close { link: LinkId, reason: CloseReason },
-    /// Open a new, empty file at a path relative to the machine's folder; missing folders are made.
-    /// If the name `aside` is taken, those of [`aside_name`] are tried. Answer: `FileReady` or
-    /// `FileFailed`.
+    /// Open a file at a path relative to the machine's folder, as [`OpenMode`] has it. If the name
+    /// `aside` is taken, those of [`aside_name`] are tried. Answer: `FileReady` or `FileFailed`; the
+    /// latter with `InvalidInput` if the path would lead out of the folder, and `ResourceBusy` if
+    /// somebody else is writing that file.
     Open { file: FileId, path: &'a str, mode: OpenMode, aside: &'a str },
     /// Rename what is at `path`, a file or a whole folder, to `aside` or a name of [`aside_name`], so
     /// that only new things are found there. Nothing is open as `file` afterwards. Answer:
@@ -119,26 +130,47 @@ pub enum Effect<'a> {
     SetAside { file: FileId, path: &'a str, aside: &'a str },
     /// Write at the end of the file, all or nothing. Answer: `Appended` or `FileFailed`.
     Append { file: FileId, bytes: &'a [u8] },
-    /// Write at a place of the file. Answer: none, or `FileFailed`; such a file can never be
-    /// finished, because the answer may come after a later effect on it.
+    /// Write at a place of the file. Answer: none, or `FileFailed`; then the file cannot be finished
+    /// until the same bytes were written after all.
     WriteAt { file: FileId, offset: u64, bytes: &'a [u8] },
-    /// Bring the file to disk, and a partial under its name. It stays open, for reading only. Answer:
-    /// `Finished` or `FileFailed`; the latter also if a `WriteAt` has failed before.
+    /// Bring the file to disk, and a partial under its name. It stays open, for reading only, from
+    /// now on. Answer: `Finished` or `FileFailed`; the latter also if bytes are missing because a
+    /// `WriteAt` has failed, and after it the file can be written again. A second one before the
+    /// answer does nothing.
     Finish { file: FileId },
-    /// Close the file. A partial that was not finished is deleted. Ranges that are queued are still sent.
+    /// Hash a range of the file, as it is by then. Answer: `Hashed` or `FileFailed`; the latter with
+    /// `UnexpectedEof` if the file is shorter, and with `ResourceBusy` if
+    /// [`DISK_JOBS_MAX`](crate::proto::limits::DISK_JOBS_MAX) of the machine's hashes and reads are under way.
+    Hash { file: FileId, offset: u64, len: u64 },
+    /// Read a range of the file, of at most
+    /// [`CHUNK_READ_BYTES_MAX`](crate::proto::limits::CHUNK_READ_BYTES_MAX). Answer: `Read` or
+    /// `FileFailed`, as with `Hash`; `InvalidInput` if it is longer.
+    Read { file: FileId, offset: u64, len: u64 },
+    /// Close the file. A partial that was not finished is deleted, unless it was opened with
+    /// [`OpenMode::Resume`]. Ranges that are queued are still sent, and a `Finish` that is under way
+    /// is carried through and answered; hashes and reads are given up without an answer.
     Release { file: FileId },
     /// This machine has ended.
     Exit,
 }
 
-/// What becomes of a file's name.
+/// What is opened, and what becomes of its name. Missing folders are made, except with `Existing`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenMode {
-    /// It has its name at once. An older file of that name is renamed to `aside` first.
+    /// A new, empty file. It has its name at once. An older file of that name is renamed to `aside`
+    /// first.
     Named,
-    /// It is called `PATH.partial` until [`Effect::Finish`]; an older file of the final name is
-    /// renamed to `aside` then.
+    /// A new, empty file, called `PATH.partial` until [`Effect::Finish`]; an older file of the final
+    /// name is renamed to `aside` then.
     Partial,
+    /// Like `Partial`, but what is in `PATH.partial` already is kept, and so is what was written when
+    /// the file is released unfinished, or its writer dies: the next one goes on with it. To begin
+    /// anew, release it and open a `Partial`.
+    Resume,
+    /// A file that is there, for reading only. `aside` means nothing. It fails with `NotFound` if
+    /// nothing is there, `IsADirectory` if it is a folder, `Unsupported` if it is a pipe, a device or a
+    /// socket, and `InvalidInput` if a symbolic link is on the way below the machine's folder.
+    Existing,
 }
 
 /// The name to try after `number` names for an older file were taken: `a.txt`, `a.1.txt`, `a.2.txt`.
@@ -165,6 +197,10 @@ pub enum FileOp {
     Finish,
     /// [`Effect::SetAside`].
     SetAside,
+    /// [`Effect::Hash`].
+    Hash,
+    /// [`Effect::Read`].
+    Read,
 }
 
 /// Why a machine closes a link. Logged and counted by name.

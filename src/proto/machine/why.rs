@@ -34,6 +34,7 @@ impl fmt::Display for FileOp {
             FileOp::Append | FileOp::WriteAt => "write",
             FileOp::Finish => "finish",
             FileOp::SetAside => "set-aside",
+            FileOp::Hash | FileOp::Read => "read",
         })
     }
 }

@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 
 use crate::proto::ids::{DialId, FileId, LinkId};
+use crate::proto::limits::FILES_OPEN_MAX;
 use crate::proto::machine::{CloseReason, Effect, LinkMap, OpenMode, Os};
 use crate::proto::peer::PeersConfig;
+use crate::proto::peer::library::ItemId;
+use crate::proto::swarm::Serving;
 use crate::proto::time::Mono;
 use crate::proto::wheel::Wheel;
 use crate::proto::wire::{LineReader, Message};
@@ -19,6 +22,8 @@ pub(super) struct Common {
     pub(super) dials: BTreeMap<DialId, DialFor>,
     pub(super) files: BTreeMap<FileId, FileFor>,
     pub(super) listener: Listener,
+    /// Chunks that others asked for, of all members.
+    pub(super) serving: Serving,
     /// A line that is being encoded.
     pub(super) scratch: Vec<u8>,
     dials_made: u32,
@@ -40,6 +45,8 @@ pub(super) enum Timer {
     Reply(u32),
     /// Something to do for sharing, or its deadline.
     Share(u32),
+    /// Chunks that wait for their turn.
+    Serve,
     /// A link that has not said which pair it is for.
     Stranger(LinkId),
 }
@@ -81,8 +88,8 @@ pub(super) enum FileFor {
     Samples(u32),
     /// What the folder of a member's copies held before this run.
     Older(u32),
-    /// A member's copy of a file of one of the others.
-    Copy { member: u32, other: u32, which: usize },
+    /// A file of a member's library.
+    Item { member: u32, item: ItemId },
 }
 
 impl FileFor {
@@ -91,7 +98,7 @@ impl FileFor {
             FileFor::Table(member)
             | FileFor::Samples(member)
             | FileFor::Older(member)
-            | FileFor::Copy { member, .. } => member,
+            | FileFor::Item { member, .. } => member,
         }
     }
 }
@@ -114,6 +121,7 @@ impl Common {
             dials: BTreeMap::new(),
             files: BTreeMap::new(),
             listener: Listener::None,
+            serving: Serving::new(None),
             scratch: Vec::new(),
             dials_made: 0,
             files_opened: 0,
@@ -138,6 +146,11 @@ impl Common {
     pub(super) fn close(&mut self, link: LinkId, reason: CloseReason, os: &mut dyn Os) {
         self.sessions.remove(link);
         os.perform(Effect::Close { link, reason });
+    }
+
+    /// One more whole file may stay open, to be served to others.
+    pub(super) fn keep_open(&self) -> bool {
+        self.files.len() < FILES_OPEN_MAX
     }
 
     pub(super) fn new_file(&mut self, whose: FileFor) -> FileId {

@@ -15,6 +15,15 @@ use crate::proto::peer::member::{Contact, Member, Stage};
 use crate::proto::time::{Now, Period, Wall, ns};
 use crate::proto::wire::{ErrorCode, Message, Role, VERSION};
 
+/// What a line of the server was.
+pub(super) enum Said {
+    /// The answer to a tick.
+    Tock,
+    /// So many octets follow.
+    Octets(u64),
+    Other,
+}
+
 impl Member {
     pub(super) fn dial_server(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
         if self.contact != Contact::Waiting || self.is_ended() {
@@ -44,7 +53,7 @@ impl Member {
         common.wheel.insert(Timer::Reply(self.index), now.mono + REPLY_TIMEOUT);
         match common.listener {
             // Others reach us where the server does: a peer is not offered to networks that it did not choose.
-            Listener::None if common.config.share_deadline.is_some() => {
+            Listener::None if common.config.share_deadline.is_some() || self.serves() => {
                 common.listener = Listener::Asked;
                 os.perform(Effect::Listen { addr: SocketAddr::new(local.ip(), 0) });
             }
@@ -65,6 +74,11 @@ impl Member {
             Listener::Ready(port) => port,
             Listener::None | Listener::Asked => 0,
         };
+        if self.guest.is_some() {
+            let (id, key) = (self.id, self.key);
+            let (port, group) = (Some(port), Some(common.config.group));
+            return common.send(link, &Message::Hello { id, port, group, key }, os);
+        }
         let (interval, duration) = match (&self.run, self.stage) {
             (None, _) => (common.config.interval, common.config.duration),
             (Some(run), Stage::Opening) => (Some(run.interval), Some(run.ticker.end() - run.started)),
@@ -131,7 +145,7 @@ impl Member {
         }
     }
 
-    /// Handles a line of the server; true if it was an answer to a tick.
+    /// Handles a line of the server.
     pub(super) fn on_server_line(
         &mut self,
         line: &[u8],
@@ -139,11 +153,11 @@ impl Member {
         common: &mut Common,
         now: Now,
         os: &mut dyn Os,
-    ) -> bool {
+    ) -> Said {
         match Message::parse(line) {
             Ok(Message::Tock { seq, t1, t2, t3 }) => {
                 self.on_tock(seq, (t1, t2, t3, at), common, now, os);
-                return true;
+                return Said::Tock;
             }
             Ok(Message::Greeting { version, role, software }) => {
                 if (version, role) != (VERSION, Role::Server) {
@@ -162,12 +176,30 @@ impl Member {
                 let grid = (Duration::from_nanos(interval_ns), Duration::from_nanos(duration_ns));
                 self.on_joined(id, key, epoch, grid, common, now, os);
             }
+            Ok(Message::OkHello { id, key }) => self.on_welcome(id, key, common, now, os),
+            Ok(Message::Source { file, id, addr, ticket }) => {
+                if !self.is_called(&id) {
+                    self.on_source(file, (id, addr, ticket), common, now, os);
+                }
+            }
+            Ok(Message::OkRegister { file, holders }) => self.on_registered(file, holders),
+            Ok(Message::OkDownload { file, bytes, chunk_bytes, octets }) => {
+                let octets = self.on_download(file, bytes, chunk_bytes, octets);
+                if octets == 0 {
+                    self.on_hashes_end(common, now, os);
+                }
+                return Said::Octets(octets);
+            }
+            Ok(Message::Holder { id, held, chunks }) => self.on_holder(id, held, chunks),
+            Ok(Message::OkSearchFile { found } | Message::OkSearchChunk { found }) => {
+                self.on_searched(found, common, now, os);
+            }
             Ok(Message::Peer { epoch, id, addr, ticket, state, left_ns }) => {
                 self.epoch = epoch;
                 if self.is_called(&id) {
-                    return false;
+                    return Said::Other;
                 }
-                self.others.learn(id, addr, ticket, state, left_ns, common, now, os);
+                self.learn(id, (addr, ticket), (state, left_ns), common, now, os);
                 self.drive(common, now, os);
             }
             Ok(Message::Gone { id, why }) => {
@@ -186,7 +218,26 @@ impl Member {
             Ok(other) => log::warn!("server said something out of place verb=\"{}\"", other.verb()),
             Err(error) => self.on_nonsense(&error.to_string(), common, now, os),
         }
-        false
+        Said::Other
+    }
+
+    /// A guest that gets or offers files has to be reached by others.
+    fn serves(&self) -> bool {
+        self.guest.as_ref().is_some_and(|guest| guest.orders.find.is_none())
+    }
+
+    /// The server takes us as a guest.
+    fn on_welcome(&mut self, id: Name, key: Key, common: &mut Common, now: Now, os: &mut dyn Os) {
+        let Contact::Joining(link) = self.contact else { return };
+        self.contact = Contact::Joined(link);
+        self.redial_pause = REDIAL_PAUSE_MIN;
+        self.contacts_made += 1;
+        self.nonsense = 0;
+        common.wheel.cancel(&Timer::Reply(self.index));
+        (self.id, self.key) = (Some(id), Some(key));
+        log::info!("known to the server group={} id={id}", common.config.group);
+        self.stage = Stage::Sharing;
+        self.begin_visit(common, now, os);
     }
 
     /// The server says what is no message; after a while it is taken for no server.
@@ -257,6 +308,9 @@ impl Member {
         os: &mut dyn Os,
     ) {
         match (self.contact, self.stage) {
+            (Contact::Joined(_), Stage::Sharing) if self.guest.is_some() => {
+                self.on_guest_error(code, text, common, now, os);
+            }
             (Contact::Joining(link) | Contact::Joined(link), _)
                 if code == ErrorCode::IdTaken && self.may_begin_again(common, now) =>
             {

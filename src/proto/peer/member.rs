@@ -9,11 +9,12 @@ use crate::proto::ids::{DialId, Key, LinkId, Name};
 use crate::proto::limits::{REDIAL_PAUSE_MIN, RETURN_GRACE};
 use crate::proto::machine::{CloseReason, Os};
 use crate::proto::peer::common::{Common, Timer};
-use crate::proto::peer::other::Others;
+use crate::proto::peer::guest::Guest;
+use crate::proto::peer::library::{ItemId, Library};
+use crate::proto::peer::other::{FILES, Others};
 use crate::proto::peer::report::Outcome;
 use crate::proto::record::{IpText, TableWriter};
 use crate::proto::time::{Mono, Now};
-use crate::proto::transfer::Manifest;
 use crate::proto::wire::Message;
 
 /// One member of a group, in this process.
@@ -41,8 +42,15 @@ pub(super) struct Member {
     pub(super) stage: Stage,
     pub(super) run: Option<Run>,
     pub(super) others: Others,
-    /// Table and samples, once they are complete.
-    pub(super) own: Vec<Manifest>,
+    pub(super) library: Library,
+    /// What it is to do, if it has no run.
+    pub(super) guest: Option<Guest>,
+    /// Hashes that the server is sending: of which file, its size and that of its chunks.
+    pub(super) hashes: Option<(ItemId, u64, u64, Vec<u8>)>,
+    /// Our own table and samples in the library, once they are complete.
+    pub(super) own: [Option<ItemId>; FILES],
+    /// Bytes of chunks that were sent to others.
+    pub(super) served_bytes: u64,
     /// Ticks and answers that the server counted.
     pub(super) rows_there: Option<(u64, u64)>,
     /// The last `JOIN` said that the run is over.
@@ -140,7 +148,11 @@ impl Member {
             stage: Stage::Contacting,
             run: None,
             others: Others::default(),
-            own: Vec::new(),
+            library: Library::default(),
+            guest: None,
+            hashes: None,
+            own: [None; FILES],
+            served_bytes: 0,
             rows_there: None,
             joins_done: false,
             done_known: false,
@@ -273,6 +285,7 @@ impl Member {
             run.ticker.check_invariants();
         }
         self.others.check_invariants(self, common);
+        self.library.check_invariants(common);
         if let Contact::Up(link) | Contact::Joining(link) | Contact::Joined(link) = self.contact {
             assert!(common.sessions.get(link).is_some(), "a contact has a session");
         }

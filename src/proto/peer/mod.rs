@@ -1,17 +1,25 @@
 //! The peers of one process: each keeps time with the server, writes it down, and then gets every
 //! other member's record straight from that member. One machine, one wheel, K members.
 
+mod check;
 mod common;
 mod contact;
-mod files;
+mod fetch;
+mod guest;
+mod library;
 mod member;
 mod other;
 mod pair;
 mod report;
 mod run;
+mod serve;
 mod share;
+mod sources;
+mod status;
+mod visit;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use crate::proto::clock::Spread;
@@ -19,11 +27,16 @@ use crate::proto::ids::{FileId, LinkId, Name};
 use crate::proto::limits::GREET_TIMEOUT;
 use crate::proto::machine::{CloseReason, Effect, Input, Machine, Origin, Os, Why};
 use crate::proto::peer::common::{Common, DialFor, FileFor, Listener, Session, Timer, Whose};
+use crate::proto::peer::contact::Said;
+use crate::proto::peer::guest::Guest;
 use crate::proto::peer::member::Member;
+use crate::proto::swarm::Serving;
 use crate::proto::time::{Mono, Now, Wall};
 use crate::proto::wire::{ErrorCode, Message, ParseError, Piece, Role, TOO_LONG_TEXT};
 
+pub use guest::{Find, Get, GuestConfig, Holder, Offer, Orders};
 pub use report::{Outcome, PeerReport, Progress, Report};
+pub use status::{FileState, FileStatus};
 
 /// What a user sets.
 #[derive(Clone, Debug)]
@@ -56,6 +69,48 @@ impl Peers {
         let members =
             (0..config.ids.len()).map(|index| Member::new(index as u32, config.ids[index])).collect();
         Peers { common: Common::new(config), members, exited: false }
+    }
+
+    /// A guest that has not started: one member without a run, that offers, gets or finds files.
+    pub fn guest(config: GuestConfig) -> Peers {
+        let peers = Peers::new(PeersConfig {
+            server: config.server,
+            group: config.group,
+            ids: vec![config.id],
+            interval: None,
+            duration: None,
+            share_deadline: None,
+        });
+        let mut peers = peers.with_upload_limit(config.upload_limit);
+        peers.members[0].guest = Some(Guest::new(config.orders));
+        peers
+    }
+
+    /// At most so many bytes of chunks a second are sent to others, by all members together.
+    pub fn with_upload_limit(mut self, bytes_per_s: Option<u64>) -> Peers {
+        self.common.serving = Serving::new(bytes_per_s.and_then(NonZeroU64::new));
+        self
+    }
+
+    /// The files of a guest: what it offers, then what it gets.
+    pub fn files(&self) -> Vec<FileStatus> {
+        self.members.first().map_or_else(Vec::new, Member::files)
+    }
+
+    /// A guest's answer to `find`: whether the file is available, and who holds some of it.
+    pub fn found(&self) -> Option<(bool, &[Holder])> {
+        let guest = self.members.first()?.guest.as_ref()?;
+        Some((guest.available?, &guest.found))
+    }
+
+    /// Bytes of chunks that were sent to others, by all members together.
+    pub fn served_bytes(&self) -> u64 {
+        self.members.iter().map(|member| member.served_bytes).sum()
+    }
+
+    /// Direct links that are open, of all members together.
+    pub fn direct_links(&self) -> usize {
+        self.members.iter().map(Member::direct_links).sum()
     }
 
     /// Where everything stands, for a progress line.
@@ -146,7 +201,14 @@ impl Peers {
         let (common, members) = (&mut self.common, &mut self.members);
         match (whose, piece) {
             (Whose::Server(member), Piece::Line(line)) => {
-                *answers += u64::from(members[member as usize].on_server_line(line, at, common, now, os));
+                match members[member as usize].on_server_line(line, at, common, now, os) {
+                    Said::Tock => *answers += 1,
+                    Said::Octets(octets) => return octets,
+                    Said::Other => {}
+                }
+            }
+            (Whose::Server(member), Piece::Octets { bytes, last }) => {
+                members[member as usize].on_server_octets(bytes, *last, common, now, os);
             }
             (Whose::Pair(member, other), Piece::Line(line)) => {
                 return members[member as usize].on_pair_line(other, link, line, common, now, os);
@@ -155,7 +217,7 @@ impl Peers {
                 members[member as usize].on_pair_octets(other, link, bytes, *last, common, now, os);
             }
             (Whose::Stranger, Piece::Line(line)) => self.on_stranger_line(link, line, now, os),
-            (_, Piece::TooLong) | (Whose::Server(_) | Whose::Stranger, Piece::Octets { .. }) => {
+            (_, Piece::TooLong) | (Whose::Stranger, Piece::Octets { .. }) => {
                 let (code, text) = (ErrorCode::LineTooLong, TOO_LONG_TEXT);
                 common.send(link, &Message::Err { code, text }, os);
                 self.close(link, CloseReason::Misbehaved, "it sent a line of more than 4096 bytes", now, os);
@@ -216,7 +278,8 @@ impl Peers {
             Timer::Settle(member) => members[member as usize].on_settle(common, now, os),
             Timer::Redial(member) => members[member as usize].dial_server(common, now, os),
             Timer::Reply(member) => members[member as usize].on_reply_timeout(common, now, os),
-            Timer::Share(member) => members[member as usize].drive(common, now, os),
+            Timer::Share(member) => members[member as usize].look_around(common, now, os),
+            Timer::Serve => serve::serve(members, common, now, os),
             Timer::Stranger(link) => self.close(link, CloseReason::Silent, "it said nothing", now, os),
         }
     }
@@ -235,7 +298,10 @@ impl Machine for Peers {
         match input {
             Input::Start => {
                 common.started = now.mono;
-                members.iter_mut().for_each(|member| member.dial_server(common, now, os));
+                for member in members {
+                    member.open_offers(common, os);
+                    member.dial_server(common, now, os);
+                }
             }
             Input::Listening { addr } => self.on_listening(addr.port(), now, os),
             Input::ListenFailed { addr, error } => {
@@ -265,9 +331,16 @@ impl Machine for Peers {
             Input::Blocked { link } => self.set_blocked(link, true),
             Input::Drained { link } => self.set_blocked(link, false),
             Input::LinkDown { link, reason } => self.on_link_down(link, &reason.to_string(), now, os),
-            Input::FileReady { file, moved } => {
+            Input::FileReady { file, moved, bytes } => {
                 self.on_file(file, |member, whose, common| {
-                    member.on_file_ready(whose, moved, common, now, os)
+                    member.on_file_ready(whose, moved, bytes, common, now, os)
+                });
+            }
+            Input::Hashed { file, offset, hash } => {
+                self.on_file(file, |member, whose, common| {
+                    if let FileFor::Item { item, .. } = whose {
+                        member.on_item_hashed(item, (offset, hash), common, now, os);
+                    }
                 });
             }
             Input::Appended { file } => {
@@ -278,11 +351,12 @@ impl Machine for Peers {
                     member.on_file_finished(whose, moved, common, now, os)
                 });
             }
-            Input::FileFailed { file, op, error } => {
+            Input::FileFailed { file, op, error, .. } => {
                 self.on_file(file, |member, whose, common| {
                     member.on_file_failed(whose, op, error, common, now, os)
                 });
             }
+            Input::Read { .. } => {}
             Input::Shutdown => members.iter_mut().for_each(|member| member.interrupt(common, now, os)),
         }
         self.exit_when_ended(os);

@@ -1,19 +1,19 @@
-//! The other members as one member knows them: where they are, what it has of theirs, and what
-//! they have of its own. Holds the facts; `share` and `pair` act on them.
+//! The other members as one member knows them: where they are, the link to each, and what goes over
+//! it. Holds the facts; `share` and `pair` act on them.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::proto::ids::{DialId, FileId, FileName, Key, LinkId, Name};
-use crate::proto::limits::{LIES_MAX, MEMBERS_MAX, PAIR_PAUSE_MAX, PAIR_PAUSE_MIN};
-use crate::proto::machine::{CloseReason, Os};
+use crate::proto::ids::{DialId, FileName, Key, LinkId, Name};
+use crate::proto::limits::{CHUNKS_IN_FLIGHT_MAX, LIES_MAX, MEMBERS_MAX, PAIR_PAUSE_MAX, PAIR_PAUSE_MIN};
 use crate::proto::peer::common::{Common, Whose};
+use crate::proto::peer::library::{ItemId, Library};
 use crate::proto::peer::member::Member;
 use crate::proto::record::names;
+use crate::proto::swarm::Incoming as ChunkIn;
 use crate::proto::time::{Mono, Now};
-use crate::proto::transfer::Fetch;
-use crate::proto::wire::{Departure, MemberState};
+use crate::proto::wire::Departure;
 
 /// Files that each member shares: its table and its samples.
 pub(super) const FILES: usize = 2;
@@ -42,10 +42,16 @@ pub(super) struct Other {
     pub(super) way: Way,
     /// What is coming in over the link.
     pub(super) incoming: Incoming,
-    /// What this member has of its files.
-    pub(super) theirs: [Theirs; FILES],
-    /// It has said that it has our files.
+    /// Its own record in our library; a guest has none.
+    pub(super) records: Option<[ItemId; FILES]>,
+    /// It has said that it has our record.
     pub(super) given: [bool; FILES],
+    /// Chunks that it was asked for and has not answered.
+    pub(super) gets: Vec<(ItemId, u64)>,
+    /// Files that it is a source of, over this link.
+    pub(super) sourced: Vec<ItemId>,
+    /// Files that it holds or fetches, as the server says.
+    pub(super) takes_part: Vec<ItemId>,
     pub(super) lies: u32,
     /// When a link may be tried next, and the pause after that.
     pub(super) next_try: Mono,
@@ -66,6 +72,8 @@ pub(super) enum OtherState {
     Complete,
     /// It left before it had shared.
     Early,
+    /// It has no run, and nobody waits for it.
+    Guest,
 }
 
 /// The direct link of the pair; there is at most one.
@@ -96,44 +104,44 @@ pub(super) enum Incoming {
     None,
     /// The hashes of an offer.
     Offer {
-        which: usize,
+        item: ItemId,
         bytes: u64,
         chunk_bytes: u64,
         octets: Vec<u8>,
     },
+    /// The chunks that the other holds of a file.
+    Holds {
+        item: ItemId,
+        octets: Vec<u8>,
+    },
     /// A chunk of a file.
     Chunk {
-        which: usize,
+        item: ItemId,
+        chunk: ChunkIn,
     },
-}
-
-/// How far a file of the other has come.
-#[derive(Debug)]
-pub(super) enum Theirs {
-    Wanted,
-    Fetching {
-        file: FileId,
-        fetch: Box<Fetch>,
+    /// A chunk that nobody needs any more.
+    Unwanted {
+        item: ItemId,
+        chunk: u64,
+        octets: u64,
     },
-    /// Every chunk is verified; the disk syncs.
-    Storing {
-        file: FileId,
-    },
-    Stored,
 }
 
 impl Other {
-    fn new(id: Name, addr: SocketAddr, ticket: Key) -> Other {
+    fn new(id: Name, addr: SocketAddr, ticket: Key, state: OtherState) -> Other {
         Other {
             id,
             addr,
             ticket,
-            state: OtherState::Running,
+            state,
             ends_at: Mono(0),
             way: Way::None,
             incoming: Incoming::None,
-            theirs: [const { Theirs::Wanted }; FILES],
+            records: None,
             given: [false; FILES],
+            gets: Vec::new(),
+            sourced: Vec::new(),
+            takes_part: Vec::new(),
             lies: 0,
             next_try: Mono(0),
             pause: PAIR_PAUSE_MIN,
@@ -142,35 +150,48 @@ impl Other {
         }
     }
 
-    /// The names of its files.
-    pub(super) fn files(&self) -> [FileName; FILES] {
-        files_of(&self.id)
+    /// Another membership under the same name and at the same place.
+    pub(super) fn renew(&mut self, ticket: Key, state: OtherState) {
+        *self = Other::new(self.id, self.addr, ticket, state);
     }
 
-    pub(super) fn stored(&self) -> usize {
-        self.theirs.iter().filter(|theirs| matches!(theirs, Theirs::Stored)).count()
+    /// It has not lied too often to be asked for anything more.
+    pub(super) fn is_trusted(&self) -> bool {
+        self.lies < LIES_MAX
     }
 
-    /// It has our files: it said so, or it left, which it may only when it has everything.
+    /// The link is gone, and what was expected over it will not come.
+    pub(super) fn let_go(&mut self) {
+        (self.way, self.incoming) = (Way::None, Incoming::None);
+        self.gets.clear();
+        self.sourced.clear();
+    }
+
+    /// Files of its record that are here.
+    pub(super) fn stored(&self, library: &Library) -> usize {
+        self.records.iter().flatten().filter(|item| library.at(**item).is_whole()).count()
+    }
+
+    /// It has our record: it said so, or it left, which it may only when it has everything.
     pub(super) fn is_served(&self) -> bool {
         self.state == OtherState::Complete || self.given.iter().all(|given| *given)
     }
 
-    /// Nothing is left to do with it.
-    pub(super) fn is_complete(&self) -> bool {
-        self.stored() == FILES && self.is_served()
+    /// We have its record and it has ours.
+    pub(super) fn is_complete(&self, library: &Library) -> bool {
+        self.records.is_none() || (self.stored(library) == FILES && self.is_served())
     }
 
     /// Something is left to do, and it will never be done.
-    pub(super) fn is_hopeless(&self) -> bool {
+    pub(super) fn is_hopeless(&self, library: &Library) -> bool {
         let gone = matches!(self.state, OtherState::Complete | OtherState::Early);
-        !self.is_complete() && ((gone && self.way == Way::None) || self.lies >= LIES_MAX)
+        !self.is_complete(library) && ((gone && self.way == Way::None) || !self.is_trusted())
     }
 
     /// A link can be tried: its run is over, as the server says or as it announced.
     pub(super) fn is_reachable(&self, now: Mono) -> bool {
         match self.state {
-            OtherState::Done | OtherState::Lost => true,
+            OtherState::Done | OtherState::Lost | OtherState::Guest => true,
             OtherState::Running => now > self.ends_at + PAIR_PAUSE_MAX,
             OtherState::Complete | OtherState::Early => false,
         }
@@ -181,13 +202,6 @@ impl Other {
         self.trouble = Some(trouble.to_owned());
         self.next_try = now + self.pause;
         self.pause = (self.pause * 2).min(PAIR_PAUSE_MAX);
-    }
-
-    /// Chunks that were asked for over the link and have not come.
-    pub(super) fn asked(&self) -> usize {
-        let asked =
-            |theirs: &Theirs| if let Theirs::Fetching { fetch, .. } = theirs { fetch.asked() } else { 0 };
-        self.theirs.iter().map(asked).sum()
     }
 }
 
@@ -221,68 +235,38 @@ impl Others {
         self.places.get(id).map(|place| *place as u32)
     }
 
-    /// What the directory says about a member. Another ticket means another membership under an old
-    /// name: what is there of the former one counts no more.
-    #[allow(clippy::too_many_arguments)] // one line of the protocol
-    pub(super) fn learn(
+    /// The place of a member, a new one if it is not known yet. One that left with everything done
+    /// makes room when there are too many, and its record with it; `None` if nobody has.
+    pub(super) fn place(
         &mut self,
         id: Name,
         addr: SocketAddr,
         ticket: Key,
-        state: MemberState,
-        left_ns: u64,
-        common: &mut Common,
-        now: Now,
-        os: &mut dyn Os,
-    ) {
-        let place = match self.places.get(&id) {
-            Some(place) => *place,
-            None => match self.place_for(Other::new(id, addr, ticket)) {
-                Some(place) => place,
-                None => {
-                    log::warn!("too many members id={id} is not shared with, limit={MEMBERS_MAX}");
-                    return;
-                }
-            },
-        };
-        let other = &mut self.list[place];
-        if other.ticket != ticket {
-            drop_pair(other, common, os);
-            *other = Other::new(id, addr, ticket);
+        state: OtherState,
+        library: &mut Library,
+    ) -> Option<u32> {
+        if let Some(place) = self.find(&id) {
+            return Some(place);
         }
-        let ends_at = now.mono + Duration::from_nanos(left_ns);
-        let news = match state {
-            MemberState::Running => OtherState::Running,
-            MemberState::Done => OtherState::Done,
-            MemberState::Lost => OtherState::Lost,
-        };
-        // The end of a run that is over is when we heard of it first.
-        let was_over = matches!(other.state, OtherState::Done | OtherState::Lost);
-        if news == OtherState::Running || !was_over {
-            other.ends_at = if news == OtherState::Lost { now.mono } else { ends_at };
-        }
-        other.state = news;
-        other.addr = addr;
-        other.next_try = other.next_try.min(now.mono + PAIR_PAUSE_MIN);
-    }
-
-    /// Puts a newcomer at a free place; none is left when nobody has left with everything done.
-    fn place_for(&mut self, newcomer: Other) -> Option<usize> {
-        let id = newcomer.id;
+        let newcomer = Other::new(id, addr, ticket, state);
         let place = if self.list.len() < MEMBERS_MAX {
             self.list.push(newcomer);
             self.list.len() - 1
         } else {
-            let is_over = |other: &Other| other.state == OtherState::Complete && other.is_complete();
-            let place = self.list.iter().position(|other| is_over(other) && other.way == Way::None)?;
+            let is_over = |other: &Other| {
+                let gone = matches!(other.state, OtherState::Complete | OtherState::Guest);
+                gone && other.is_complete(library) && other.way == Way::None
+            };
+            let place = self.list.iter().position(is_over)?;
             let old = std::mem::replace(&mut self.list[place], newcomer);
             self.places.remove(&old.id);
-            self.retired += 1;
+            self.retired += usize::from(old.records.is_some());
             self.retired_end = self.retired_end.max(old.ends_at);
+            old.records.into_iter().flatten().for_each(|item| library.retire(item));
             place
         };
         self.places.insert(id, place);
-        Some(place)
+        Some(place as u32)
     }
 
     /// When the last run of the others ends or ended.
@@ -291,13 +275,13 @@ impl Others {
     }
 
     /// Files of others that are complete here.
-    pub(super) fn files_received(&self) -> usize {
-        self.list.iter().map(Other::stored).sum::<usize>() + self.retired * FILES
+    pub(super) fn files_received(&self, library: &Library) -> usize {
+        self.list.iter().map(|other| other.stored(library)).sum::<usize>() + self.retired * FILES
     }
 
     /// Files of others that should be.
     pub(super) fn files_expected(&self) -> usize {
-        (self.list.len() + self.retired) * FILES
+        (self.list.iter().filter(|other| other.records.is_some()).count() + self.retired) * FILES
     }
 
     /// A member left.
@@ -317,34 +301,10 @@ impl Others {
                 let whose = common.sessions.get(link).map(|session| session.whose);
                 assert_eq!(whose, Some(Whose::Pair(member.index, place as u32)), "one link a pair");
             }
-            for theirs in &other.theirs {
-                if let Theirs::Fetching { file, fetch } = theirs {
-                    fetch.check_invariants();
-                    assert!(common.files.contains_key(file));
-                    assert!(
-                        other.way.link().is_some() || fetch.asked() == 0,
-                        "nothing is asked for without a link"
-                    );
-                }
-            }
-        }
-    }
-}
-
-/// Lets go of link and unfinished files of a pair.
-pub(super) fn drop_pair(other: &mut Other, common: &mut Common, os: &mut dyn Os) {
-    if let Way::Dialing(dial) = other.way {
-        common.dials.remove(&dial);
-    }
-    if let Some(link) = other.way.link() {
-        common.close(link, CloseReason::Done, os);
-    }
-    other.way = Way::None;
-    other.incoming = Incoming::None;
-    for theirs in &mut other.theirs {
-        if let Theirs::Fetching { file, .. } | Theirs::Storing { file } = theirs {
-            common.release(*file, os);
-            *theirs = Theirs::Wanted;
+            let linked = other.way.link().is_some();
+            assert!(linked || other.gets.is_empty(), "nothing is asked for without a link");
+            assert!(linked || other.sourced.is_empty(), "a source has a link");
+            assert!(other.gets.len() <= CHUNKS_IN_FLIGHT_MAX);
         }
     }
 }

@@ -2,10 +2,12 @@
 //! what happens when it breaks. What is done with files is in `files`.
 
 use crate::proto::ids::{DialId, Key, LinkId, Name};
+use crate::proto::limits::LINKS_KEPT_MAX;
 use crate::proto::machine::{CloseReason, Effect, Os};
 use crate::proto::peer::common::{Common, Session, Whose};
+use crate::proto::peer::library::ItemId;
 use crate::proto::peer::member::{Member, Stage};
-use crate::proto::peer::other::{FILES, Incoming, Theirs, Way};
+use crate::proto::peer::other::Way;
 use crate::proto::time::Now;
 use crate::proto::wire::{ErrorCode, Message, ParseError, Role, VERSION};
 
@@ -93,7 +95,7 @@ impl Member {
                 if let Some(old) = way.link() {
                     common.close(old, CloseReason::Duplicate, os);
                 }
-                self.lose_link(place);
+                self.lose_link(place, common, now, os);
             }
         }
         if let Some(session) = common.sessions.get_mut(link) {
@@ -101,21 +103,16 @@ impl Member {
         }
         self.others.at_mut(place).way = Way::Open { link, dialed: false };
         common.send(link, &Message::OkLink, os);
-        self.offer(place, link, common, now, os);
+        self.on_link_open(place, link, common, now, os);
         Ok(())
     }
 
-    /// The link is open: says what there is.
-    fn offer(&mut self, place: u32, link: LinkId, common: &mut Common, now: Now, os: &mut dyn Os) {
-        let other = self.others.at_mut(place);
-        other.heard = now.mono;
-        for manifest in &self.own {
-            let (file, bytes) = (manifest.file().as_str(), manifest.bytes());
-            let (chunk_bytes, octets) = (manifest.chunk_bytes(), manifest.octets());
-            common.scratch.clear();
-            Message::Offer { file, bytes, chunk_bytes, octets }.encode(&mut common.scratch);
-            manifest.encode_hashes(&mut common.scratch);
-            os.perform(Effect::Send { link, bytes: &common.scratch });
+    /// The link is open: each side says what there is, and what it wants.
+    fn on_link_open(&mut self, place: u32, link: LinkId, common: &mut Common, now: Now, os: &mut dyn Os) {
+        self.others.at_mut(place).heard = now.mono;
+        self.offer(place, link, common, os);
+        for item in 0..self.library.len() as ItemId {
+            self.want(place, item, common, os);
         }
     }
 
@@ -138,8 +135,17 @@ impl Member {
             Ok(Message::Offer { file, bytes, chunk_bytes, octets }) => {
                 self.on_offer(place, file, (bytes, chunk_bytes, octets), common, now, os)
             }
-            Ok(Message::Get { file, chunk }) => self.on_get(link, file, chunk, common, os),
-            Ok(Message::Chunk { file, chunk, octets }) => self.on_chunk(place, file, chunk, octets),
+            Ok(Message::Want { file, root }) => self.on_want(place, link, file, root, common, os),
+            Ok(Message::Holds { file, octets }) => self.on_holds(place, file, octets, common, now, os),
+            Ok(Message::Have { file, first, last }) => {
+                self.on_have(place, file, (first, last), common, now, os)
+            }
+            Ok(Message::Get { file, chunk }) => self.on_get(link, file, chunk, common, now, os),
+            Ok(Message::Chunk { file, chunk, octets, zstd: false }) => {
+                self.on_chunk(place, file, chunk, octets)
+            }
+            Ok(Message::Deny { file, chunk }) => self.on_deny(place, file, chunk, common, now, os),
+            Ok(Message::Cancel { file, chunk }) => self.on_cancel(link, file, chunk, common, os),
             Ok(Message::Got { file }) => self.on_got(place, file, common, now, os),
             Ok(Message::Err { code, text }) => {
                 self.on_pair_error(place, link, code, text, common, now, os);
@@ -170,16 +176,19 @@ impl Member {
             return fault(ErrorCode::OutOfPlace, "nobody asked for a link");
         }
         other.way = Way::Open { link, dialed: true };
-        self.offer(place, link, common, now, os);
+        self.on_link_open(place, link, common, now, os);
         Ok(0)
     }
 
     /// The pair may be complete; then its link has done its work.
     pub(super) fn after_progress(&mut self, place: u32, common: &mut Common, now: Now, os: &mut dyn Os) {
-        let other = self.others.at_mut(place);
-        if let (true, Some(link)) = (other.is_complete(), other.way.link()) {
-            other.way = Way::None;
+        let other = self.others.at(place);
+        // In a small group the others may still want chunks of a third one's files.
+        let done = other.records.is_some() && other.is_complete(&self.library);
+        let crowded = self.others.len() > LINKS_KEPT_MAX;
+        if let (true, true, Some(link)) = (done, crowded, other.way.link()) {
             common.close(link, CloseReason::Done, os);
+            self.lose_link(place, common, now, os);
         }
         self.drive(common, now, os);
     }
@@ -205,7 +214,7 @@ impl Member {
             code.as_str()
         );
         common.close(link, CloseReason::Refused, os);
-        self.after_link(place, link, &format!("it answered: {text}"), now);
+        self.after_link(place, link, &format!("it answered: {text}"), common, now, os);
         self.drive(common, now, os);
     }
 
@@ -225,7 +234,7 @@ impl Member {
         log::warn!("member misbehaved id={} other={id} times={lies} why=\"{text}\"", self.label());
         common.send(link, &Message::Err { code, text: &text }, os);
         common.close(link, CloseReason::Misbehaved, os);
-        self.after_link(place, link, &text, now);
+        self.after_link(place, link, &text, common, now, os);
         self.drive(common, now, os);
     }
 
@@ -239,30 +248,33 @@ impl Member {
         now: Now,
         os: &mut dyn Os,
     ) {
-        self.after_link(place, link, why, now);
+        self.after_link(place, link, why, common, now, os);
         self.drive(common, now, os);
     }
 
     /// The pair has no link any more, for a reason that a new one may not have.
-    pub(super) fn after_link(&mut self, place: u32, link: LinkId, why: &str, now: Now) {
+    pub(super) fn after_link(
+        &mut self,
+        place: u32,
+        link: LinkId,
+        why: &str,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
         if self.others.at(place).way.link() != Some(link) {
             return;
         }
-        self.lose_link(place);
-        let other = self.others.at_mut(place);
-        if !other.is_complete() {
-            other.back_off(why, now.mono);
+        self.lose_link(place, common, now, os);
+        if !self.others.at(place).is_complete(&self.library) {
+            self.others.at_mut(place).back_off(why, now.mono);
         }
     }
 
-    fn lose_link(&mut self, place: u32) {
-        let other = self.others.at_mut(place);
-        other.way = Way::None;
-        other.incoming = Incoming::None;
-        for which in 0..FILES {
-            if let Theirs::Fetching { fetch, .. } = &mut other.theirs[which] {
-                fetch.forget_asked();
-            }
+    pub(super) fn lose_link(&mut self, place: u32, common: &mut Common, now: Now, os: &mut dyn Os) {
+        if let Some(link) = self.others.at(place).way.link() {
+            common.serving.drop_link(link);
         }
+        self.lose_source(place, common, now, os);
     }
 }

@@ -169,7 +169,7 @@ impl Member {
     }
 
     fn files_received(&self) -> usize {
-        self.others.files_received()
+        self.others.files_received(&self.library)
     }
 
     fn files_expected(&self) -> usize {

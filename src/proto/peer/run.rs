@@ -7,14 +7,15 @@ use std::time::Duration;
 use crate::proto::cadence::Cadence;
 use crate::proto::exchange::{News, Recorder, Road, Ticker};
 use crate::proto::ids::FileName;
-use crate::proto::limits::{ANSWER_GRACE, CHUNK_BYTES, FLUSH_PERIOD, RUN_LEAD};
+use crate::proto::limits::{ANSWER_GRACE, FLUSH_PERIOD, ROW_BYTES_MAX, RUN_LEAD, SAMPLE_BYTES_MAX};
 use crate::proto::machine::{Effect, FileOp, Os, Why};
 use crate::proto::peer::common::{Common, FileFor, Timer};
+use crate::proto::peer::library::State;
 use crate::proto::peer::member::{Afterwards, Member, Run, Stage};
 use crate::proto::peer::report::Outcome;
 use crate::proto::record::{IpText, TableWriter, names, samples};
+use crate::proto::swarm::Manifest;
 use crate::proto::time::{Mono, Now, Wall, ns};
-use crate::proto::transfer::Manifest;
 use crate::proto::wire::Message;
 
 impl Member {
@@ -28,16 +29,17 @@ impl Member {
     ) {
         let id = self.id.expect("a member that joined has an ID");
         let (own_ip, server_ip) = self.ends.expect("a member that joined has a link");
-        let mut open = |path: &str, whose| {
-            let file = common.new_file(whose);
-            Recorder::open(file, path, &names::aside(path, now.wall), os)
+        let ticks = (ns(duration) / ns(interval).max(1)).max(1);
+        let (table_bytes_max, samples_bytes_max) = record_bytes_max(ticks);
+        let mut open = |path: &str, whose, bytes_max| {
+            let (file, chunk_bytes) = (common.new_file(whose), Manifest::chunk_bytes_for(bytes_max));
+            Recorder::open(file, path, &names::aside(path, now.wall), chunk_bytes, os)
         };
-        let mut table = open(&names::client_table(&id), FileFor::Table(self.index));
-        let mut samples = open(&names::client_samples(&id), FileFor::Samples(self.index));
+        let mut table = open(&names::client_table(&id), FileFor::Table(self.index), table_bytes_max);
+        let mut samples = open(&names::client_samples(&id), FileFor::Samples(self.index), samples_bytes_max);
         let rows = TableWriter::new();
         table.row().into_iter().for_each(|out| rows.header(out));
         samples.row().into_iter().for_each(samples::write_header);
-        let ticks = (ns(duration) / ns(interval).max(1)).max(1);
         let phase = interval / common.config.ids.len().max(1) as u32 * self.index;
         let start = Cadence::first_after(common.started, phase, interval, now.mono + RUN_LEAD);
         self.stage = Stage::Opening;
@@ -157,13 +159,17 @@ impl Member {
         }
         common.wheel.cancel(&Timer::Flush(self.index));
         let id = self.id.expect("a member with a run has an ID");
-        for (recorder, name) in
-            [(&mut run.table, names::client_table(&id)), (&mut run.samples, names::client_samples(&id))]
-        {
+        let records =
+            [(&mut run.table, names::client_table(&id)), (&mut run.samples, names::client_samples(&id))];
+        for (which, (recorder, name)) in records.into_iter().enumerate() {
             if recorder.is_complete() {
                 let (bytes, hashes) = recorder.take_hashes();
                 let name: FileName = name.parse().expect("made of a name");
-                self.own.push(Manifest::new(name, bytes, CHUNK_BYTES, hashes));
+                let item = self.library.expect(name.clone(), None);
+                let own = self.library.at_mut(item);
+                own.manifest = Some(Manifest::new(name, bytes, recorder.chunk_bytes(), hashes));
+                own.state = State::Whole { file: Some(recorder.file()) };
+                self.own[which] = Some(item);
             } else if self.outcome.is_unfinished() {
                 self.outcome = Outcome::Failed(record_failure(recorder, &name));
             }
@@ -204,7 +210,7 @@ impl Member {
         match whose {
             FileFor::Table(_) => Some(&mut run.table),
             FileFor::Samples(_) => Some(&mut run.samples),
-            FileFor::Older(_) | FileFor::Copy { .. } => None,
+            FileFor::Older(_) | FileFor::Item { .. } => None,
         }
     }
 
@@ -212,10 +218,14 @@ impl Member {
         &mut self,
         whose: FileFor,
         moved: Option<&str>,
+        bytes: u64,
         common: &mut Common,
         now: Now,
         os: &mut dyn Os,
     ) {
+        if let FileFor::Item { item, .. } = whose {
+            return self.on_item_ready(item, bytes, common, now, os);
+        }
         let (label, opening) = (self.label(), self.stage == Stage::Opening);
         if let Some(moved) = moved {
             log::info!("older file kept id={label} as={moved}");
@@ -255,11 +265,11 @@ impl Member {
     ) {
         if let Some(recorder) = self.recorder(whose) {
             recorder.on_finished();
-        } else if let FileFor::Copy { other, which, .. } = whose {
+        } else if let FileFor::Item { item, .. } = whose {
             if let Some(moved) = moved {
                 log::info!("older copy kept id={} as={moved}", self.label());
             }
-            self.on_copy_stored(other, which, common, now, os);
+            self.on_item_stored(item, common, now, os);
         }
         self.after_closing(common, now, os);
     }
@@ -273,8 +283,8 @@ impl Member {
         now: Now,
         os: &mut dyn Os,
     ) {
-        if let FileFor::Copy { other, which, .. } = whose {
-            self.on_copy_failed(other, which, error, common, now, os);
+        if let FileFor::Item { item, .. } = whose {
+            self.on_item_failed(item, op, error, common, now, os);
         } else if let Some(recorder) = self.recorder(whose)
             && recorder.on_failed(op, error, os)
             && op != FileOp::Open
@@ -312,10 +322,39 @@ impl Member {
     }
 }
 
+/// How long table and samples of a run may become, in bytes: two rows and one sample a tick, and a
+/// few lines around them.
+fn record_bytes_max(ticks: u64) -> (u64, u64) {
+    let bytes = |rows: u64, row_bytes: usize| rows.saturating_add(8).saturating_mul(row_bytes as u64);
+    (bytes(ticks.saturating_mul(2), ROW_BYTES_MAX), bytes(ticks, SAMPLE_BYTES_MAX))
+}
+
 fn record_failure(recorder: &Recorder, name: &str) -> String {
     let why = recorder.failure().map_or_else(String::new, |failure| format!(": {}", Why(failure.error)));
     match recorder.lost_rows() {
         0 => format!("{name} could not be written{why}"),
         rows => format!("{name} lacks {rows} rows{why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::limits::{CHUNK_BYTES, CHUNKS_DEFAULT_MAX, DURATION_MAX, INTERVAL_MIN};
+    use crate::proto::swarm::HASH_LINE_BYTES;
+
+    #[test]
+    fn the_records_of_the_longest_run_can_be_offered() {
+        let longest = (DURATION_MAX.as_millis() / INTERVAL_MIN.as_millis()) as u64;
+        for ticks in [1, 30_000, longest] {
+            let (table, samples) = record_bytes_max(ticks);
+            for bytes in [table, samples] {
+                let chunk_bytes = Manifest::chunk_bytes_for(bytes);
+                let chunks = bytes.div_ceil(chunk_bytes);
+                assert!(chunks <= CHUNKS_DEFAULT_MAX);
+                assert_eq!(Manifest::check_offer(bytes, chunk_bytes, chunks * HASH_LINE_BYTES), Ok(()));
+                assert!(ticks == longest || chunk_bytes == CHUNK_BYTES, "as small as before");
+            }
+        }
     }
 }

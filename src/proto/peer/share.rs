@@ -1,16 +1,22 @@
 //! A member after its run: whom to fetch from next, when everything is done, and when it is time
 //! to give up.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::proto::ids::{Key, Name};
 use crate::proto::limits::{
-    LOOK_PERIOD, PAIR_WAIT, PAIRS_DIALED_MAX, REPLY_TIMEOUT, SERVER_BACK_TIMEOUT, TRANSFER_SILENCE_TIMEOUT,
+    LOOK_PERIOD, MEMBERS_MAX, PAIR_PAUSE_MIN, PAIR_WAIT, PAIRS_DIALED_MAX, REPLY_TIMEOUT,
+    SERVER_BACK_TIMEOUT, TRANSFER_SILENCE_TIMEOUT,
 };
 use crate::proto::machine::{CloseReason, Os};
 use crate::proto::peer::common::{Common, DialFor, Timer};
+use crate::proto::peer::library::ItemId;
 use crate::proto::peer::member::{Contact, Member, Stage};
-use crate::proto::peer::other::{FILES, Other, OtherState, Theirs, Way, drop_pair, files_of};
+use crate::proto::peer::other::{FILES, Other, OtherState, Way, files_of};
 use crate::proto::peer::report::{Missing, Outcome};
 use crate::proto::time::{Mono, Now};
-use crate::proto::wire::Message;
+use crate::proto::wire::{MemberState, Message};
 
 impl Member {
     pub(super) fn begin_sharing(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
@@ -28,8 +34,59 @@ impl Member {
         }
     }
 
+    /// Nothing may have happened for a while.
+    pub(super) fn look_around(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        self.pass_on_overdue(common, now, os);
+        for item in 0..self.library.len() as ItemId {
+            self.begin_fetch(item, common, now, os);
+        }
+        self.drive(common, now, os);
+    }
+
+    /// What the directory says about a member. Another ticket means another membership under an old
+    /// name: what is there of the former one counts no more.
+    pub(super) fn learn(
+        &mut self,
+        id: Name,
+        (addr, ticket): (SocketAddr, Key),
+        (state, left_ns): (MemberState, u64),
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
+        let library = &mut self.library;
+        let Some(place) = self.others.place(id, addr, ticket, OtherState::Running, library) else {
+            log::warn!("too many members id={id} is not shared with, limit={MEMBERS_MAX}");
+            return;
+        };
+        if self.others.at(place).ticket != ticket {
+            self.drop_pair(place, common, now, os);
+            self.others.at_mut(place).renew(ticket, OtherState::Running);
+        }
+        let owned = files_of(&id).map(|name| self.library.expect(name, Some(place)));
+        let other = self.others.at_mut(place);
+        other.records = Some(owned);
+        let ends_at = now.mono + Duration::from_nanos(left_ns);
+        let news = match state {
+            MemberState::Running => OtherState::Running,
+            MemberState::Done => OtherState::Done,
+            MemberState::Lost => OtherState::Lost,
+        };
+        // The end of a run that is over is when we heard of it first.
+        let was_over = matches!(other.state, OtherState::Done | OtherState::Lost);
+        if news == OtherState::Running || !was_over {
+            other.ends_at = if news == OtherState::Lost { now.mono } else { ends_at };
+        }
+        other.state = news;
+        other.addr = addr;
+        other.next_try = other.next_try.min(now.mono + PAIR_PAUSE_MIN);
+    }
+
     /// Does what can be done now: dials, closes silent links, leaves, or gives up.
     pub(super) fn drive(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        if self.guest.is_some() {
+            return self.drive_guest(common, now, os);
+        }
         if self.stage != Stage::Sharing {
             return;
         }
@@ -37,7 +94,8 @@ impl Member {
             return self.leave_when_known(Vec::new(), common, now, os);
         };
         self.close_silent(common, now, os);
-        if self.others.iter().all(|other| other.is_complete() || other.is_hopeless()) {
+        let library = &self.library;
+        if self.others.iter().all(|other| other.is_complete(library) || other.is_hopeless(library)) {
             return self.leave_when_known(self.missing(), common, now, os);
         }
         let deadline = self.last_end(now.mono) + share_deadline;
@@ -63,19 +121,24 @@ impl Member {
     fn dial_pairs(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
         let Some(own) = self.name() else { return };
         // A link over which nothing more will come takes nobody's place.
+        let library = &self.library;
         let active = |other: &&Other| {
-            other.stored() < FILES
+            other.stored(library) < FILES
                 && matches!(other.way, Way::Dialing(_) | Way::Asking(_) | Way::Open { dialed: true, .. })
         };
         let mut active = self.others.iter().filter(active).count();
         let index = self.index;
         let ready_since = self.run_end().unwrap_or(now.mono);
+        // A file that nobody with a link holds may be held by anybody.
+        let stuck =
+            library.iter().any(|item| item.picker().is_some_and(|picker| picker.progress().sources == 0));
         for (place, other) in self.others.iter_mut().enumerate() {
             if active >= PAIRS_DIALED_MAX {
                 break;
             }
-            let idle = other.way == Way::None && !other.is_complete() && other.next_try <= now.mono;
-            if !idle || !other.is_reachable(now.mono) || other.is_hopeless() {
+            let idle = other.way == Way::None && other.next_try <= now.mono;
+            let wanted = stuck || !other.is_complete(library);
+            if !idle || !wanted || !other.is_reachable(now.mono) || other.is_hopeless(library) {
                 continue;
             }
             // The smaller name dials; the greater only when that has not come for a while.
@@ -92,18 +155,19 @@ impl Member {
     fn close_silent(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
         for place in 0..self.others.len() as u32 {
             let other = self.others.at(place);
-            let owes =
-                other.asked() > 0 || matches!(other.way, Way::Asking(_)) || self.waits_for_offers(other);
+            let owes = !other.gets.is_empty()
+                || matches!(other.way, Way::Asking(_))
+                || (self.waits_for_offers(other) && matches!(other.way, Way::Open { .. }));
             let silent = now.mono - other.heard > TRANSFER_SILENCE_TIMEOUT;
             if let (true, true, Some(link)) = (owes, silent, other.way.link()) {
                 common.close(link, CloseReason::Silent, os);
-                self.after_link(place, link, "it went silent", now);
+                self.after_link(place, link, "it went silent", common, now, os);
             }
         }
     }
 
     fn waits_for_offers(&self, other: &Other) -> bool {
-        other.theirs.iter().any(|theirs| matches!(theirs, Theirs::Wanted))
+        other.records.iter().flatten().any(|item| self.library.at(*item).manifest.is_none())
     }
 
     /// Everything is done as far as it can be. Leaves once the server knows that the run is over.
@@ -142,22 +206,23 @@ impl Member {
     pub(super) fn missing(&self) -> Vec<Missing> {
         let mut missing = Vec::new();
         let own = self.name().map(|id| files_of(&id));
-        for other in self.others.iter().filter(|other| !other.is_complete()) {
+        for other in self.others.iter().filter(|other| !other.is_complete(&self.library)) {
             let state = match other.state {
                 OtherState::Running => "its run was on when the server last spoke of it",
                 OtherState::Done => "its run is over",
                 OtherState::Lost => "it was lost",
                 OtherState::Complete => "it left",
                 OtherState::Early => "it left before everything was shared",
+                OtherState::Guest => "it is a guest",
             };
             let why = other
                 .trouble
                 .as_ref()
                 .map_or_else(|| state.to_owned(), |trouble| format!("{state}; {trouble}"));
-            let files = other.files().into_iter().zip(&other.theirs);
-            for (file, _) in files.filter(|(_, theirs)| !matches!(theirs, Theirs::Stored)) {
+            let items = other.records.iter().flatten().map(|item| self.library.at(*item));
+            for item in items.filter(|item| !item.is_whole()) {
                 missing.push(Missing {
-                    file: file.to_string(),
+                    file: item.name.to_string(),
                     of: other.id,
                     at: self.label(),
                     why: why.clone(),
@@ -180,6 +245,33 @@ impl Member {
 
     /// Lets go of every link to others and of every unfinished file.
     pub(super) fn drop_pairs(&mut self, common: &mut Common, os: &mut dyn Os) {
-        self.others.iter_mut().for_each(|other| drop_pair(other, common, os));
+        for other in self.others.iter_mut() {
+            if let Way::Dialing(dial) = other.way {
+                common.dials.remove(&dial);
+            }
+            if let Some(link) = other.way.link() {
+                common.serving.drop_link(link);
+                common.close(link, CloseReason::Done, os);
+            }
+            other.let_go();
+        }
+        for item in self.library.iter_mut() {
+            item.close(common, os);
+        }
+    }
+
+    /// Lets go of the link and the unfinished files of a pair.
+    pub(super) fn drop_pair(&mut self, place: u32, common: &mut Common, now: Now, os: &mut dyn Os) {
+        let way = self.others.at(place).way;
+        if let Way::Dialing(dial) = way {
+            common.dials.remove(&dial);
+        }
+        if let Some(link) = way.link() {
+            common.close(link, CloseReason::Done, os);
+        }
+        self.lose_link(place, common, now, os);
+        for item in self.others.at(place).records.into_iter().flatten() {
+            self.forget_file(item, common, os);
+        }
     }
 }

@@ -8,7 +8,7 @@
 //! again in its place. Chunks are hashed when they are confirmed: the manifest is ready at the end
 //! of a run without reading the file again, and describes what is on disk and nothing else.
 
-use crate::proto::limits::{CHUNK_BYTES, ROW_BYTES_MAX, SAMPLE_BYTES_MAX, UNWRITTEN_BYTES_MAX};
+use crate::proto::limits::{ROW_BYTES_MAX, SAMPLE_BYTES_MAX, UNWRITTEN_BYTES_MAX};
 
 const _: () = {
     // `is_full` serves both kinds of file.
@@ -17,7 +17,7 @@ const _: () = {
 
 /// One record file on its way to the disk. Two buffers change places with each flush, so that
 /// nothing is allocated once both have grown to what one flush period brings.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Sheet {
     pending: Vec<u8>,
     /// Handed out and not yet answered; empty when no append is on its way.
@@ -26,9 +26,14 @@ pub struct Sheet {
 }
 
 impl Sheet {
-    /// A sheet for a new, empty file.
-    pub fn new() -> Sheet {
-        Sheet::default()
+    /// A sheet for a new, empty file, to be hashed in chunks of so many bytes.
+    ///
+    /// # Panics
+    /// If a chunk has no bytes.
+    pub fn new(chunk_bytes: u64) -> Sheet {
+        assert!(chunk_bytes > 0, "a chunk has bytes");
+        let written = ChunkHasher { chunk_bytes, len: 0, done: Vec::new(), current: Box::default() };
+        Sheet { pending: Vec::new(), in_flight: Vec::new(), written }
     }
 
     /// Where rows are written to. Ask [`Sheet::is_full`] before each one.
@@ -84,9 +89,8 @@ impl Sheet {
         self.pending.is_empty() && self.in_flight.is_empty()
     }
 
-    /// The confirmed length and the BLAKE3 hash of each chunk of [`CHUNK_BYTES`], the last one as
-    /// long as it is; an empty file has none. What is not confirmed is lost: see
-    /// [`Sheet::is_settled`].
+    /// The confirmed length and the BLAKE3 hash of each chunk, the last one as long as it is; an
+    /// empty file has none. What is not confirmed is lost: see [`Sheet::is_settled`].
     #[must_use]
     pub fn finish(self) -> (u64, Vec<blake3::Hash>) {
         (self.written.len, self.written.finish())
@@ -94,8 +98,9 @@ impl Sheet {
 }
 
 /// Hashes a stream of bytes in chunks.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct ChunkHasher {
+    chunk_bytes: u64,
     len: u64,
     done: Vec<blake3::Hash>,
     /// Of the chunk that `len` lies in; new at the start of each. In a box, as it has 2 KB.
@@ -105,11 +110,11 @@ struct ChunkHasher {
 impl ChunkHasher {
     fn update(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let room = CHUNK_BYTES - self.len % CHUNK_BYTES;
-            let (now, later) = bytes.split_at(bytes.len().min(room as usize));
+            let room = self.chunk_bytes - self.len % self.chunk_bytes;
+            let (now, later) = bytes.split_at(room.min(bytes.len() as u64) as usize);
             self.current.update(now);
             self.len += now.len() as u64;
-            if self.len.is_multiple_of(CHUNK_BYTES) {
+            if self.len.is_multiple_of(self.chunk_bytes) {
                 self.done.push(self.current.finalize());
                 self.current.reset();
             }
@@ -118,7 +123,7 @@ impl ChunkHasher {
     }
 
     fn finish(mut self) -> Vec<blake3::Hash> {
-        if !self.len.is_multiple_of(CHUNK_BYTES) {
+        if !self.len.is_multiple_of(self.chunk_bytes) {
             self.done.push(self.current.finalize());
         }
         self.done
@@ -130,6 +135,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::proto::limits::CHUNK_BYTES;
 
     fn hashes(content: &[u8]) -> Vec<blake3::Hash> {
         content.chunks(CHUNK_BYTES as usize).map(blake3::hash).collect()
@@ -145,7 +151,7 @@ mod tests {
 
     #[test]
     fn rows_that_come_during_a_flush_wait_for_the_next() {
-        let mut sheet = Sheet::new();
+        let mut sheet = Sheet::new(CHUNK_BYTES);
         assert!(sheet.take_flush().is_none() && sheet.is_settled() && sheet.written.len == 0);
         sheet.buffer().extend_from_slice(b"one");
         assert!(!sheet.is_settled());
@@ -164,7 +170,7 @@ mod tests {
 
     #[test]
     fn refused_rows_keep_their_place() {
-        let mut sheet = Sheet::new();
+        let mut sheet = Sheet::new(CHUNK_BYTES);
         sheet.buffer().extend_from_slice(b"one");
         sheet.take_flush().unwrap();
         sheet.buffer().extend_from_slice(b"two");
@@ -179,7 +185,7 @@ mod tests {
 
     #[test]
     fn the_bound_holds_if_it_is_asked() {
-        let mut sheet = Sheet::new();
+        let mut sheet = Sheet::new(CHUNK_BYTES);
         while !sheet.is_full() {
             sheet.buffer().extend_from_slice(&[b'x'; ROW_BYTES_MAX]);
             if sheet.unwritten_bytes() == 10 * ROW_BYTES_MAX {
@@ -196,7 +202,7 @@ mod tests {
     fn a_file_of_whole_chunks_has_no_empty_one() {
         for (len, chunks) in [(0, 0), (1, 1), (CHUNK_BYTES - 1, 1), (CHUNK_BYTES, 1), (CHUNK_BYTES + 1, 2)] {
             let content = vec![b'y'; len as usize];
-            let mut sheet = Sheet::new();
+            let mut sheet = Sheet::new(CHUNK_BYTES);
             sheet.buffer().extend_from_slice(&content);
             flush(&mut sheet, &mut Vec::new());
             let (written, found) = sheet.finish();
@@ -206,8 +212,19 @@ mod tests {
     }
 
     #[test]
+    fn chunks_are_as_long_as_was_wished() {
+        let content: Vec<u8> = (0..=200).collect();
+        let mut sheet = Sheet::new(32);
+        for rows in content.chunks(7) {
+            sheet.buffer().extend_from_slice(rows);
+            flush(&mut sheet, &mut Vec::new());
+        }
+        assert_eq!(sheet.finish(), (201, content.chunks(32).map(blake3::hash).collect()));
+    }
+
+    #[test]
     fn nothing_is_allocated_once_both_buffers_have_grown() {
-        let (mut sheet, mut file) = (Sheet::new(), Vec::new());
+        let (mut sheet, mut file) = (Sheet::new(CHUNK_BYTES), Vec::new());
         let mut places = std::collections::BTreeSet::new();
         for turn in 0..40 {
             sheet.buffer().extend_from_slice(&[b'z'; 3000]);
@@ -222,7 +239,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_hashes_are_those_of_the_file(steps in prop::collection::vec((0..90_000_usize, 0..4_u8), 0..24)) {
-            let (mut sheet, mut file, mut all) = (Sheet::new(), Vec::new(), Vec::new());
+            let (mut sheet, mut file, mut all) = (Sheet::new(CHUNK_BYTES), Vec::new(), Vec::new());
             for (index, (len, act)) in steps.into_iter().enumerate() {
                 let rows = vec![index as u8; len];
                 all.extend_from_slice(&rows);

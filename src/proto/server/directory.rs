@@ -13,6 +13,7 @@ use crate::proto::exchange::Answerer;
 use crate::proto::ids::{Key, LinkId, Name};
 use crate::proto::limits::{GROUPS_MAX, MEMBERS_MAX, RETURN_GRACE};
 use crate::proto::record::utc_text;
+use crate::proto::server::guests::Contact;
 use crate::proto::time::{Mono, Wall};
 use crate::proto::wire::{ErrorCode, MemberState, Message};
 
@@ -96,6 +97,11 @@ pub(super) struct Joined {
 /// A request that was refused: an error code and a text for the one who asked.
 pub(super) type Refusal = (ErrorCode, String);
 
+/// An answer that is an error.
+pub(super) fn refuse<T>(code: ErrorCode, text: impl Into<String>) -> Result<T, Refusal> {
+    Err((code, text.into()))
+}
+
 /// What a request is worth against the one that has the ID, or had it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Claim {
@@ -130,6 +136,12 @@ impl Member {
 
     pub(super) fn shares(&self) -> bool {
         self.port != 0
+    }
+
+    /// How to reach it, if it is here.
+    pub(super) fn contact(&self) -> Option<Contact> {
+        let addr = SocketAddr::new(self.remote.ip(), self.port);
+        Some(Contact { link: self.link?, addr, key: self.key })
     }
 
     /// What somebody else hears who asks for its ID.
@@ -256,7 +268,7 @@ impl Directory {
         }
     }
 
-    fn make_key(&mut self, group: &Name, id: &Name) -> Key {
+    pub(super) fn make_key(&mut self, group: &Name, id: &Name) -> Key {
         self.keys_made += 1;
         let mut hasher = blake3::Hasher::new_keyed(&self.secret);
         hasher.update(group.as_bytes()).update(b" ").update(id.as_bytes());
@@ -277,6 +289,11 @@ impl Directory {
 }
 
 impl Group {
+    /// Members, the lost ones included.
+    pub(super) fn len(&self) -> usize {
+        self.members.len()
+    }
+
     pub(super) fn epoch(&self) -> u64 {
         self.epoch
     }
@@ -306,7 +323,7 @@ impl Group {
 
 /// Both members' keys, which only they and the server know, make the ticket of the pair. It
 /// stays the same when the server starts again and the members come back with their keys.
-fn ticket(one: (&Name, Key), other: (&Name, Key)) -> Key {
+pub(super) fn ticket(one: (&Name, Key), other: (&Name, Key)) -> Key {
     let (smaller, greater) = if one.0 < other.0 { (one, other) } else { (other, one) };
     let mut hasher = blake3::Hasher::new_derive_key("tickmesh 1 ticket of a pair");
     for (_, key) in [smaller, greater] {

@@ -21,6 +21,7 @@ impl Server {
 
     /// The member leaves for good and the others are told.
     pub(super) fn depart(&mut self, link: LinkId, how: Departure, now: Now, os: &mut dyn Os) {
+        self.dismiss(link);
         let session = self.sessions.get_mut(link).expect("a line has a session");
         if let Some(seat) = session.seat.take() {
             self.run_was_cut |= seat.running;
@@ -44,6 +45,7 @@ impl Server {
     pub(super) fn drop_session(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
         self.wheel.cancel(&Timer::Greet(link));
         self.wheel.cancel(&Timer::Silence(link));
+        self.end_talk(link, now);
         let Some(seat) = self.sessions.remove(link).and_then(|session| session.seat) else { return };
         self.directory.lose(&seat.group, &seat.id, seat.accounts, now);
         self.wait_for_lost();

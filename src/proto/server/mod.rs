@@ -1,10 +1,14 @@
 //! The server: the other end of the ticks, and the directory that introduces members to each
 //! other. Carries none of their bytes.
 
+mod catalog;
 mod directory;
+mod files;
+mod guests;
 mod leaving;
 mod run;
 mod session;
+mod talk;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +19,9 @@ use std::time::Duration;
 use crate::proto::ids::{FileId, LinkId, Name};
 use crate::proto::limits::{FLUSH_PERIOD, GREET_TIMEOUT};
 use crate::proto::machine::{CloseReason, DownReason, Effect, Input, LinkMap, Machine, Os};
+use crate::proto::server::catalog::Catalog;
 use crate::proto::server::directory::Directory;
+use crate::proto::server::guests::Guests;
 use crate::proto::server::run::Run;
 use crate::proto::server::session::Session;
 use crate::proto::time::{Mono, Now};
@@ -41,6 +47,10 @@ pub struct Server {
     config: ServerConfig,
     sessions: LinkMap<Session>,
     directory: Directory,
+    guests: Guests,
+    catalog: Catalog,
+    /// Octets of hashes that links have announced and not sent yet.
+    octets_announced: usize,
     wheel: Wheel<Timer>,
     run: Option<Run>,
     /// Earlier runs whose tables the disk is still at.
@@ -75,6 +85,16 @@ pub struct ServerStatus {
     pub errors: u64,
     /// Tables that were given up or lack rows.
     pub tables_failed: u64,
+    /// Guests that ever said `HELLO`; one that comes back with its key counts once.
+    pub guests_greeted: u64,
+    /// `REGISTER` lines that were granted.
+    pub files_registered: u64,
+    /// `REGISTER` lines that were refused.
+    pub files_refused: u64,
+    /// Members that began to fetch a file.
+    pub downloads: u64,
+    /// Chunks that were reported to have failed their hashes.
+    pub chunks_reported: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +111,10 @@ enum Timer {
     Greet(LinkId),
     /// A member whose run is on, and that may have fallen silent.
     Silence(LinkId),
+    /// A link that has announced the hashes of a file.
+    Octets(LinkId),
+    /// Members that were lost with their files, and may be forgotten by now.
+    Absent,
     /// Rows that wait for the disk.
     Flush,
     /// The last lost member cannot come back into its run any more.
@@ -105,6 +129,9 @@ impl Server {
         Server {
             directory: Directory::new(config.secret),
             config,
+            guests: Guests::default(),
+            catalog: Catalog::default(),
+            octets_announced: 0,
             sessions: LinkMap::default(),
             wheel: Wheel::new(),
             run: None,
@@ -246,6 +273,8 @@ impl Server {
         match timer {
             Timer::Greet(link) => self.on_greet_timeout(link, now, os),
             Timer::Silence(link) => self.on_silence_check(link, now, os),
+            Timer::Octets(link) => self.on_octets_timeout(link, now, os),
+            Timer::Absent => self.on_absent_look(now),
             Timer::Flush => self.on_flush(now, os),
             Timer::RunEnd => self.end_run_if_over(now, os),
             Timer::Forget => self.on_forget(now),
@@ -282,17 +311,17 @@ impl Machine for Server {
             Input::Blocked { link } => self.set_blocked(link, true),
             Input::Drained { link } => self.set_blocked(link, false),
             Input::LinkDown { link, reason } => self.on_link_down(link, reason, now, os),
-            Input::FileReady { file, moved } => self.on_file(file, |run| run.on_ready(moved, os)),
+            Input::FileReady { file, moved, .. } => self.on_file(file, |run| run.on_ready(moved, os)),
             Input::Appended { file } => self.on_file(file, |run| run.on_appended(os)),
             Input::Finished { file, .. } => {
                 self.on_file(file, Run::on_finished);
                 os.perform(Effect::Release { file });
             }
-            Input::FileFailed { file, op, error } => {
+            Input::FileFailed { file, op, error, .. } => {
                 self.on_file(file, |run| run.on_failed(op, error, os));
             }
             Input::Shutdown => self.stop(now, os),
-            Input::DialFailed { .. } => {}
+            Input::DialFailed { .. } | Input::Hashed { .. } | Input::Read { .. } => {}
         }
         self.exit_when_stopped(os);
     }
@@ -320,5 +349,6 @@ impl Machine for Server {
         let seated = self.sessions.iter().filter(|(_, session)| session.seat.is_some()).count();
         let linked = self.directory.members().filter(|member| member.link.is_some()).count();
         assert_eq!(seated, linked);
+        self.check_talk();
     }
 }

@@ -12,7 +12,9 @@ use crate::proto::limits::{
 };
 use crate::proto::machine::{CloseReason, Effect, Os};
 use crate::proto::record::IpText;
-use crate::proto::server::directory::{Refusal, Request};
+use crate::proto::server::catalog::Who;
+use crate::proto::server::directory::{Refusal, Request, refuse};
+use crate::proto::server::talk::Talk;
 use crate::proto::server::{Server, Timer};
 use crate::proto::time::{Mono, Now, Period, Wall, ns};
 use crate::proto::wire::{Departure, ErrorCode, LineReader, Message, ParseError, Piece, TOO_LONG_TEXT};
@@ -28,6 +30,7 @@ pub(super) struct Session {
     errors: u32,
     blocked: bool,
     pub(super) last_heard: Mono,
+    pub(super) talk: Talk,
 }
 
 /// A member's place: what every tick needs, without a look into the directory.
@@ -45,34 +48,38 @@ pub(super) struct Seat {
 
 impl Session {
     pub(super) fn new(local: SocketAddr, remote: SocketAddr) -> Session {
-        let reader = LineReader::default();
-        Session { remote, seat: None, local, reader, errors: 0, blocked: false, last_heard: Mono(0) }
+        let (reader, talk) = (LineReader::default(), Talk::default());
+        Session { remote, seat: None, local, reader, errors: 0, blocked: false, last_heard: Mono(0), talk }
     }
-}
-
-/// An answer that is an error.
-fn refuse<T>(code: ErrorCode, text: impl Into<String>) -> Result<T, Refusal> {
-    Err((code, text.into()))
 }
 
 impl Server {
     pub(super) fn set_blocked(&mut self, link: LinkId, blocked: bool) {
         if let Some(session) = self.sessions.get_mut(link) {
             session.blocked = blocked;
+            if !blocked {
+                session.talk.forgive();
+            }
         }
     }
 
     pub(super) fn on_received(&mut self, link: LinkId, bytes: &[u8], at: Wall, now: Now, os: &mut dyn Os) {
         let Some(session) = self.sessions.get_mut(link) else { return };
         session.last_heard = now.mono;
+        if !session.blocked {
+            session.talk.forgive();
+        }
         let mut reader = std::mem::take(&mut session.reader);
         let mut input = bytes;
         let mut ticks = 0;
         while let Some(piece) = reader.next(&mut input) {
             match piece {
-                Piece::Line(line) => self.on_line(link, line, (at, now), &mut ticks, os),
+                Piece::Line(line) => {
+                    self.on_line(link, line, (at, now), &mut ticks, os);
+                    reader.expect_octets(self.take_announced(link));
+                }
                 Piece::TooLong => self.expel(link, ErrorCode::LineTooLong, TOO_LONG_TEXT, now, os),
-                Piece::Octets { .. } => unreachable!("the server announces no octets"),
+                Piece::Octets { bytes, last } => self.on_octets(link, bytes, last, now, os),
             }
             if self.sessions.get(link).is_none() {
                 return;
@@ -109,7 +116,7 @@ impl Server {
                 self.count_report(link, now, os);
                 Ok(())
             }
-            Ok(other) => refuse(ErrorCode::OutOfPlace, format!("{} is not said to a server", other.verb())),
+            Ok(other) => self.on_other_line(link, &other, now, os),
             Err(ParseError::Empty) => Ok(()),
             Err(error) => refuse(error.code(), error.to_string()),
         };
@@ -128,9 +135,10 @@ impl Server {
     }
 
     /// Answers with an error; a link with too many of them is closed.
-    fn complain(&mut self, link: LinkId, code: ErrorCode, text: &str, now: Now, os: &mut dyn Os) {
+    pub(super) fn complain(&mut self, link: LinkId, code: ErrorCode, text: &str, now: Now, os: &mut dyn Os) {
         let Some(session) = self.sessions.get_mut(link) else { return };
-        session.errors += 1;
+        // To ask for what is not there yet is no fault, and is done again and again.
+        session.errors += u32::from(!matches!(code, ErrorCode::UnknownFile | ErrorCode::UnknownChunk));
         let errors = session.errors;
         self.status.errors += 1;
         log::debug!("refused from={} code={} text=\"{text}\"", session.remote, code.as_str());
@@ -141,7 +149,7 @@ impl Server {
         }
     }
 
-    fn expel(&mut self, link: LinkId, code: ErrorCode, text: &str, now: Now, os: &mut dyn Os) {
+    pub(super) fn expel(&mut self, link: LinkId, code: ErrorCode, text: &str, now: Now, os: &mut dyn Os) {
         if let Some(session) = self.sessions.get(link) {
             log::warn!("link closed from={} code={} text=\"{text}\"", session.remote, code.as_str());
         }
@@ -209,6 +217,13 @@ impl Server {
             let text = format!("you are member {} of {} already", seat.id, seat.group);
             return refuse(ErrorCode::OutOfPlace, text);
         }
+        if let Some(guest) = &session.talk.guest {
+            let text = format!("you are guest {} of {} already", guest.id, guest.group);
+            return refuse(ErrorCode::OutOfPlace, text);
+        }
+        if let Some(id) = id {
+            self.guests.check_free(&Who { group, id }, now.mono)?;
+        }
         let interval = interval_ns.map_or(self.config.interval, Duration::from_nanos);
         let duration = duration_ns.map_or(self.config.duration, Duration::from_nanos);
         check_run(interval, duration)?;
@@ -220,6 +235,7 @@ impl Server {
             self.send_away(newcomer, (&group, &id), os);
         }
         let mut accounts = Answerer::new(now.mono, interval);
+        let is_back = joined.resumed.is_some();
         if let Some((former_link, paused)) = joined.resumed {
             let former = former_link.and_then(|former| self.displace(former, os));
             if let Some(former) = paused.or(former) {
@@ -235,6 +251,7 @@ impl Server {
                 Period(duration)
             );
         }
+        self.catalog.arrive(&Who { group, id }, is_back, port != 0);
         let running = !duration.is_zero();
         if running {
             self.open_run(now, os);
@@ -282,6 +299,7 @@ impl Server {
 
     /// The member has come back over another link before this one was seen to be gone.
     fn displace(&mut self, former: LinkId, os: &mut dyn Os) -> Option<Answerer> {
+        self.drop_octets(former);
         let session = self.sessions.remove(former)?;
         self.wheel.cancel(&Timer::Silence(former));
         os.perform(Effect::Close { link: former, reason: CloseReason::Replaced });

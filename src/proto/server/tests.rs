@@ -1,6 +1,9 @@
 //! The server spoken to by hand: the sample session of the protocol's documentation, strangers,
 //! and members that break.
 
+mod files;
+mod guests;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -71,7 +74,7 @@ impl Desk {
         while !self.hand.answers.is_empty() {
             let (file, kind) = self.hand.answers.remove(0);
             let input = match kind {
-                0 => Input::FileReady { file, moved: None },
+                0 => Input::FileReady { file, bytes: 0, moved: None },
                 1 => Input::Appended { file },
                 _ => Input::Finished { file, moved: None },
             };

@@ -2,13 +2,18 @@
 
 use std::net::SocketAddr;
 
+use blake3::Hash;
+
 use crate::proto::ids::{Key, Name};
 use crate::proto::limits::LINE_BYTES_MAX;
 use crate::proto::time::Wall;
-use crate::proto::wire::words::{Departure, ErrorCode, MemberState, Role};
+use crate::proto::wire::numbers::Numbers;
+use crate::proto::wire::words::{Availability, Departure, ErrorCode, MemberState, Portion, Role};
 
 /// The version that this program speaks.
 pub const VERSION: u32 = 1;
+/// The group of a `HELLO` that names none.
+pub const GROUP_DEFAULT: &str = "lab";
 
 /// What who sent a line that is too long is told.
 pub const TOO_LONG_TEXT: &str = "a line has at most 4096 bytes";
@@ -50,6 +55,35 @@ pub enum Message<'a> {
     OkLeave,
     /// Goodbye, before anything is complete; the link closes.
     Bye { why: &'a str },
+    /// Become a guest of a group, who only shares and gets files. `id` `None`: the lowest free `guest-N`.
+    /// `port` `None` or 0: cannot be dialed. `group` `None`: [`GROUP_DEFAULT`]. `key` as in `Join`.
+    Hello { id: Option<Name>, port: Option<u16>, group: Option<Name>, key: Option<Key> },
+    /// The answer to `Hello`.
+    OkHello { id: Name, key: Key },
+    /// A file to share; `octets` octets follow: the hashes, as in `Offer`.
+    Register { file: &'a str, bytes: u64, chunk_bytes: u64, octets: u64, held: Portion },
+    /// The answer to `Register`: so many members hold chunks of it now.
+    OkRegister { file: &'a str, holders: u64 },
+    /// I want this file: what is it, and who has it?
+    Download { file: &'a str },
+    /// The answer to `Download`, behind a list of `Source`; `octets` octets follow: the hashes, as in `Offer`.
+    OkDownload { file: &'a str, bytes: u64, chunk_bytes: u64, octets: u64 },
+    /// The sender holds these chunks too, from the first to the last.
+    Have { file: &'a str, first: u64, last: u64 },
+    /// A chunk that this member sent failed its hash.
+    Report { file: &'a str, id: Name, chunk: u64 },
+    /// Who holds chunks of the file? Typed by people.
+    SearchFile { file: &'a str },
+    /// Who holds any of these chunks, which count from 1 here? Typed by people.
+    SearchChunk { file: &'a str, chunks: Numbers<'a> },
+    /// A member that holds so many of a file's chunks; item of the answer to a search.
+    Holder { id: Name, held: u64, chunks: u64 },
+    /// The answer to `SearchFile`, behind a list of `Holder`.
+    OkSearchFile { found: Availability },
+    /// The answer to `SearchChunk`, behind a list of `Holder`.
+    OkSearchChunk { found: Availability },
+    /// A member that holds or fetches the file; port 0: it cannot be dialed, but it will dial.
+    Source { file: &'a str, id: Name, addr: SocketAddr, ticket: Key },
     /// First line of the dialing member on a link between two members.
     Link { group: Name, from: Name, to: Name, ticket: Key },
     /// The answer to `Link`.
@@ -58,8 +92,17 @@ pub enum Message<'a> {
     Offer { file: &'a str, bytes: u64, chunk_bytes: u64, octets: u64 },
     /// Asks for a chunk.
     Get { file: &'a str, chunk: u64 },
-    /// A chunk; `octets` octets follow: its bytes.
-    Chunk { file: &'a str, chunk: u64, octets: u64 },
+    /// A chunk; `octets` octets follow: its bytes, or with `zstd` one zstd frame of them.
+    Chunk { file: &'a str, chunk: u64, octets: u64, zstd: bool },
+    /// That chunk cannot be served now: it is not held, or no longer.
+    Deny { file: &'a str, chunk: u64 },
+    /// That chunk is no longer needed.
+    Cancel { file: &'a str, chunk: u64 },
+    /// Takes part in the swarm of the file with that root: which chunks do you hold?
+    Want { file: &'a str, root: Hash },
+    /// The answer to `Want`; `octets` octets follow: a bit for each chunk, bit 0 of byte 0 first. None:
+    /// the sender knows no such file with that root.
+    Holds { file: &'a str, octets: u64 },
     /// The file is complete, verified and on disk here.
     Got { file: &'a str },
     /// What was asked for is refused.
@@ -80,10 +123,28 @@ impl Line<'_> {
         self.word(itoa::Buffer::new().format(number))
     }
 
+    /// What a manifest says before its hashes.
+    fn sizes(&mut self, bytes: u64, chunk_bytes: u64, octets: u64) -> &mut Self {
+        self.number(bytes).number(chunk_bytes).number(octets)
+    }
+
     fn optional(&mut self, number: Option<u64>) -> &mut Self {
         match number {
             Some(number) => self.number(number),
             None => self.word("*"),
+        }
+    }
+
+    fn hello(&mut self, port: Option<u16>, group: Option<Name>, key: Option<Key>) -> &mut Self {
+        if port.is_some() || group.is_some() || key.is_some() {
+            self.number(u64::from(port.unwrap_or(0)));
+        }
+        if group.is_some() || key.is_some() {
+            self.word(group.as_ref().map_or(GROUP_DEFAULT, Name::as_str));
+        }
+        match key {
+            Some(key) => self.shown(key),
+            None => self,
         }
     }
 
@@ -137,12 +198,38 @@ impl<'a> Message<'a> {
                 line.word(group.as_str()).word(from.as_str()).word(to.as_str()).shown(ticket)
             }
             Message::OkLeave | Message::OkLink => &mut line,
-            Message::Offer { file, bytes, chunk_bytes, octets } => {
-                line.word(file).number(bytes).number(chunk_bytes).number(octets)
+            Message::Hello { id, port, group, key } => {
+                line.word(id.as_ref().map_or("*", Name::as_str)).hello(port, group, key)
             }
-            Message::Get { file, chunk } => line.word(file).number(chunk),
-            Message::Chunk { file, chunk, octets } => line.word(file).number(chunk).number(octets),
-            Message::Got { file } => line.word(file),
+            Message::OkHello { id, key } => line.word(id.as_str()).shown(key),
+            Message::Register { file, bytes, chunk_bytes, octets, held } => {
+                line.word(file).sizes(bytes, chunk_bytes, octets).word(held.as_str())
+            }
+            Message::OkRegister { file, holders } => line.word(file).number(holders),
+            Message::Offer { file, bytes, chunk_bytes, octets }
+            | Message::OkDownload { file, bytes, chunk_bytes, octets } => {
+                line.word(file).sizes(bytes, chunk_bytes, octets)
+            }
+            Message::Have { file, first, last } => line.word(file).number(first).number(last),
+            Message::Report { file, id, chunk } => line.word(file).word(id.as_str()).number(chunk),
+            Message::SearchChunk { file, chunks } => line.word(file).word(chunks.as_str()),
+            Message::Holder { id, held, chunks } => line.word(id.as_str()).number(held).number(chunks),
+            Message::OkSearchFile { found } | Message::OkSearchChunk { found } => line.word(found.as_str()),
+            Message::Source { file, id, addr, ticket } => {
+                line.word(file).word(id.as_str()).shown(addr).shown(ticket)
+            }
+            Message::Get { file, chunk }
+            | Message::Deny { file, chunk }
+            | Message::Cancel { file, chunk } => line.word(file).number(chunk),
+            Message::Chunk { file, chunk, octets, zstd } => {
+                line.word(file).number(chunk).number(octets);
+                if zstd { line.word("zstd") } else { &mut line }
+            }
+            Message::Want { file, root } => line.word(file).word(root.to_hex().as_str()),
+            Message::Holds { file, octets } => line.word(file).number(octets),
+            Message::Got { file } | Message::Download { file } | Message::SearchFile { file } => {
+                line.word(file)
+            }
             Message::Err { code, text } => line.word(code.as_str()).word(text),
         };
         out.push(b'\n');
@@ -163,11 +250,29 @@ impl<'a> Message<'a> {
             Message::Leave { .. } => "LEAVE",
             Message::OkLeave => "OK LEAVE",
             Message::Bye { .. } => "BYE",
+            Message::Hello { .. } => "HELLO",
+            Message::OkHello { .. } => "OK HELLO",
+            Message::Register { .. } => "REGISTER",
+            Message::OkRegister { .. } => "OK REGISTER",
+            Message::Download { .. } => "DOWNLOAD",
+            Message::OkDownload { .. } => "OK DOWNLOAD",
+            Message::Have { .. } => "HAVE",
+            Message::Report { .. } => "REPORT",
+            Message::SearchFile { .. } => "searchFile",
+            Message::SearchChunk { .. } => "searchChunk",
+            Message::Holder { .. } => "HOLDER",
+            Message::OkSearchFile { .. } => "OK searchFile",
+            Message::OkSearchChunk { .. } => "OK searchChunk",
+            Message::Source { .. } => "SOURCE",
             Message::Link { .. } => "LINK",
             Message::OkLink => "OK LINK",
             Message::Offer { .. } => "OFFER",
             Message::Get { .. } => "GET",
             Message::Chunk { .. } => "CHUNK",
+            Message::Deny { .. } => "DENY",
+            Message::Cancel { .. } => "CANCEL",
+            Message::Want { .. } => "WANT",
+            Message::Holds { .. } => "HOLDS",
             Message::Got { .. } => "GOT",
             Message::Err { .. } => "ERR",
         }

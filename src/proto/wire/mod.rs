@@ -18,6 +18,8 @@
 //! time     = number                                   ; ns since 1970-01-01 UTC, leap seconds not counted
 //! key      = ticket = 32( digit / "a".."f" )
 //! addr     = ip4 ":" port / "[" ip6 "]:" port
+//! chunk    = first = last = number                    ; chunks count from 0, but in what people type
+//! root     = 64( digit / "a".."f" )
 //!
 //! Whoever accepts a link says first:
 //!   TICKMESH version role software                    ; role = "server" / "peer"
@@ -31,6 +33,25 @@
 //!   LEAVE epoch                                         OK LEAVE
 //!   BYE reason                                          ; none: the link closes
 //!
+//! Guest to server:
+//!   HELLO ( name / "*" ) [ port [ group [ key ] ] ]     OK HELLO name key
+//!
+//! Member or guest to server, about files:
+//!   REGISTER file bytes chunk_bytes octets              ; octets = 65 for each chunk: hash in hex, LF
+//!        ( "all" / "none" )                             OK REGISTER file holders
+//!   DOWNLOAD file                                       *( "* " SOURCE line )
+//!                                                       OK DOWNLOAD file bytes chunk_bytes octets
+//!   HAVE file first last                                ; none
+//!   REPORT file id chunk                                ; none
+//!   searchFile file                                     *( "* " HOLDER line )
+//!                                                       OK searchFile ( "Available" / "Not available" )
+//!   searchChunk file chunk *( SP chunk )                *( "* " HOLDER line )       ; chunks from 1
+//!                                                       OK searchChunk ( "Available" / "Not available" )
+//!   HOLDER id held chunks                             ; it holds so many of the file's chunks
+//!
+//! Server to whoever takes part in a file, unprompted or in the list of a DOWNLOAD:
+//!   SOURCE file id addr ticket
+//!
 //! Server to member, unprompted:
 //!   PEER epoch id addr ticket state left_ns           ; state = "running" / "done" / "lost"
 //!   GONE id how                                       ; how = "complete" / "early"
@@ -39,7 +60,11 @@
 //! Member to member, over a direct link (the dialing one says LINK):
 //!   LINK group from to ticket                           OK LINK
 //!   OFFER file bytes chunk_bytes octets               ; octets = 65 for each chunk: hash in hex, LF
-//!   GET file chunk                                      CHUNK file chunk octets
+//!   WANT file root                                      HOLDS file octets          ; a bit for each chunk
+//!   HAVE file first last
+//!   GET file chunk                                      CHUNK file chunk octets [ "zstd" ]
+//!                                                       DENY file chunk            ; or this
+//!   CANCEL file chunk
 //!   GOT file
 //!
 //! Instead of an OK, always possible:
@@ -70,6 +95,40 @@
 //! - **Files.** Each side offers its files, asks for chunks of the other's, verifies each with
 //!   its BLAKE3 hash, and says `GOT` when the file is whole and on disk.
 //!
+//!
+//! # Files in swarms
+//!
+//! Any file can be shared with a group, by its members and by *guests*, who have no run. The
+//! server's catalog knows what each file consists of and who holds which chunks; it carries none.
+//!
+//! - **Guests.** `HELLO` takes a name among those of the group's members, but no number: numbers are
+//!   for runs. `*` gets the lowest free `guest-N`, no port or port 0 means that nobody can dial the
+//!   guest, and the group is [`GROUP_DEFAULT`] if none is named. A taken name is refused, with who has
+//!   it; the key resumes. Runs know nothing of guests: no `PEER`, no `GONE`, no epoch. Every line
+//!   about files is refused before `HELLO` or `JOIN`.
+//! - **Sharing.** `REGISTER` says what a file consists of; its hashes follow at once, whatever the
+//!   answer will be. The first to name a file has the name: others may register the same content, and
+//!   hold it too, but not another (`file-differs`, which names a holder). `all`: the sender holds
+//!   every chunk. `none`: it says which with `HAVE`, as somebody who was interrupted does, or
+//!   who returns to a server that has started anew.
+//! - **Getting.** `DOWNLOAD` makes the sender one who fetches: it is told who takes part, at most
+//!   [`SOURCES_MAX`](crate::proto::limits::SOURCES_MAX) of them at once, asked again the next ones, and these
+//!   are told of it. `SOURCE` comes later about each newcomer. It is told to both of a
+//!   pair, so that each knows the ticket before the other dials; never to two who hold everything,
+//!   nor to two whom nobody can dial. In it, port 0 means: do not dial it, it will dial you.
+//!   Whoever comes back over a new link says `REGISTER` or `DOWNLOAD` again.
+//! - **Holding.** `HAVE` names chunks that were verified and stored, from the first to the
+//!   last. `REPORT` names a member whose chunk failed its hash: it is not named to the reporter again.
+//! - **Chunks.** A file's root is the BLAKE3 hash over its bytes and chunk_bytes, each a number of 64
+//!   bits with its lowest byte first, and the 32 bytes of each chunk's hash in order. `WANT` says
+//!   which file is meant; `HOLDS` answers with a bit for each chunk, chunk 0 in the lowest bit of the first
+//!   octet, in as many octets as that needs; none at all if the file is unknown or has no
+//!   chunks. Those that said `WANT` hear `HAVE` of new chunks. `DENY` is no fault: the chunk is
+//!   not there any more. After `CANCEL` a chunk may come all the same. With `zstd` the octets of a
+//!   `CHUNK` are one zstd frame of its bytes.
+//! - **Typed by people.** `searchFile` and `searchChunk`, where chunks count from 1. `register` and `download`
+//!   need a program that reads and checks the file, and are answered with how to start it.
+//!
 //! # A session
 //!
 //! `C` is typed by the member, `S` comes from the server. Keys, tickets and times are shortened to `~`.
@@ -78,15 +137,29 @@
 //! ```text
 #![doc = include_str!("session.txt")]
 //! ```
+//!
+//! Two guests, played by a test too. `A` is typed by the one and answered with `SA`, `B` by the other.
+//!
+//! ```text
+#![doc = include_str!("guests.txt")]
+//! ```
+//!
+//! Then a direct link. `D` has dialed `A`; octets stand in angle brackets.
+//!
+//! ```text
+#![doc = include_str!("direct.txt")]
+//! ```
 
 mod line;
 mod message;
+mod numbers;
 mod parse;
 #[cfg(test)]
 mod tests;
 mod words;
 
 pub use line::{LineReader, Piece};
-pub use message::{Message, TOO_LONG_TEXT, VERSION};
+pub use message::{GROUP_DEFAULT, Message, TOO_LONG_TEXT, VERSION};
+pub use numbers::Numbers;
 pub use parse::ParseError;
-pub use words::{Departure, ErrorCode, MemberState, Role};
+pub use words::{Availability, Departure, ErrorCode, MemberState, Portion, Role};

@@ -2,10 +2,13 @@
 
 use std::net::SocketAddr;
 
+use blake3::Hash;
+
 use crate::proto::ids::{FileName, Key, Name};
 use crate::proto::time::Wall;
 use crate::proto::wire::message::Message;
-use crate::proto::wire::words::{Departure, ErrorCode, MemberState, Role};
+use crate::proto::wire::numbers::{Numbers, number};
+use crate::proto::wire::words::{Availability, Departure, ErrorCode, MemberState, Portion, Role};
 
 /// Why a line is no message. The text is for whoever sent the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,19 +71,9 @@ impl<'a> Message<'a> {
                 let (group, from) = (args.name("group")?, args.name("from")?);
                 Message::Link { group, from, to: args.name("to")?, ticket: args.key("ticket")? }
             }
-            "OFFER" => {
-                let (file, bytes) = (args.file("file")?, args.number("bytes")?);
-                let chunk_bytes = args.number("chunk_bytes")?;
-                Message::Offer { file, bytes, chunk_bytes, octets: args.number("octets")? }
-            }
-            "GET" => Message::Get { file: args.file("file")?, chunk: args.number("chunk")? },
-            "CHUNK" => {
-                let (file, chunk) = (args.file("file")?, args.number("chunk")?);
-                Message::Chunk { file, chunk, octets: args.number("octets")? }
-            }
-            "GOT" => Message::Got { file: args.file("file")? },
             "ERR" => Message::Err { code: args.one_of("code", ErrorCode::parse)?, text: args.rest("text")? },
-            _ => return Err(ParseError::UnknownVerb),
+            "HELLO" => args.hello()?,
+            verb => args.catalog(verb)?,
         };
         match args.0 {
             "" => Ok(message),
@@ -176,6 +169,95 @@ impl<'a> Args<'a> {
         })
     }
 
+    fn hello(&mut self) -> Result<Message<'a>, ParseError> {
+        Ok(Message::Hello {
+            id: self
+                .arg("name", |word| if word == "*" { Some(None) } else { word.parse().ok().map(Some) })?,
+            port: if self.0.is_empty() { None } else { Some(self.small("port")?) },
+            group: if self.0.is_empty() { None } else { Some(self.name("group")?) },
+            key: if self.0.is_empty() { None } else { Some(self.key("key")?) },
+        })
+    }
+
+    /// The lines about files between a member and the server.
+    fn catalog(&mut self, verb: &str) -> Result<Message<'a>, ParseError> {
+        Ok(match verb {
+            "REGISTER" => {
+                let (file, (bytes, chunk_bytes, octets)) = (self.file("file")?, self.sizes()?);
+                let held = self.one_of("all or none", Portion::parse)?;
+                Message::Register { file, bytes, chunk_bytes, octets, held }
+            }
+            "DOWNLOAD" => Message::Download { file: self.file("file")? },
+            "HAVE" => Message::Have {
+                file: self.file("file")?,
+                first: self.number("first")?,
+                last: self.number("last")?,
+            },
+            "REPORT" => Message::Report {
+                file: self.file("file")?,
+                id: self.name("id")?,
+                chunk: self.number("chunk")?,
+            },
+            "searchFile" => Message::SearchFile { file: self.file("file")? },
+            "searchChunk" => {
+                let (file, chunks) = (self.file("file")?, self.rest("chunk")?);
+                let chunks = Numbers::parse(chunks).ok_or(ParseError::BadArgument("chunk"))?;
+                Message::SearchChunk { file, chunks }
+            }
+            "HOLDER" => Message::Holder {
+                id: self.name("id")?,
+                held: self.number("held")?,
+                chunks: self.number("chunks")?,
+            },
+            "SOURCE" => Message::Source {
+                file: self.file("file")?,
+                id: self.name("id")?,
+                addr: self.arg("addr", addr)?,
+                ticket: self.key("ticket")?,
+            },
+            // What a person may type instead of a line that only a program can complete.
+            "register" => return Err(ParseError::BadArgument("to share a file, run: tickmesh share FILE")),
+            "download" => return Err(ParseError::BadArgument("to get a file, run: tickmesh get FILE")),
+            verb => self.direct(verb)?,
+        })
+    }
+
+    /// The lines about files between two members.
+    fn direct(&mut self, verb: &str) -> Result<Message<'a>, ParseError> {
+        Ok(match verb {
+            "OFFER" => {
+                let (file, (bytes, chunk_bytes, octets)) = (self.file("file")?, self.sizes()?);
+                Message::Offer { file, bytes, chunk_bytes, octets }
+            }
+            "WANT" => Message::Want { file: self.file("file")?, root: self.arg("root", root)? },
+            "HOLDS" => Message::Holds { file: self.file("file")?, octets: self.number("octets")? },
+            "GET" => Message::Get { file: self.file("file")?, chunk: self.number("chunk")? },
+            "CHUNK" => {
+                let (file, chunk) = (self.file("file")?, self.number("chunk")?);
+                let octets = self.number("octets")?;
+                let zstd = !self.0.is_empty();
+                if zstd {
+                    self.arg("zstd", |word| (word == "zstd").then_some(()))?;
+                }
+                Message::Chunk { file, chunk, octets, zstd }
+            }
+            "DENY" => Message::Deny { file: self.file("file")?, chunk: self.number("chunk")? },
+            "CANCEL" => Message::Cancel { file: self.file("file")?, chunk: self.number("chunk")? },
+            "GOT" => Message::Got { file: self.file("file")? },
+            _ => return Err(ParseError::UnknownVerb),
+        })
+    }
+
+    /// Two words are one answer here.
+    fn availability(&mut self) -> Result<Availability, ParseError> {
+        Availability::parse(self.rest("found")?).ok_or(ParseError::BadArgument("found"))
+    }
+
+    /// `bytes`, `chunk_bytes` and `octets` of a manifest.
+    fn sizes(&mut self) -> Result<(u64, u64, u64), ParseError> {
+        Ok((self.number("bytes")?, self.number("chunk_bytes")?, self.number("octets")?))
+    }
+
     fn peer(&mut self) -> Result<Message<'a>, ParseError> {
         Ok(Message::Peer {
             epoch: self.number("epoch")?,
@@ -199,6 +281,14 @@ impl<'a> Args<'a> {
             "DONE" => Message::OkDone { received: self.number("received")?, sent: self.number("sent")? },
             "LEAVE" => Message::OkLeave,
             "LINK" => Message::OkLink,
+            "HELLO" => Message::OkHello { id: self.name("name")?, key: self.key("key")? },
+            "REGISTER" => Message::OkRegister { file: self.file("file")?, holders: self.number("holders")? },
+            "DOWNLOAD" => {
+                let (file, (bytes, chunk_bytes, octets)) = (self.file("file")?, self.sizes()?);
+                Message::OkDownload { file, bytes, chunk_bytes, octets }
+            }
+            "searchFile" => Message::OkSearchFile { found: self.availability()? },
+            "searchChunk" => Message::OkSearchChunk { found: self.availability()? },
             _ => return Err(ParseError::BadArgument("what is OK")),
         })
     }
@@ -209,8 +299,8 @@ fn addr(word: &str) -> Option<SocketAddr> {
     word.parse().ok().filter(|addr: &SocketAddr| addr.to_string() == word)
 }
 
-/// Decimal digits only, without a sign or needless zeros, at most `u64::MAX`.
-fn number(word: &str) -> Option<u64> {
-    let strict = word == "0" || !word.starts_with(['0', '+']);
-    if strict { word.parse().ok() } else { None }
+/// A root as [`Message::encode`] writes it: 64 hexadecimal digits, in lower case.
+fn root(word: &str) -> Option<Hash> {
+    let strict = word.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if strict { Hash::from_hex(word).ok() } else { None }
 }

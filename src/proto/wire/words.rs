@@ -57,6 +57,26 @@ words! {
 }
 
 words! {
+    /// How much of a file its sender holds when it registers it.
+    Portion {
+        /// Every chunk.
+        All = "all",
+        /// It says so with `HAVE`, chunk by chunk.
+        None = "none",
+    }
+}
+
+words! {
+    /// What a search has found.
+    Availability {
+        /// Somebody who is online holds a chunk that was asked for.
+        Available = "Available",
+        /// Nobody does.
+        NotAvailable = "Not available",
+    }
+}
+
+words! {
     /// What kind of error a line reports; the text behind it is for people.
     ErrorCode {
         /// No such verb.
@@ -85,8 +105,12 @@ words! {
         NotYet = "not-yet",
         /// Another link for the pair is kept.
         Duplicate = "duplicate",
-        /// No such file or chunk.
+        /// No such file.
         UnknownFile = "unknown-file",
+        /// The file has no such chunk.
+        UnknownChunk = "unknown-chunk",
+        /// Another file of that name is shared already.
+        FileDiffers = "file-differs",
         /// Too many errors on one link.
         TooManyErrors = "too-many-errors",
     }

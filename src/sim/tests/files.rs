@@ -9,18 +9,18 @@ use crate::proto::machine::{DownReason, Effect, FileOp, OpenMode};
 use crate::sim::ReadRate;
 use crate::sim::tests::toys::{Pair, Puppet, Seen};
 
-const FILE: FileId = FileId(7);
+pub(super) const FILE: FileId = FileId(7);
 
-fn open(pair: &mut Pair, file: FileId, path: &str, mode: OpenMode) {
+pub(super) fn open(pair: &mut Pair, file: FileId, path: &str, mode: OpenMode) {
     pair.perform(0, Effect::Open { file, path, mode, aside: &format!("{path}.old") });
 }
 
-fn append(pair: &mut Pair, bytes: &[u8]) {
+pub(super) fn append(pair: &mut Pair, bytes: &[u8]) {
     pair.perform(0, Effect::Append { file: FILE, bytes });
 }
 
 /// Finishes a file, and waits until the disk has answered.
-fn finish(pair: &mut Pair, file: FileId) {
+pub(super) fn finish(pair: &mut Pair, file: FileId) {
     let seen = pair.puppet(0).seen.len();
     pair.perform(0, Effect::Finish { file });
     while pair.puppet(0).seen.len() == seen {
@@ -28,15 +28,15 @@ fn finish(pair: &mut Pair, file: FileId) {
     }
 }
 
-fn last(pair: &Pair) -> &Seen {
+pub(super) fn last(pair: &Pair) -> &Seen {
     pair.puppet(0).seen.last().unwrap()
 }
 
-fn paths(pair: &Pair) -> Vec<&str> {
+pub(super) fn paths(pair: &Pair) -> Vec<&str> {
     pair.world.disk(pair.nodes[0]).paths().collect()
 }
 
-fn contents<'a>(pair: &'a Pair, path: &str) -> Option<&'a [u8]> {
+pub(super) fn contents<'a>(pair: &'a Pair, path: &str) -> Option<&'a [u8]> {
     pair.world.disk(pair.nodes[0]).read(path)
 }
 
@@ -128,6 +128,10 @@ fn each_effect_can_fail_and_leaves_the_file_as_it_was() {
     finish(&mut pair, FILE);
     let unfinished = Seen::Failed(FILE, FileOp::Finish, ErrorKind::PermissionDenied);
     assert_eq!(*last(&pair), unfinished, "a write at a place has failed before");
+    pair.perform(0, Effect::WriteAt { file: FILE, offset: 0, bytes: b"SA" });
+    finish(&mut pair, FILE);
+    assert_eq!(*last(&pair), Seen::Finished(FILE, None));
+    assert_eq!(contents(&pair, "a"), Some(&b"SAfety"[..]));
 }
 
 #[test]
@@ -182,7 +186,7 @@ fn paths_do_not_lead_out() {
     assert!(pair.world.disk(pair.nodes[0]).is_empty());
 }
 
-fn send_file(pair: &mut Pair, offset: u64, len: u64) {
+pub(super) fn send_file(pair: &mut Pair, offset: u64, len: u64) {
     let link = pair.links[0];
     pair.perform(0, Effect::SendFile { link, file: FILE, offset, len });
 }
@@ -301,68 +305,4 @@ fn long_files_need_no_memory() {
     send_file(&mut pair, 0, 1);
     assert_eq!(pair.down(0), Some(DownReason::FileFailed));
     pair.world.run_for(Duration::from_secs(1));
-}
-
-#[test]
-fn finishing_takes_time_and_a_release_waits_for_it() {
-    let mut released = 0;
-    for seed in 0..30 {
-        let mut pair = Pair::new(seed);
-        pair.world.disk_mut(pair.nodes[0]).write("b", b"older");
-        for (file, path) in [(FILE, "a"), (FileId(8), "b"), (FileId(9), "c")] {
-            open(&mut pair, file, path, OpenMode::Partial);
-            pair.perform(0, Effect::Append { file, bytes: b"whole" });
-            pair.perform(0, Effect::Finish { file });
-        }
-        assert_eq!(paths(&pair), ["a.partial", "b", "b.partial", "c.partial"]);
-        pair.perform(0, Effect::Release { file: FILE });
-        send_file(&mut pair, 0, 1);
-        assert_eq!(pair.down(0), Some(DownReason::FileFailed), "for the machine it is gone");
-        pair.perform(0, Effect::Finish { file: FileId(8) });
-        pair.run_ms(2000);
-        let finished = |seen: &&Seen| matches!(seen, Seen::Finished(..));
-        assert_eq!(pair.puppet(0).seen.iter().filter(finished).count(), 3, "each once");
-        assert!(pair.has_seen(0, &Seen::Finished(FileId(8), Some("b.old".into()))));
-        assert_eq!(paths(&pair), ["a", "b", "b.old", "c"]);
-        released +=
-            usize::from(matches!(pair.puppet(0).seen.iter().find(finished), Some(Seen::Finished(FILE, _))));
-    }
-    assert!((1..30).contains(&released), "answers come in any order");
-}
-
-#[test]
-fn what_was_to_be_finished_is_when_its_machine_ends() {
-    let mut pair = Pair::new(16);
-    for (file, path, mode) in [(FILE, "a", OpenMode::Partial), (FileId(8), "b", OpenMode::Named)] {
-        open(&mut pair, file, path, mode);
-        pair.perform(0, Effect::Append { file, bytes: b"whole" });
-        pair.perform(0, Effect::Finish { file });
-    }
-    open(&mut pair, FileId(9), "c", OpenMode::Partial);
-    pair.perform(0, Effect::Exit);
-    assert_eq!(paths(&pair), ["a", "b"]);
-    pair.world.power_loss(pair.nodes[0]);
-    assert_eq!(contents(&pair, "a"), Some(&b"whole"[..]));
-    assert_eq!(contents(&pair, "b"), Some(&b"whole"[..]));
-}
-
-#[test]
-fn a_power_loss_may_come_before_during_or_after_a_finish() {
-    let mut seen = [0; 3];
-    for seed in 0..60 {
-        let mut pair = Pair::new(seed);
-        open(&mut pair, FILE, "a", OpenMode::Partial);
-        append(&mut pair, b"finished");
-        pair.perform(0, Effect::Finish { file: FILE });
-        pair.run_ms(seed % 8);
-        let answered = pair.has_seen(0, &Seen::Finished(FILE, None));
-        pair.world.power_loss(pair.nodes[0]);
-        pair.run_ms(2000);
-        match contents(&pair, "a") {
-            Some(bytes) => assert_eq!(bytes, b"finished", "a name only when the bytes are safe"),
-            None => assert!(!answered, "answered only when the name is safe"),
-        }
-        seen[usize::from(contents(&pair, "a").is_some()) + usize::from(answered)] += 1;
-    }
-    assert!(seen.iter().all(|count| *count > 0), "{seen:?}");
 }

@@ -2,11 +2,12 @@
 //!
 //! - `links`: dials, windows, back-pressure, closing; `strangers`: clients by hand
 //! - `time`: deadlines, clocks, lateness
-//! - `files`: effects on files, and sending them
+//! - `files`: effects on files, and sending them; `late`: those that take their time
 //! - `faults`: what a test can break; `seeds`: determinism and chaos
 
 mod faults;
 mod files;
+mod late;
 mod links;
 mod seeds;
 mod strangers;

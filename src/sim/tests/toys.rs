@@ -24,6 +24,8 @@ pub(super) enum Seen {
     Ready(FileId, Option<String>),
     Appended(FileId),
     Finished(FileId, Option<String>),
+    Hashed(FileId, u64, blake3::Hash),
+    Read(FileId, u64, Vec<u8>),
     Failed(FileId, FileOp, ErrorKind),
     Shutdown,
 }
@@ -38,6 +40,9 @@ pub(super) struct Puppet {
     pub(super) pieces: Vec<(usize, Wall, Now)>,
     pub(super) deadline: Option<Mono>,
     pub(super) fired: Vec<(Mono, Now)>,
+    /// How long the last file was that was opened, and where the last failure was.
+    pub(super) ready_bytes: u64,
+    pub(super) failed_at: u64,
 }
 
 impl Machine for Puppet {
@@ -57,10 +62,18 @@ impl Machine for Puppet {
             Input::Blocked { link } => Seen::Blocked(link),
             Input::Drained { link } => Seen::Drained(link),
             Input::LinkDown { link, reason } => Seen::Down(link, reason),
-            Input::FileReady { file, moved } => Seen::Ready(file, text(moved)),
+            Input::FileReady { file, bytes, moved } => {
+                self.ready_bytes = bytes;
+                Seen::Ready(file, text(moved))
+            }
             Input::Appended { file } => Seen::Appended(file),
             Input::Finished { file, moved } => Seen::Finished(file, text(moved)),
-            Input::FileFailed { file, op, error } => Seen::Failed(file, op, error),
+            Input::Hashed { file, offset, hash } => Seen::Hashed(file, offset, hash),
+            Input::Read { file, offset, bytes } => Seen::Read(file, offset, bytes.to_vec()),
+            Input::FileFailed { file, op, offset, error } => {
+                self.failed_at = offset;
+                Seen::Failed(file, op, error)
+            }
             Input::Shutdown => Seen::Shutdown,
         };
         self.seen.push(seen);

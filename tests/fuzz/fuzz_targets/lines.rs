@@ -20,7 +20,13 @@ fn read(parts: &[&[u8]]) -> (Vec<Vec<u8>>, Vec<u8>) {
                 Some(Piece::Line(line)) => {
                     lines.push(line.to_vec());
                     match Message::parse(line) {
-                        Ok(Message::Offer { octets, .. } | Message::Chunk { octets, .. }) => octets,
+                        Ok(
+                            Message::Offer { octets, .. }
+                            | Message::Chunk { octets, .. }
+                            | Message::Register { octets, .. }
+                            | Message::OkDownload { octets, .. }
+                            | Message::Holds { octets, .. },
+                        ) => octets,
                         _ => 0,
                     }
                 }

@@ -43,6 +43,8 @@ impl Os for Hand {
             Effect::Dial { dial, .. } => self.dials.push(dial),
             Effect::Listen { addr } => self.listens.push(addr),
             Effect::Open { file, .. } => self.asked.push_back((file, FileOp::Open)),
+            Effect::Hash { file, .. } => self.asked.push_back((file, FileOp::Hash)),
+            Effect::Read { file, .. } => self.asked.push_back((file, FileOp::Read)),
             Effect::SetAside { file, .. } => self.asked.push_back((file, FileOp::SetAside)),
             Effect::Append { file, .. } => self.asked.push_back((file, FileOp::Append)),
             Effect::Finish { file } => self.asked.push_back((file, FileOp::Finish)),
@@ -193,9 +195,15 @@ impl<M: Machine> Driver<M> {
             match op {
                 _ if self.hand.released.contains(&file) => self.settle(),
                 op if self.disk_is_full => {
-                    self.input(Input::FileFailed { file, op, error: ErrorKind::StorageFull })
+                    self.input(Input::FileFailed { file, op, offset: 0, error: ErrorKind::StorageFull })
                 }
-                FileOp::Open | FileOp::SetAside => self.input(Input::FileReady { file, moved: None }),
+                FileOp::Open | FileOp::SetAside => {
+                    self.input(Input::FileReady { file, bytes: 0, moved: None });
+                }
+                FileOp::Hash => {
+                    self.input(Input::Hashed { file, offset: 0, hash: [7; 32].into() });
+                }
+                FileOp::Read => self.input(Input::Read { file, offset: 0, bytes: b"read" }),
                 FileOp::Append => self.input(Input::Appended { file }),
                 FileOp::WriteAt => self.settle(),
                 FileOp::Finish => self.input(Input::Finished { file, moved: None }),

@@ -1,0 +1,276 @@
+//! The command lines of `share`, `get` and `find`, checked. Opens no file.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use argh::FromArgs;
+use log::LevelFilter;
+
+use crate::app::cli::{address, log_options};
+use crate::app::logging::LogOptions;
+use crate::proto::ids::{FileName, Name};
+use crate::proto::limits::{CHUNKS_MAX, FILES_PER_MEMBER_MAX, SEARCH_CHUNKS_MAX};
+use crate::proto::time::Period;
+
+/// What the three commands have in common.
+#[derive(Debug)]
+pub(in crate::app) struct GuestOptions {
+    pub(in crate::app) server: SocketAddr,
+    pub(in crate::app) id: Option<Name>,
+    pub(in crate::app) group: Name,
+    pub(in crate::app) upload_limit: Option<Rate>,
+    pub(in crate::app) json: bool,
+    pub(in crate::app) log: LogOptions,
+}
+
+#[derive(Debug)]
+pub(in crate::app) struct ShareOptions {
+    pub(in crate::app) guest: GuestOptions,
+    pub(in crate::app) files: Vec<PathBuf>,
+    pub(in crate::app) chunks: Option<u64>,
+}
+
+#[derive(Debug)]
+pub(in crate::app) struct GetOptions {
+    pub(in crate::app) guest: GuestOptions,
+    pub(in crate::app) file: FileName,
+    /// Counted from 0.
+    pub(in crate::app) chunk: Option<u64>,
+    pub(in crate::app) to: PathBuf,
+    pub(in crate::app) wait: Duration,
+    pub(in crate::app) stay: Duration,
+}
+
+#[derive(Debug)]
+pub(in crate::app) struct FindOptions {
+    pub(in crate::app) guest: GuestOptions,
+    pub(in crate::app) file: FileName,
+    /// As typed: counted from 1.
+    pub(in crate::app) chunks: Vec<u64>,
+}
+
+/// Bytes per second, written `2MB/s`, `500kB/s`, `1MiB/s`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::app) struct Rate(pub(in crate::app) u64);
+
+/// Offers files to everybody of the group and serves them, directly, until it is stopped (Ctrl-C
+/// or SIGTERM).
+#[derive(FromArgs)]
+#[argh(subcommand, name = "share")]
+pub(super) struct TypedShare {
+    /// files to offer, under their own names
+    #[argh(positional)]
+    files: Vec<PathBuf>,
+    /// number of chunks of each file (default: chunks of 256 KiB, larger ones from 1 GiB on)
+    #[argh(option)]
+    chunks: Option<u64>,
+    /// the server, HOST:PORT (default 127.0.0.1:5555)
+    #[argh(option, default = "String::from(\"127.0.0.1:5555\")")]
+    server: String,
+    /// name to be known by (default: guest-1, guest-2 and so on)
+    #[argh(option)]
+    id: Option<String>,
+    /// group to share with (default lab)
+    #[argh(option, default = "String::from(\"lab\")")]
+    group: String,
+    /// most that is sent to all others together, like 2MB/s or 500kB/s (default: no limit)
+    #[argh(option)]
+    upload_limit: Option<Rate>,
+    /// print one JSON object a line on stdout for each event
+    #[argh(switch)]
+    json: bool,
+    /// error, warn, info, debug or trace (default warn)
+    #[argh(option, default = "LevelFilter::Warn")]
+    log_level: LevelFilter,
+    /// log into this file, not to the terminal
+    #[argh(option)]
+    log_file: Option<PathBuf>,
+}
+
+/// Downloads a file, or one chunk of it, from everybody who holds some of it, and serves what it
+/// has meanwhile. Exits 0 when the whole verified file is in its place. What has come stays when
+/// it is stopped, and is not fetched again.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "get")]
+pub(super) struct TypedGet {
+    /// name of the file
+    #[argh(positional)]
+    file: String,
+    /// only this chunk, counted from 1; it stays in FILE.partial
+    #[argh(positional)]
+    chunk: Option<u64>,
+    /// folder for the file (default: this one)
+    #[argh(option, default = "PathBuf::from(\".\")")]
+    to: PathBuf,
+    /// how long to wait while nobody is there who holds what is missing (default 30s)
+    #[argh(option, default = "Period(Duration::from_secs(30))")]
+    wait: Period,
+    /// how long to go on serving others when it is here (default 0s)
+    #[argh(option, default = "Period(Duration::ZERO)")]
+    stay: Period,
+    /// the server, HOST:PORT (default 127.0.0.1:5555)
+    #[argh(option, default = "String::from(\"127.0.0.1:5555\")")]
+    server: String,
+    /// name to be known by (default: guest-1, guest-2 and so on)
+    #[argh(option)]
+    id: Option<String>,
+    /// group to get it from (default lab)
+    #[argh(option, default = "String::from(\"lab\")")]
+    group: String,
+    /// most that is sent to all others together, like 2MB/s or 500kB/s (default: no limit)
+    #[argh(option)]
+    upload_limit: Option<Rate>,
+    /// print one JSON object a line on stdout: progress, then the end
+    #[argh(switch)]
+    json: bool,
+    /// error, warn, info, debug or trace (default warn)
+    #[argh(option, default = "LevelFilter::Warn")]
+    log_level: LevelFilter,
+    /// log into this file, not to the terminal
+    #[argh(option)]
+    log_file: Option<PathBuf>,
+}
+
+/// Says who holds a file, or at least one of some chunks of it. Exits 0 if it is available, 1 if not.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "find")]
+pub(super) struct TypedFind {
+    /// name of the file
+    #[argh(positional)]
+    file: String,
+    /// chunks, counted from 1 (default: any)
+    #[argh(positional)]
+    chunks: Vec<u64>,
+    /// the server, HOST:PORT (default 127.0.0.1:5555)
+    #[argh(option, default = "String::from(\"127.0.0.1:5555\")")]
+    server: String,
+    /// group to look in (default lab)
+    #[argh(option, default = "String::from(\"lab\")")]
+    group: String,
+    /// print one JSON object on stdout
+    #[argh(switch)]
+    json: bool,
+    /// error, warn, info, debug or trace (default warn)
+    #[argh(option, default = "LevelFilter::Warn")]
+    log_level: LevelFilter,
+}
+
+pub(super) fn check_share(typed: TypedShare) -> Result<ShareOptions, String> {
+    if typed.files.is_empty() {
+        return Err("share needs the name of a file".to_owned());
+    }
+    if typed.files.len() > FILES_PER_MEMBER_MAX {
+        return Err(format!("at most {FILES_PER_MEMBER_MAX} files can be shared at once"));
+    }
+    if let Some(chunks) = typed.chunks.filter(|chunks| !(1..=CHUNKS_MAX).contains(chunks)) {
+        return Err(format!("--chunks is from 1 to {CHUNKS_MAX}, not {chunks}"));
+    }
+    let log = log_options(typed.log_level, typed.log_file, 10_000_000, 5)?;
+    let guest = GuestOptions {
+        server: address("--server", &typed.server)?,
+        id: typed.id.as_deref().map(|id| name("--id", id)).transpose()?,
+        group: name("--group", &typed.group)?,
+        upload_limit: typed.upload_limit,
+        json: typed.json,
+        log,
+    };
+    Ok(ShareOptions { guest, files: typed.files, chunks: typed.chunks })
+}
+
+pub(super) fn check_get(typed: TypedGet) -> Result<GetOptions, String> {
+    let log = log_options(typed.log_level, typed.log_file, 10_000_000, 5)?;
+    let guest = GuestOptions {
+        server: address("--server", &typed.server)?,
+        id: typed.id.as_deref().map(|id| name("--id", id)).transpose()?,
+        group: name("--group", &typed.group)?,
+        upload_limit: typed.upload_limit,
+        json: typed.json,
+        log,
+    };
+    let chunk = typed.chunk.map(|chunk| chunk_number(chunk).map(|chunk| chunk - 1)).transpose()?;
+    Ok(GetOptions {
+        guest,
+        file: file_name(&typed.file)?,
+        chunk,
+        to: typed.to,
+        wait: typed.wait.0,
+        stay: typed.stay.0,
+    })
+}
+
+pub(super) fn check_find(typed: TypedFind) -> Result<FindOptions, String> {
+    if typed.chunks.len() > SEARCH_CHUNKS_MAX {
+        return Err(format!("at most {SEARCH_CHUNKS_MAX} chunks can be looked for at once"));
+    }
+    let guest = GuestOptions {
+        server: address("--server", &typed.server)?,
+        id: None,
+        group: name("--group", &typed.group)?,
+        upload_limit: None,
+        json: typed.json,
+        log: log_options(typed.log_level, None, 10_000_000, 5)?,
+    };
+    let chunks = typed.chunks.into_iter().map(chunk_number).collect::<Result<_, _>>()?;
+    Ok(FindOptions { guest, file: file_name(&typed.file)?, chunks })
+}
+
+fn name(flag: &str, text: &str) -> Result<Name, String> {
+    Name::from_str(text).map_err(|error| format!("{flag} {text}: {error}"))
+}
+
+fn file_name(text: &str) -> Result<FileName, String> {
+    FileName::from_str(text).map_err(|error| format!("{text:?} is no name of a shared file: {error}"))
+}
+
+fn chunk_number(chunk: u64) -> Result<u64, String> {
+    match chunk {
+        1..=CHUNKS_MAX => Ok(chunk),
+        _ => Err(format!("chunks are counted from 1 to at most {CHUNKS_MAX}, not {chunk}")),
+    }
+}
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Rate, String> {
+        let wrong = || format!("{text} is not a rate; write it like 2MB/s, 500kB/s or 1MiB/s");
+        let amount = text.strip_suffix("/s").ok_or_else(wrong)?;
+        let digits = amount.len() - amount.trim_start_matches(|byte: char| byte.is_ascii_digit()).len();
+        let unit: u64 = match &amount[digits..] {
+            "B" => 1,
+            "kB" => 1000,
+            "MB" => 1_000_000,
+            "GB" => 1_000_000_000,
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            _ => return Err(wrong()),
+        };
+        let number: u64 = amount[..digits].parse().map_err(|_| wrong())?;
+        number.checked_mul(unit).filter(|rate| *rate > 0).map(Rate).ok_or_else(wrong)
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/s", crate::app::summary::bytes(self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_have_units() {
+        for (text, rate) in [("2MB/s", 2_000_000), ("1MiB/s", 1 << 20), ("7B/s", 7), ("500kB/s", 500_000)] {
+            assert_eq!(text.parse(), Ok(Rate(rate)), "{text}");
+        }
+        for text in ["", "2", "2MB", "MB/s", "0MB/s", "-1MB/s", "1.5MB/s", "99999999999999GB/s", "2mb/s"] {
+            assert!(text.parse::<Rate>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! What the helper has to do, and whose turn it is: in one turn everything that waits to be
+//! finished, one read, and a slice of one hash. Knows no thread and no loop.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use crate::io::disk::Handle;
+use crate::io::finish::{Finish, Outcome, finish_all};
+use crate::proto::ids::FileId;
+use crate::proto::limits::{FINISH_BATCH_MAX, HASH_SLICE_BYTES};
+
+/// Whose file it is: the place of a machine, and its name for the file.
+pub(super) type Whose = (usize, FileId);
+
+/// Something to do.
+#[derive(Debug)]
+pub(super) enum Job {
+    Finish(Whose, Finish),
+    Read(Whose, Part),
+    Hash(Whose, Part),
+    /// The machine has released the file: nobody wants to know any more what is in it.
+    Forget(Whose),
+}
+
+/// A range of a file.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) handle: Arc<Handle>,
+    pub(super) offset: u64,
+    pub(super) len: u64,
+}
+
+/// Something that is done; there is one for each job, except for those to forget.
+#[derive(Debug)]
+pub(super) enum Done {
+    Finish(Whose, Outcome),
+    /// With the offset, here and below.
+    Read(Whose, u64, io::Result<Vec<u8>>),
+    Hash(Whose, u64, io::Result<blake3::Hash>),
+    Forgotten(Whose),
+}
+
+/// All that waits.
+#[derive(Default)]
+pub(super) struct Errands {
+    finishes: VecDeque<(Whose, Finish)>,
+    reads: VecDeque<(Whose, Part)>,
+    hashes: VecDeque<Hashing>,
+    forgotten: Vec<Whose>,
+    /// What is hashed goes through here.
+    buffer: Vec<u8>,
+}
+
+/// A hash that has come so far.
+struct Hashing {
+    whose: Whose,
+    part: Part,
+    hashed_bytes: u64,
+    hasher: Box<blake3::Hasher>,
+}
+
+const BUFFER_BYTES: usize = 256 << 10;
+
+impl Job {
+    pub(super) fn is_answered(&self) -> bool {
+        !matches!(self, Job::Forget(_))
+    }
+}
+
+impl Errands {
+    pub(super) fn is_empty(&self) -> bool {
+        let Errands { finishes, reads, hashes, forgotten, .. } = self;
+        finishes.is_empty() && reads.is_empty() && hashes.is_empty() && forgotten.is_empty()
+    }
+
+    pub(super) fn add(&mut self, job: Job) {
+        match job {
+            Job::Finish(whose, finish) => self.finishes.push_back((whose, finish)),
+            Job::Read(whose, part) => self.reads.push_back((whose, part)),
+            Job::Hash(whose, part) => {
+                self.hashes.push_back(Hashing { whose, part, hashed_bytes: 0, hasher: Box::default() });
+            }
+            Job::Forget(whose) => self.forget(whose),
+        }
+    }
+
+    /// Does one turn's work, and returns what came of it.
+    pub(super) fn turn(&mut self) -> Vec<Done> {
+        let mut done: Vec<Done> = self.forgotten.drain(..).map(Done::Forgotten).collect();
+        self.finish(&mut done);
+        if let Some((whose, part)) = self.reads.pop_front() {
+            let offset = part.offset;
+            done.push(Done::Read(whose, offset, part.read()));
+        }
+        if let Some(mut hashing) = self.hashes.pop_front() {
+            self.buffer.resize(BUFFER_BYTES, 0);
+            match hashing.go_on(&mut self.buffer) {
+                Ok(None) => self.hashes.push_front(hashing),
+                Ok(Some(hash)) => done.push(Done::Hash(hashing.whose, hashing.part.offset, Ok(hash))),
+                Err(error) => done.push(Done::Hash(hashing.whose, hashing.part.offset, Err(error))),
+            }
+        }
+        done
+    }
+
+    /// Everything that waits, in one go. With the files their locks go, before anybody hears of it:
+    /// whoever does may open the same name.
+    fn finish(&mut self, done: &mut Vec<Done>) {
+        if self.finishes.is_empty() {
+            return;
+        }
+        let count = self.finishes.len().min(FINISH_BATCH_MAX);
+        let (whose, files): (Vec<Whose>, Vec<Finish>) = self.finishes.drain(..count).unzip();
+        let outcomes = finish_all(&files);
+        done.extend(whose.into_iter().zip(outcomes).map(|(whose, outcome)| Done::Finish(whose, outcome)));
+    }
+
+    fn forget(&mut self, whose: Whose) {
+        let Errands { reads, hashes, forgotten, .. } = self;
+        let before = reads.len() + hashes.len();
+        reads.retain(|(of, _)| *of != whose);
+        hashes.retain(|hashing| hashing.whose != whose);
+        forgotten.extend(std::iter::repeat_n(whose, before - reads.len() - hashes.len()));
+    }
+}
+
+impl Part {
+    fn read(&self) -> io::Result<Vec<u8>> {
+        self.check()?;
+        let mut bytes = vec![0; self.len as usize];
+        self.handle.read_exact_at(&mut bytes, self.offset)?;
+        Ok(bytes)
+    }
+
+    /// No file is so long that the kernel could not count its bytes.
+    fn check(&self) -> io::Result<()> {
+        match self.offset.checked_add(self.len) {
+            Some(end) if i64::try_from(end).is_ok() => Ok(()),
+            _ => Err(ErrorKind::UnexpectedEof.into()),
+        }
+    }
+}
+
+impl Hashing {
+    /// Hashes the next slice; the last one gives the hash.
+    fn go_on(&mut self, buffer: &mut [u8]) -> io::Result<Option<blake3::Hash>> {
+        self.part.check()?;
+        let slice_end = self.part.len.min(self.hashed_bytes + HASH_SLICE_BYTES);
+        while self.hashed_bytes < slice_end {
+            let wanted = buffer.len().min((slice_end - self.hashed_bytes) as usize);
+            let piece = &mut buffer[..wanted];
+            self.part.handle.read_exact_at(piece, self.part.offset + self.hashed_bytes)?;
+            self.hasher.update(piece);
+            self.hashed_bytes += wanted as u64;
+        }
+        Ok((slice_end == self.part.len).then(|| self.hasher.finalize()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::limits::SWEEP_FILES_MIN;
+
+    const A: Whose = (0, FileId(1));
+    const B: Whose = (0, FileId(2));
+
+    fn part(bytes: &[u8], offset: u64, len: u64) -> Part {
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(bytes, 0).unwrap();
+        Part { handle: Arc::new(Handle::from(file)), offset, len }
+    }
+
+    fn finish(dir: &tempfile::TempDir, name: u32) -> Finish {
+        let path = dir.path().join(name.to_string());
+        let file = std::fs::File::create(&path).unwrap();
+        let (handle, root) = (Arc::new(Handle::from(file)), Arc::from(dir.path()));
+        Finish { handle, root, path, is_partial: false, aside: "old".to_owned(), folder_is_new: true }
+    }
+
+    /// What is done, turn by turn, in short.
+    fn run(errands: &mut Errands) -> Vec<String> {
+        let mut turns = Vec::new();
+        while !errands.is_empty() {
+            let words = errands.turn().into_iter().map(|done| match done {
+                Done::Finish((_, file), outcome) => format!("finish{}{}", file.0, mark(&outcome.result)),
+                Done::Read((_, file), offset, result) => format!("read{}@{offset}{}", file.0, mark(&result)),
+                Done::Hash((_, file), offset, result) => format!("hash{}@{offset}{}", file.0, mark(&result)),
+                Done::Forgotten((_, file)) => format!("forgot{}", file.0),
+            });
+            turns.push(words.collect::<Vec<_>>().join(" "));
+        }
+        turns
+    }
+
+    fn mark<T>(result: &io::Result<T>) -> String {
+        result.as_ref().err().map_or(String::new(), |error| format!("!{:?}", error.kind()))
+    }
+
+    #[test]
+    fn a_finish_and_a_read_wait_for_a_slice_of_a_hash_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let long = vec![7; 2 * HASH_SLICE_BYTES as usize + 1];
+        let mut errands = Errands::default();
+        errands.add(Job::Hash(A, part(&long, 0, long.len() as u64)));
+        errands.add(Job::Hash(B, part(&long, 5, 10)));
+        assert!(errands.turn().is_empty());
+        errands.add(Job::Read(B, part(b"bytes", 1, 3)));
+        errands.add(Job::Read(B, part(b"bytes", 2, 3)));
+        for file in 0..SWEEP_FILES_MIN as u32 {
+            errands.add(Job::Finish((0, FileId(file)), finish(&dir, file)));
+        }
+        let finishes: String = (0..SWEEP_FILES_MIN).map(|file| format!("finish{file} ")).collect();
+        assert_eq!(
+            run(&mut errands),
+            [finishes + "read2@1", "read2@2 hash1@0".to_owned(), "hash2@5".to_owned()]
+        );
+    }
+
+    #[test]
+    fn hashes_and_reads_are_those_of_their_range() {
+        let bytes: Vec<u8> = (0..HASH_SLICE_BYTES as usize + 999).map(|place| (place % 251) as u8).collect();
+        let mut errands = Errands::default();
+        let len = bytes.len() as u64 - 7;
+        errands.add(Job::Hash(A, part(&bytes, 7, len)));
+        errands.add(Job::Read(B, part(&bytes, 100, 500)));
+        let mut done = errands.turn();
+        done.extend(errands.turn());
+        let [Done::Read(_, 100, Ok(read)), Done::Hash(_, 7, Ok(hash))] = &done[..] else {
+            panic!("{done:?}")
+        };
+        assert_eq!((&read[..], *hash), (&bytes[100..600], blake3::hash(&bytes[7..])));
+    }
+
+    #[test]
+    fn a_range_beyond_the_end_is_an_error() {
+        let mut errands = Errands::default();
+        for (offset, len) in [(0, 6), (3, 3), (5, 1), (u64::MAX, 1), (1 << 63, 0), (1, u64::MAX >> 1)] {
+            errands.add(Job::Hash(A, part(b"bytes", offset, len)));
+            if len < 10 {
+                errands.add(Job::Read(A, part(b"bytes", offset, len)));
+            }
+        }
+        errands.add(Job::Hash(A, part(b"", 0, 0)));
+        let words = run(&mut errands).join(" ");
+        assert_eq!(words.matches("!UnexpectedEof").count(), 11, "{words}");
+        assert!(words.ends_with(" hash1@0"), "{words}");
+    }
+
+    #[test]
+    fn what_is_forgotten_is_not_done() {
+        let mut errands = Errands::default();
+        for whose in [A, B, A] {
+            errands.add(Job::Hash(whose, part(b"bytes", 0, 5)));
+            errands.add(Job::Read(whose, part(b"bytes", 0, 5)));
+        }
+        errands.add(Job::Forget(A));
+        assert_eq!(run(&mut errands), ["forgot1 forgot1 forgot1 forgot1 read2@0 hash2@0"]);
+    }
+}

@@ -1,0 +1,263 @@
+//! What lies on the disk already: files that are offered, and what an earlier life has left of one
+//! that is to be got. Hashed there, chunk by chunk; believed only then.
+
+use std::io::ErrorKind;
+
+use blake3::Hash;
+
+use crate::proto::ids::FileId;
+use crate::proto::limits::{HASHES_IN_FLIGHT_MAX, PAIR_PAUSE_MAX};
+use crate::proto::machine::{Effect, FileOp, OpenMode, Os, Why};
+use crate::proto::peer::common::{Common, FileFor};
+use crate::proto::peer::library::{ItemId, State};
+use crate::proto::peer::member::Member;
+use crate::proto::record::names;
+use crate::proto::swarm::Manifest;
+use crate::proto::time::Now;
+
+/// A file that is being looked at.
+#[derive(Debug)]
+pub(super) struct Check {
+    purpose: Purpose,
+    bytes: u64,
+    chunk_bytes: u64,
+    /// Chunks that are there.
+    chunks: u64,
+    asked: u64,
+    hashed: u64,
+    /// In the order of the chunks; the disk may take them in another.
+    hashes: Vec<Option<Hash>>,
+}
+
+/// Why a file is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// It is offered to others.
+    Offer,
+    /// A file has the name of the one that is to be got, and may be the same.
+    Present,
+    /// An earlier life has left a part of it.
+    Rest,
+}
+
+impl Check {
+    fn new(purpose: Purpose) -> Check {
+        Check { purpose, bytes: 0, chunk_bytes: 1, chunks: 0, asked: 0, hashed: 0, hashes: Vec::new() }
+    }
+
+    /// Chunks that are hashed, and chunks that there are.
+    pub(super) fn progress(&self) -> (u64, u64) {
+        (self.hashed, self.chunks)
+    }
+}
+
+impl Member {
+    /// Opens the files that are to be offered.
+    pub(super) fn open_offers(&mut self, common: &mut Common, os: &mut dyn Os) {
+        let Some(guest) = &mut self.guest else { return };
+        for offer in &guest.orders.offers {
+            let item = self.library.expect(offer.name.clone(), None);
+            guest.offered.push(item);
+            let file = common.new_file(FileFor::Item { member: self.index, item });
+            os.perform(Effect::Open { file, path: &offer.path, mode: OpenMode::Existing, aside: "" });
+            self.library.at_mut(item).state = State::Checking { file, check: Check::new(Purpose::Offer) };
+        }
+    }
+
+    /// Somebody has told what the wanted file consists of: looks for it under its own name first.
+    pub(super) fn look_for_file(&mut self, item: ItemId, common: &mut Common, now: Now, os: &mut dyn Os) {
+        let wanted = self.library.at(item);
+        if now.mono >= wanted.next_try && wanted.manifest.is_some() && matches!(wanted.state, State::Wanted) {
+            self.open_for_check(item, Purpose::Present, common, now, os);
+        }
+    }
+
+    fn open_for_check(
+        &mut self,
+        item: ItemId,
+        purpose: Purpose,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
+        let file = common.new_file(FileFor::Item { member: self.index, item });
+        let mode = if purpose == Purpose::Rest { OpenMode::Resume } else { OpenMode::Existing };
+        let wanted = self.library.at_mut(item);
+        let path = wanted.name.as_str();
+        os.perform(Effect::Open { file, path, mode, aside: &names::aside(path, now.wall) });
+        wanted.state = State::Checking { file, check: Check::new(purpose) };
+    }
+
+    /// A file is open, and has so many bytes.
+    pub(super) fn on_item_ready(
+        &mut self,
+        item: ItemId,
+        bytes: u64,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
+        let offered = self.guest.as_ref().and_then(|guest| {
+            let place = guest.offered.iter().position(|offered| *offered == item)?;
+            guest.orders.offers.get(place)?.chunks
+        });
+        let looked_at = self.library.at_mut(item);
+        let State::Checking { check, file } = &mut looked_at.state else { return };
+        let file = *file;
+        check.bytes = bytes;
+        match (check.purpose, &looked_at.manifest) {
+            (Purpose::Offer, _) => {
+                let chunk_bytes = match offered {
+                    Some(count) => Manifest::chunk_bytes_of_count(bytes, count),
+                    None => Ok(Manifest::chunk_bytes_for(bytes)),
+                };
+                match chunk_bytes {
+                    Ok(chunk_bytes) => check.chunk_bytes = chunk_bytes,
+                    Err(error) => {
+                        let why = format!("{} cannot be offered: {error}", looked_at.name);
+                        return self.fail(&why, common, now, os);
+                    }
+                }
+                check.chunks = bytes.div_ceil(check.chunk_bytes);
+            }
+            (Purpose::Present, Some(manifest)) if manifest.bytes() != bytes => {
+                common.release(file, os);
+                return self.open_for_check(item, Purpose::Rest, common, now, os);
+            }
+            (_, Some(manifest)) => {
+                check.chunk_bytes = manifest.chunk_bytes();
+                check.bytes = manifest.bytes();
+                // The last chunk may be shorter than the others.
+                check.chunks = match bytes >= manifest.bytes() {
+                    true => manifest.chunks(),
+                    false => bytes / manifest.chunk_bytes(),
+                };
+            }
+            (_, None) => {}
+        }
+        self.hash_more(item, common, now, os);
+    }
+
+    /// Has the disk hash the next chunks, a few at a time.
+    fn hash_more(&mut self, item: ItemId, common: &mut Common, now: Now, os: &mut dyn Os) {
+        let State::Checking { check, file } = &mut self.library.at_mut(item).state else { return };
+        while check.asked < check.chunks && check.asked < check.hashed + HASHES_IN_FLIGHT_MAX {
+            let offset = check.asked * check.chunk_bytes;
+            let len = check.chunk_bytes.min(check.bytes - offset);
+            os.perform(Effect::Hash { file: *file, offset, len });
+            check.asked += 1;
+            check.hashes.push(None);
+        }
+        if check.hashed == check.chunks {
+            self.on_checked(item, common, now, os);
+        }
+    }
+
+    pub(super) fn on_item_hashed(
+        &mut self,
+        item: ItemId,
+        (offset, hash): (u64, Hash),
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
+        if let State::Checking { check, .. } = &mut self.library.at_mut(item).state {
+            let chunk = (offset / check.chunk_bytes) as usize;
+            check.hashed += u64::from(check.hashes[chunk].replace(hash).is_none());
+            self.hash_more(item, common, now, os);
+        }
+    }
+
+    fn on_checked(&mut self, item: ItemId, common: &mut Common, now: Now, os: &mut dyn Os) {
+        let checked = self.library.at_mut(item);
+        let State::Checking { file, check } = std::mem::replace(&mut checked.state, State::Wanted) else {
+            return;
+        };
+        let hashes: Vec<Hash> = check.hashes.into_iter().flatten().collect();
+        match (check.purpose, &checked.manifest) {
+            (Purpose::Offer, _) => {
+                let name = checked.name.clone();
+                checked.manifest = Some(Manifest::new(name, check.bytes, check.chunk_bytes, hashes));
+                checked.state = State::Whole { file: Some(file) };
+                self.register(item, common, os);
+            }
+            (Purpose::Present, Some(manifest)) if hashes == manifest.hashes() => {
+                log::info!("file is here already file={}", checked.name);
+                checked.state = State::Whole { file: Some(file) };
+                self.register(item, common, os);
+                self.drive(common, now, os);
+            }
+            (Purpose::Present, _) => {
+                common.release(file, os);
+                self.open_for_check(item, Purpose::Rest, common, now, os);
+            }
+            (Purpose::Rest, Some(_)) => self.resume_fetch(item, file, &hashes, common, now, os),
+            (Purpose::Rest, None) => common.release(file, os),
+        }
+    }
+
+    /// Goes on where an earlier life ended.
+    fn resume_fetch(
+        &mut self,
+        item: ItemId,
+        file: FileId,
+        hashes: &[Hash],
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
+        let mut picker = self.new_picker(item);
+        let resumed = self.library.at_mut(item);
+        let manifest = resumed.manifest.as_ref().expect("what was looked for has a manifest");
+        for (chunk, hash) in (0..).zip(hashes) {
+            if manifest.hash(chunk) == Some(hash) {
+                picker.mark_stored(chunk);
+                resumed.unreported.push(chunk);
+            }
+        }
+        if !hashes.is_empty() {
+            let (stored, chunks) = (picker.stored().count(), picker.stored().chunks());
+            log::info!("going on with a file file={} chunks={stored} of={chunks}", resumed.name);
+        }
+        resumed.state = State::Fetching { file, picker };
+        self.seek(item, common, os);
+        self.store_if_whole(item, os);
+        self.drive(common, now, os);
+    }
+
+    /// An effect on a file that is being looked at failed.
+    pub(super) fn on_check_failed(
+        &mut self,
+        item: ItemId,
+        op: FileOp,
+        error: ErrorKind,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
+        let looked_at = self.library.at_mut(item);
+        let State::Checking { file, check } = &looked_at.state else { return };
+        let (file, purpose, name) = (*file, check.purpose, looked_at.name.clone());
+        common.release(file, os);
+        looked_at.state = State::Wanted;
+        match (purpose, op, error) {
+            (Purpose::Present, FileOp::Open, ErrorKind::NotFound) => {
+                self.open_for_check(item, Purpose::Rest, common, now, os);
+            }
+            (Purpose::Offer, ..) => {
+                self.fail(&format!("{name} cannot be offered: {}", Why(error)), common, now, os);
+            }
+            (Purpose::Rest, FileOp::Open, ErrorKind::ResourceBusy) => {
+                let why = format!("{name} is being fetched into this folder by another program");
+                self.fail(&why, common, now, os);
+            }
+            (Purpose::Present | Purpose::Rest, FileOp::Open, _) => {
+                self.fail(&format!("{name} cannot be stored here: {}", Why(error)), common, now, os);
+            }
+            _ => {
+                log::error!("file not read file={name} error=\"{}\"; trying again", Why(error));
+                self.library.at_mut(item).next_try = now.mono + PAIR_PAUSE_MAX;
+            }
+        }
+    }
+}

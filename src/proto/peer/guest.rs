@@ -1,0 +1,242 @@
+//! A guest: a member without a run, that offers files, gets files, and asks who has them. Decides
+//! what to say to the server and when everything is done.
+
+use std::collections::VecDeque;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::proto::ids::{FileName, Name};
+use crate::proto::limits::{ASK_AGAIN_PAUSE, LOOK_PERIOD, SOURCES_DIALED_MAX};
+use crate::proto::machine::Os;
+use crate::proto::peer::common::{Common, DialFor, Timer};
+use crate::proto::peer::library::{ItemId, State};
+use crate::proto::peer::member::{Member, Stage};
+use crate::proto::peer::other::Way;
+use crate::proto::peer::report::Outcome;
+
+use crate::proto::time::{Mono, Now, Period};
+use crate::proto::wire::Message;
+
+/// What a user of files sets.
+#[derive(Clone, Debug)]
+pub struct GuestConfig {
+    /// The server that knows who holds what.
+    pub server: SocketAddr,
+    /// The group whose files these are.
+    pub group: Name,
+    /// What to be called; `None`: what the server chooses.
+    pub id: Option<Name>,
+    /// What to do.
+    pub orders: Orders,
+    /// Most bytes a second that are sent to others; `None`: no limit.
+    pub upload_limit: Option<u64>,
+}
+
+/// What a guest is to do. It ends when all is done; one that offers files, when it is asked to.
+#[derive(Clone, Debug, Default)]
+pub struct Orders {
+    /// Files to offer.
+    pub offers: Vec<Offer>,
+    /// A file to get.
+    pub get: Option<Get>,
+    /// Who has a file?
+    pub find: Option<Find>,
+}
+
+/// A file to offer.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    /// Where it lies, below the machine's folder.
+    pub path: String,
+    /// What it is called.
+    pub name: FileName,
+    /// How many chunks to cut it into; `None`: what is usual for its size.
+    pub chunks: Option<u64>,
+}
+
+/// A file to get.
+#[derive(Clone, Debug)]
+pub struct Get {
+    /// What it is called.
+    pub name: FileName,
+    /// Only this chunk of it, counted from 0.
+    pub chunk: Option<u64>,
+    /// How long to wait while nobody is there who holds what is missing.
+    pub wait: Duration,
+    /// How long to go on serving others when it is here.
+    pub stay: Duration,
+}
+
+/// A file to find.
+#[derive(Clone, Debug)]
+pub struct Find {
+    /// What it is called.
+    pub name: FileName,
+    /// Chunks of it, counted from 1; none: any.
+    pub chunks: Vec<u64>,
+}
+
+/// Somebody who holds some of a file.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Holder {
+    /// Its name.
+    pub id: String,
+    /// Chunks that it holds.
+    pub chunks_held: u64,
+    /// Chunks that the file has.
+    pub chunks: u64,
+}
+
+/// What a member without a run keeps beside its library.
+#[derive(Debug)]
+pub(super) struct Guest {
+    pub(super) orders: Orders,
+    /// The files of the offers, in their order.
+    pub(super) offered: Vec<ItemId>,
+    pub(super) wanted: Option<ItemId>,
+    /// Commands that the server has not answered, in order.
+    pub(super) asked: VecDeque<Asked>,
+    /// The answer to `find`.
+    pub(super) found: Vec<Holder>,
+    pub(super) available: Option<bool>,
+    /// When something of the wanted file came last, or may still come.
+    progress_at: Mono,
+    /// When the server is asked for the file again.
+    next_ask: Mono,
+    /// When the file was here.
+    got_at: Option<Mono>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    Register(ItemId),
+    Download,
+    Search,
+}
+
+impl Guest {
+    pub(super) fn new(orders: Orders) -> Guest {
+        Guest {
+            orders,
+            offered: Vec::new(),
+            wanted: None,
+            asked: VecDeque::new(),
+            found: Vec::new(),
+            available: None,
+            progress_at: Mono(0),
+            next_ask: Mono(0),
+            got_at: None,
+        }
+    }
+}
+
+impl Member {
+    /// The server knows us: tells it what there is, and asks what is to be asked, again after each break.
+    pub(super) fn begin_visit(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        let Some(guest) = &mut self.guest else { return };
+        guest.asked.clear();
+        guest.progress_at = now.mono;
+        guest.next_ask = now.mono;
+        for item in 0..self.library.len() as ItemId {
+            self.register(item, common, os);
+        }
+        self.search(common, os);
+        self.drive_guest(common, now, os);
+    }
+
+    /// Does what can be done now: asks for the file, dials those who have some of it, ends.
+    pub(super) fn drive_guest(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        if self.stage != Stage::Sharing {
+            return;
+        }
+        self.dial_sources(common, now, os);
+        let got = self.guest.as_ref().and_then(|guest| guest.wanted).is_some_and(|item| self.is_got(item));
+        let Some(guest) = &mut self.guest else { return };
+        let served = guest
+            .orders
+            .get
+            .as_ref()
+            .is_none_or(|get| got && now.mono - *guest.got_at.get_or_insert(now.mono) >= get.stay);
+        let found = guest.orders.find.is_none() || guest.available.is_some();
+        if served && found && guest.orders.offers.is_empty() {
+            self.outcome = Outcome::Complete;
+            return self.end("done", common, os);
+        }
+        self.report_news(common, os);
+        if !got {
+            self.ask_for_file(common, now, os);
+        }
+        common.wheel.insert(Timer::Share(self.index), now.mono + LOOK_PERIOD);
+    }
+
+    /// The one chunk that is to be got, if it is not the whole file.
+    pub(super) fn only_chunk(&self) -> Option<u64> {
+        self.guest.as_ref()?.orders.get.as_ref()?.chunk
+    }
+
+    /// The wanted file is here, or the one chunk of it that is wanted.
+    fn is_got(&self, item: ItemId) -> bool {
+        let only = self.only_chunk();
+        let wanted = self.library.at(item);
+        wanted.is_whole()
+            || only.is_some_and(|chunk| wanted.picker().is_some_and(|picker| picker.stored().contains(chunk)))
+    }
+
+    pub(super) fn direct_links(&self) -> usize {
+        self.others.iter().filter(|other| matches!(other.way, Way::Open { .. })).count()
+    }
+
+    /// Asks the server what the file consists of and who has some of it, again and again while
+    /// nobody is there who could give what is missing.
+    fn ask_for_file(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        let Some(guest) = &mut self.guest else { return };
+        let Some(get) = &guest.orders.get else { return };
+        let wanted = guest.wanted.map(|item| self.library.at(item));
+        let fed = wanted.is_some_and(|item| match &item.state {
+            State::Fetching { picker, .. } => picker.is_busy(),
+            // The disk is at work, or has no room; neither is a matter of who is there.
+            State::Checking { .. } | State::Storing { .. } | State::Whole { .. } => true,
+            State::Wanted => item.manifest.is_some(),
+        });
+        if fed {
+            guest.progress_at = now.mono;
+        }
+        if now.mono - guest.progress_at >= get.wait {
+            let (name, wait) = (&get.name, Period(get.wait));
+            let why = match wanted.and_then(|item| item.picker()) {
+                Some(picker) => format!(
+                    "nobody who holds the rest of {name} has been there for {wait}; {} of {} chunks are here, and will not be fetched again",
+                    picker.stored().count(),
+                    picker.stored().chunks()
+                ),
+                None => format!("nobody has offered {name} for {wait}"),
+            };
+            return self.fail(&why, common, now, os);
+        }
+        let busy = guest.asked.contains(&Asked::Download);
+        if let (false, false, true, Some(link)) =
+            (fed, busy, guest.next_ask <= now.mono, self.contact.joined())
+        {
+            guest.next_ask = now.mono + ASK_AGAIN_PAUSE;
+            guest.asked.push_back(Asked::Download);
+            let file = get.name.clone();
+            common.send(link, &Message::Download { file: file.as_str() }, os);
+        }
+    }
+
+    fn dial_sources(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        let mut linked = self.others.iter().filter(|other| other.way != Way::None).count();
+        let index = self.index;
+        let library = &self.library;
+        for (place, other) in self.others.iter_mut().enumerate() {
+            let wanted = other.takes_part.iter().any(|item| library.at(*item).picker().is_some());
+            let idle = other.way == Way::None && other.next_try <= now.mono && other.is_trusted();
+            if wanted && idle && linked < SOURCES_DIALED_MAX {
+                let dial = common.dial(other.addr, DialFor::Pair(index, place as u32), os);
+                other.way = Way::Dialing(dial);
+                linked += 1;
+            }
+        }
+    }
+}

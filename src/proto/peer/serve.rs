@@ -1,0 +1,180 @@
+//! Giving files: what is held is told to those who want it, and chunks are sent, fairly between
+//! links and within the limit for all of them.
+
+use crate::proto::ids::LinkId;
+use crate::proto::machine::{Effect, Os};
+use crate::proto::peer::common::{Common, Timer, Whose};
+use crate::proto::peer::library::{Item, ItemId, State};
+use crate::proto::peer::member::Member;
+use crate::proto::peer::other::Way;
+use crate::proto::peer::pair::{Fault, fault};
+use crate::proto::swarm::{ChunkSet, Request, SourceId};
+use crate::proto::time::Now;
+use crate::proto::wire::{ErrorCode, Message};
+
+impl Member {
+    /// The link is open: says what our own record consists of.
+    pub(super) fn offer(&mut self, place: u32, link: LinkId, common: &mut Common, os: &mut dyn Os) {
+        if self.others.at(place).records.is_none() {
+            return;
+        }
+        for item in self.own.iter().flatten() {
+            let Some(manifest) = &self.library.at(*item).manifest else { continue };
+            let (file, bytes) = (manifest.file().as_str(), manifest.bytes());
+            let (chunk_bytes, octets) = (manifest.chunk_bytes(), manifest.octets());
+            common.scratch.clear();
+            Message::Offer { file, bytes, chunk_bytes, octets }.encode(&mut common.scratch);
+            manifest.encode_hashes(&mut common.scratch);
+            os.perform(Effect::Send { link, bytes: &common.scratch });
+        }
+    }
+
+    /// The other side wants to know what we hold of a file, now and later.
+    pub(super) fn on_want(
+        &mut self,
+        place: u32,
+        link: LinkId,
+        file: &str,
+        root: blake3::Hash,
+        common: &mut Common,
+        os: &mut dyn Os,
+    ) -> Result<u64, Fault> {
+        let item = self.library.find(file).map(|item| self.library.at_mut(item));
+        let known =
+            item.filter(|item| item.manifest.as_ref().is_some_and(|manifest| manifest.root() == root));
+        let held = known.as_ref().and_then(|item| held(item));
+        common.scratch.clear();
+        let octets = held.as_ref().map_or(0, |held| ChunkSet::octets_of(held.chunks()));
+        Message::Holds { file, octets }.encode(&mut common.scratch);
+        held.iter().for_each(|held| held.encode(&mut common.scratch));
+        os.perform(Effect::Send { link, bytes: &common.scratch });
+        if let Some(item) = known.filter(|item| !item.is_whole() && !item.watchers.contains(&place)) {
+            item.watchers.push(place);
+        }
+        Ok(0)
+    }
+
+    /// A chunk has come to be held here: those who wait for it hear of it.
+    pub(super) fn tell_have(&mut self, item: ItemId, chunk: u64, common: &mut Common, os: &mut dyn Os) {
+        let told = self.library.at(item);
+        for place in &told.watchers {
+            let has_it = told.picker().is_some_and(|picker| picker.holds(SourceId(*place), chunk));
+            if let (Way::Open { link, .. }, false) = (self.others.at(*place).way, has_it) {
+                let file = told.name.as_str();
+                common.send(link, &Message::Have { file, first: chunk, last: chunk }, os);
+            }
+        }
+    }
+
+    /// The other side wants a chunk.
+    pub(super) fn on_get(
+        &mut self,
+        link: LinkId,
+        file: &str,
+        chunk: u64,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) -> Result<u64, Fault> {
+        let item = self.library.find(file);
+        let range = item.and_then(|item| self.library.at(item).manifest.as_ref()?.range(chunk));
+        let (Some(item), Some((_, len))) = (item, range) else {
+            return fault(ErrorCode::UnknownFile, format!("I have no chunk {chunk} of {file}"));
+        };
+        if self.library.at(item).source_of(chunk).is_none() {
+            common.send(link, &Message::Deny { file, chunk }, os);
+            return Ok(0);
+        }
+        if let Err(refusal) = common.serving.push(link, Request { file: item, chunk, len }) {
+            return fault(ErrorCode::LimitReached, refusal.to_string());
+        }
+        common.wheel.insert(Timer::Serve, now.mono);
+        Ok(0)
+    }
+
+    pub(super) fn on_cancel(
+        &mut self,
+        link: LinkId,
+        file: &str,
+        chunk: u64,
+        common: &mut Common,
+        os: &mut dyn Os,
+    ) -> Result<u64, Fault> {
+        if let Some(item) = self.library.find(file)
+            && common.serving.cancel(link, item, chunk)
+        {
+            common.send(link, &Message::Deny { file, chunk }, os);
+        }
+        Ok(0)
+    }
+
+    /// It is this chunk's turn.
+    fn send_chunk(
+        &mut self,
+        link: LinkId,
+        item: ItemId,
+        chunk: u64,
+        common: &mut Common,
+        os: &mut dyn Os,
+    ) -> u64 {
+        let served = self.library.at(item);
+        let file = served.name.as_str();
+        let range = served.manifest.as_ref().and_then(|manifest| manifest.range(chunk));
+        let (Some(source), Some((offset, len))) = (served.source_of(chunk), range) else {
+            common.send(link, &Message::Deny { file, chunk }, os);
+            return 0;
+        };
+        common.send(link, &Message::Chunk { file, chunk, octets: len, zstd: false }, os);
+        os.perform(Effect::SendFile { link, file: source, offset, len });
+        len
+    }
+
+    /// The other side has one of our files.
+    pub(super) fn on_got(
+        &mut self,
+        place: u32,
+        file: &str,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) -> Result<u64, Fault> {
+        let item = self.library.find(file);
+        let Some(which) = self.own.iter().position(|own| own.is_some() && *own == item) else {
+            return fault(ErrorCode::UnknownFile, format!("{file} is not mine"));
+        };
+        self.others.at_mut(place).given[which] = true;
+        self.after_progress(place, common, now, os);
+        Ok(0)
+    }
+
+    /// Tells the owner that its file is whole and on disk here.
+    pub(super) fn say_got(&mut self, place: u32, item: ItemId, common: &mut Common, os: &mut dyn Os) {
+        if let Way::Open { link, .. } = self.others.at(place).way {
+            common.send(link, &Message::Got { file: self.library.at(item).name.as_str() }, os);
+        }
+    }
+}
+
+/// What we hold of a file and can serve.
+fn held(item: &Item) -> Option<ChunkSet> {
+    match &item.state {
+        State::Fetching { picker, .. } => Some(picker.stored().clone()),
+        State::Storing { .. } | State::Whole { file: Some(_) } => {
+            Some(ChunkSet::full(item.manifest.as_ref()?.chunks()))
+        }
+        State::Wanted | State::Checking { .. } | State::Whole { file: None } => None,
+    }
+}
+
+/// Sends every chunk whose turn it is, of all members of the process.
+pub(super) fn serve(members: &mut [Member], common: &mut Common, now: Now, os: &mut dyn Os) {
+    while let Some((link, Request { file: item, chunk, .. })) = common.serving.pop(now.mono) {
+        if let Some(Whose::Pair(member, _)) = common.sessions.get(link).map(|session| session.whose) {
+            let member = &mut members[member as usize];
+            member.served_bytes += member.send_chunk(link, item, chunk, common, os);
+        }
+    }
+    if let Some(next_at) = common.serving.next_at() {
+        common.wheel.insert(Timer::Serve, next_at);
+    }
+}

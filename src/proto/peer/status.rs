@@ -1,0 +1,95 @@
+//! How the files of a guest stand, for progress bars and programs. Formats nothing.
+
+use serde::Serialize;
+
+use crate::proto::peer::library::{Item, State};
+use crate::proto::peer::member::Member;
+use crate::proto::swarm::Manifest;
+
+/// How far a file has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileState {
+    /// Nobody has said what it consists of, or the disk has no room.
+    Waiting,
+    /// What lies on the disk is being hashed.
+    Checking,
+    /// Chunks come in.
+    Fetching,
+    /// Every chunk is verified; the disk syncs.
+    Storing,
+    /// All of it is here.
+    Whole,
+}
+
+/// One file of a guest.
+#[derive(Clone, Debug)]
+pub struct FileStatus {
+    /// What it is called.
+    pub name: String,
+    /// How far it has come.
+    pub state: FileState,
+    /// Its size, once that is known.
+    pub bytes: Option<u64>,
+    /// The hash of its size and of the hashes of its chunks, in hexadecimal digits, once known.
+    pub root: Option<String>,
+    /// Chunks that it has, or that are there to be hashed.
+    pub chunks: u64,
+    /// Of these, verified and here, or hashed.
+    pub chunks_stored: u64,
+    /// Bytes that are verified and here.
+    pub bytes_stored: u64,
+    /// Bytes that came from others and are right.
+    pub bytes_fetched: u64,
+    /// Bytes that came in vain: wrong, or a second time.
+    pub bytes_wasted: u64,
+    /// Members that it is being fetched from.
+    pub sources: usize,
+    /// The server has it in its catalog as ours.
+    pub is_offered: bool,
+}
+
+impl Member {
+    /// The files of a guest, in the order of its orders.
+    pub(super) fn files(&self) -> Vec<FileStatus> {
+        let Some(guest) = &self.guest else { return Vec::new() };
+        guest.offered.iter().chain(&guest.wanted).map(|item| status(self.library.at(*item))).collect()
+    }
+}
+
+fn status(item: &Item) -> FileStatus {
+    let manifest = item.manifest.as_ref();
+    let bytes = manifest.map(Manifest::bytes);
+    let chunks = manifest.map_or(0, Manifest::chunks);
+    let picker = item.picker();
+    let (state, chunks, chunks_stored) = match &item.state {
+        State::Wanted => (FileState::Waiting, chunks, 0),
+        State::Checking { check, .. } => {
+            let (hashed, there) = check.progress();
+            (FileState::Checking, there, hashed)
+        }
+        State::Fetching { picker, .. } => (FileState::Fetching, chunks, picker.stored().count()),
+        State::Storing { .. } => (FileState::Storing, chunks, chunks),
+        State::Whole { .. } => (FileState::Whole, chunks, chunks),
+    };
+    let bytes_stored = match &item.state {
+        State::Whole { .. } | State::Storing { .. } => bytes.unwrap_or(0),
+        State::Fetching { .. } => {
+            bytes.unwrap_or(0).min(chunks_stored * manifest.map_or(0, Manifest::chunk_bytes))
+        }
+        State::Wanted | State::Checking { .. } => 0,
+    };
+    FileStatus {
+        name: item.name.to_string(),
+        state,
+        bytes,
+        root: manifest.map(|manifest| manifest.root().to_hex().to_string()),
+        chunks,
+        chunks_stored,
+        bytes_stored,
+        bytes_fetched: item.fetched_bytes,
+        bytes_wasted: item.wasted_bytes,
+        sources: picker.map_or(0, |picker| picker.progress().sources),
+        is_offered: item.is_registered,
+    }
+}

@@ -1,0 +1,234 @@
+//! What a guest and the server say to each other about files: what is offered, who has what, which
+//! chunks have come. Decides nothing about them.
+
+use std::net::SocketAddr;
+
+use crate::proto::ids::{Key, Name};
+
+use crate::proto::machine::{Effect, Os};
+use crate::proto::peer::common::Common;
+use crate::proto::peer::guest::{Asked, Holder};
+use crate::proto::peer::library::{ItemId, State};
+use crate::proto::peer::member::Member;
+use crate::proto::peer::other::OtherState;
+
+use crate::proto::swarm::Manifest;
+use crate::proto::time::Now;
+use crate::proto::wire::{Availability, ErrorCode, Message, Numbers, Portion};
+
+impl Member {
+    // --- What we say --------------------------------------------------------------------------
+
+    /// Tells the server what we hold of a file.
+    pub(super) fn register(&mut self, item: ItemId, common: &mut Common, os: &mut dyn Os) {
+        let (Some(link), Some(guest)) = (self.contact.joined(), &mut self.guest) else { return };
+        let held = self.library.at(item);
+        let Some(manifest) = &held.manifest else { return };
+        let portion = match &held.state {
+            State::Whole { file: Some(_) } => Portion::All,
+            State::Fetching { .. } | State::Storing { .. } => Portion::None,
+            State::Whole { file: None } | State::Wanted | State::Checking { .. } => return,
+        };
+        let (file, bytes) = (held.name.as_str(), manifest.bytes());
+        let (chunk_bytes, octets) = (manifest.chunk_bytes(), manifest.octets());
+        common.scratch.clear();
+        Message::Register { file, bytes, chunk_bytes, octets, held: portion }.encode(&mut common.scratch);
+        manifest.encode_hashes(&mut common.scratch);
+        if let Some(picker) = held.picker() {
+            for (first, last) in picker.stored().ranges() {
+                Message::Have { file, first, last }.encode(&mut common.scratch);
+            }
+        }
+        os.perform(Effect::Send { link, bytes: &common.scratch });
+        guest.asked.push_back(Asked::Register(item));
+    }
+
+    pub(super) fn search(&mut self, common: &mut Common, os: &mut dyn Os) {
+        let (Some(link), Some(guest)) = (self.contact.joined(), &mut self.guest) else { return };
+        let Some(find) = guest.orders.find.as_ref().filter(|_| guest.available.is_none()) else { return };
+        guest.found.clear();
+        let file = find.name.as_str();
+        let list = find.chunks.iter().map(u64::to_string).collect::<Vec<_>>().join(" ");
+        let message = match Numbers::parse(&list) {
+            Some(chunks) => Message::SearchChunk { file, chunks },
+            None => Message::SearchFile { file },
+        };
+        common.send(link, &message, os);
+        guest.asked.push_back(Asked::Search);
+    }
+
+    /// Tells the server what has come since it was told last.
+    pub(super) fn report_news(&mut self, common: &mut Common, os: &mut dyn Os) {
+        let Some(link) = self.contact.joined() else { return };
+        for item in self.library.iter_mut().filter(|item| !item.unreported.is_empty()) {
+            let mut news = std::mem::take(&mut item.unreported);
+            news.sort_unstable();
+            for range in news.chunk_by(|one, next| one + 1 == *next) {
+                let (first, last) = (range[0], range[range.len() - 1]);
+                common.send(link, &Message::Have { file: item.name.as_str(), first, last }, os);
+            }
+        }
+    }
+
+    /// Tells the server that a holder's chunk was wrong.
+    pub(super) fn report_wrong(
+        &self,
+        item: ItemId,
+        chunk: u64,
+        id: Name,
+        common: &mut Common,
+        os: &mut dyn Os,
+    ) {
+        if let (Some(link), Some(_)) = (self.contact.joined(), &self.guest) {
+            let file = self.library.at(item).name.as_str();
+            common.send(link, &Message::Report { file, id, chunk }, os);
+        }
+    }
+
+    // --- What the server says -----------------------------------------------------------------
+
+    /// Somebody takes part in the swarm of a file.
+    pub(super) fn on_source(
+        &mut self,
+        file: &str,
+        (id, addr, ticket): (Name, SocketAddr, Key),
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
+        let Some(item) = self.library.find(file).or_else(|| self.wanted_item(file)) else { return };
+        let Some(place) = self.others.place(id, addr, ticket, OtherState::Guest, &mut self.library) else {
+            return;
+        };
+        if self.others.at(place).ticket != ticket {
+            self.drop_pair(place, common, now, os);
+            self.others.at_mut(place).renew(ticket, OtherState::Guest);
+        }
+        let other = self.others.at_mut(place);
+        other.addr = addr;
+        if !other.takes_part.contains(&item) {
+            other.takes_part.push(item);
+        }
+        self.set_slice(item);
+        self.want(place, item, common, os);
+        self.drive(common, now, os);
+    }
+
+    /// The place of the file that is to be got, if that is its name.
+    fn wanted_item(&mut self, file: &str) -> Option<ItemId> {
+        let guest = self.guest.as_mut()?;
+        let name = guest.orders.get.as_ref().map(|get| &get.name).filter(|name| name.as_str() == file)?;
+        let item = self.library.expect(name.clone(), None);
+        guest.wanted = Some(item);
+        Some(item)
+    }
+
+    pub(super) fn on_registered(&mut self, file: &str, holders: u64) {
+        let Some(guest) = &mut self.guest else { return };
+        if let Some(Asked::Register(item)) = guest.asked.pop_front() {
+            self.library.at_mut(item).is_registered = true;
+            log::info!("file offered file={file} holders={holders}");
+        }
+    }
+
+    /// Begins with the hashes of the wanted file; returns how many octets are to come.
+    pub(super) fn on_download(&mut self, file: &str, bytes: u64, chunk_bytes: u64, octets: u64) -> u64 {
+        let Some(guest) = &mut self.guest else { return octets };
+        if guest.asked.front() == Some(&Asked::Download) {
+            guest.asked.pop_front();
+        }
+        if Manifest::check_offer(bytes, chunk_bytes, octets).is_err() {
+            log::error!(
+                "the server describes a file that cannot be file={file} bytes={bytes} chunk_bytes={chunk_bytes}"
+            );
+            return octets;
+        }
+        if let Some(item) = self.wanted_item(file) {
+            self.hashes = Some((item, bytes, chunk_bytes, Vec::new()));
+        }
+        octets
+    }
+
+    /// Octets of the hashes.
+    pub(super) fn on_server_octets(
+        &mut self,
+        bytes: &[u8],
+        last: bool,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
+        let Some((.., octets)) = &mut self.hashes else { return };
+        octets.extend_from_slice(bytes);
+        if last {
+            self.on_hashes_end(common, now, os);
+        }
+    }
+
+    pub(super) fn on_hashes_end(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        let Some((item, bytes, chunk_bytes, octets)) = self.hashes.take() else { return };
+        let only = self.only_chunk();
+        let wanted = self.library.at_mut(item);
+        match Manifest::from_offer(wanted.name.clone(), bytes, chunk_bytes, &octets) {
+            Ok(manifest) if wanted.manifest.is_none() => {
+                if let Some(chunk) = only.filter(|chunk| *chunk >= manifest.chunks()) {
+                    let why =
+                        format!("{} has {} chunks, no chunk {}", wanted.name, manifest.chunks(), chunk + 1);
+                    return self.fail(&why, common, now, os);
+                }
+                wanted.manifest = Some(manifest);
+                self.look_for_file(item, common, now, os);
+            }
+            Ok(manifest) if wanted.manifest.as_ref() == Some(&manifest) => {}
+            Ok(_) => {
+                let why = format!("{} is another file than it was a moment ago", wanted.name);
+                self.fail(&why, common, now, os);
+            }
+            Err(error) => log::error!("the server's hashes are none file={} error=\"{error}\"", wanted.name),
+        }
+    }
+
+    pub(super) fn on_holder(&mut self, id: Name, chunks_held: u64, chunks: u64) {
+        if let Some(guest) = &mut self.guest {
+            guest.found.push(Holder { id: id.to_string(), chunks_held, chunks });
+        }
+    }
+
+    pub(super) fn on_searched(
+        &mut self,
+        found: Availability,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
+        if let Some(guest) = &mut self.guest {
+            guest.asked.pop_front();
+            guest.available = Some(found == Availability::Available);
+        }
+        self.drive(common, now, os);
+    }
+
+    /// An error is the answer to the oldest command.
+    pub(super) fn on_guest_error(
+        &mut self,
+        code: ErrorCode,
+        text: &str,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
+        let Some(guest) = &mut self.guest else { return };
+        match guest.asked.pop_front() {
+            Some(Asked::Register(item)) => {
+                let name = self.library.at(item).name.clone();
+                self.fail(&format!("{name} cannot be offered: {text}"), common, now, os);
+            }
+            // Nobody has it, yet.
+            Some(Asked::Download) if code == ErrorCode::UnknownFile => {}
+            Some(Asked::Download | Asked::Search) => {
+                self.fail(&format!("the server refused: {text}"), common, now, os)
+            }
+            None => log::warn!("server reports an error code={} text=\"{text}\"", code.as_str()),
+        }
+    }
+}
