@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use common::town::{Town, server_machine};
 use tickmesh::proto::machine::DownReason;
+use tickmesh::proto::peer::{Find, GuestConfig, Orders, Peers};
 use tickmesh::proto::server::Server;
-use tickmesh::sim::{ReadRate, StrangerId};
+use tickmesh::sim::{ReadRate, StrangerId, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -41,6 +42,28 @@ fn tickets(heard: &str, about: &str) -> Vec<String> {
     let lines = heard.lines().map(|line| line.trim_start_matches("* ").split(' ').collect::<Vec<_>>());
     let lines = lines.filter(|words| words[0] == "SOURCE" && words[2] == about);
     lines.map(|words| words[4].to_owned()).collect()
+}
+
+#[test]
+fn who_asks_a_server_that_goes_is_told_and_does_not_wait_for_ever() {
+    let mut town = Town::new(69);
+    let node = town.node();
+    let find = Find { name: "f".parse().unwrap(), chunks: Vec::new() };
+    let carol = Peers::guest(GuestConfig {
+        server: town.addr,
+        group: "lab".parse().unwrap(),
+        id: None,
+        orders: Orders { find: Some(find), ..Orders::default() },
+        upload_limit: None,
+    });
+    let carol = town.world.start(node, Box::new(carol));
+    let greeted = |world: &World| world.machine::<Server>(town.server).unwrap().status().guests_greeted == 1;
+    assert!(town.world.run_until(greeted, SECOND));
+    town.world.crash(town.server_node);
+    town.finish(&[carol]);
+    let report = town.report(carol);
+    assert!(report.problems[0].contains("is gone and did not come back"), "{report:#?}");
+    assert!(town.world.machine::<Peers>(carol).unwrap().found().is_none());
 }
 
 #[test]

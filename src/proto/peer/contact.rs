@@ -232,6 +232,7 @@ impl Member {
         self.contact = Contact::Joined(link);
         self.redial_pause = REDIAL_PAUSE_MIN;
         self.contacts_made += 1;
+        self.alone_until = None;
         self.nonsense = 0;
         common.wheel.cancel(&Timer::Reply(self.index));
         (self.id, self.key) = (Some(id), Some(key));

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::proto::ids::{FileName, Name};
-use crate::proto::limits::{ASK_AGAIN_PAUSE, LOOK_PERIOD, SOURCES_DIALED_MAX};
+use crate::proto::limits::{ASK_AGAIN_PAUSE, FIRST_CONTACT_TIMEOUT, LOOK_PERIOD, SOURCES_DIALED_MAX};
 use crate::proto::machine::Os;
 use crate::proto::peer::common::{Common, DialFor, Timer};
 use crate::proto::peer::library::{ItemId, State};
@@ -162,6 +162,13 @@ impl Member {
         if served && found && guest.orders.offers.is_empty() {
             self.outcome = Outcome::Complete;
             return self.end("done", common, os);
+        }
+        if !found && self.contact.joined().is_none() {
+            let give_up = *self.alone_until.get_or_insert(now.mono + FIRST_CONTACT_TIMEOUT);
+            if now.mono >= give_up {
+                let why = format!("the server at {} is gone and did not come back", common.config.server);
+                return self.fail(&why, common, now, os);
+            }
         }
         self.report_news(common, os);
         if !got {
