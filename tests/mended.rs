@@ -343,3 +343,21 @@ fn a_new_run_may_begin_while_the_last_table_is_brought_to_disk() {
         assert!(table(disk, path).complete.is_some(), "{path} has no end");
     }
 }
+
+/// A tick was lost with its link in the middle of the run: nobody waits for its answer at the end.
+#[test]
+fn an_answer_that_can_never_come_does_not_make_a_run_longer() {
+    let mut town = Town::new(150);
+    let node = town.node();
+    let alice = town.start(node, "alice", 3);
+    town.world.run_for(SECOND);
+    town.world.partition(node, town.server_node);
+    town.world.run_for(ms(30));
+    town.world.reset_links(town.server_node, node);
+    town.world.heal(node, town.server_node);
+    town.finish(&[alice]);
+    let report = town.assert_complete(alice);
+    assert!(report.ticks_answered < report.ticks_sent, "{report:#?}");
+    let end = town.table(node, "client_alice_TimeData.txt").complete.unwrap();
+    assert_eq!(end.elapsed, "3 seconds");
+}

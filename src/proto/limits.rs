@@ -120,7 +120,7 @@ pub const RUN_LEAD: Duration = Duration::from_millis(2);
 pub const RUN_OVERRUN: Duration = Duration::from_secs(30);
 /// Ticks above the agreed rate that are let pass: those of a burst after a stall of the path.
 pub const BURST_TICKS: u64 = 200;
-/// How long a peer waits for the last answers after its last tick.
+/// How long a peer whose run is over waits for an answer, counted from its tick.
 pub const ANSWER_GRACE: Duration = Duration::from_secs(1);
 /// How long a peer waits for the server's word before it goes on without it.
 pub const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
