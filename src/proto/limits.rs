@@ -151,6 +151,9 @@ pub const CHUNKS_MAX: u64 = 1 << 16;
 pub const CHUNKS_IN_FLIGHT_MAX: usize = 8;
 /// Pairs that one member serves or fetches from by its own dialing at once.
 pub const PAIRS_DIALED_MAX: usize = 8;
+/// The same for all members of a process together, but one each: a pair within the process takes six
+/// descriptors, two links and four files, and 20,000 are often all there are.
+pub const PROCESS_PAIRS_DIALED_MAX: usize = 1024;
 /// After so many wrong chunks or false manifests a member is given up as a source.
 pub const LIES_MAX: u32 = 3;
 /// A link that owes us bytes and brings none for so long is closed.

@@ -2,7 +2,8 @@
 //! to give up.
 
 use crate::proto::limits::{
-    LOOK_PERIOD, PAIR_WAIT, PAIRS_DIALED_MAX, REPLY_TIMEOUT, SERVER_BACK_TIMEOUT, TRANSFER_SILENCE_TIMEOUT,
+    LOOK_PERIOD, PAIR_WAIT, PAIRS_DIALED_MAX, PROCESS_PAIRS_DIALED_MAX, REPLY_TIMEOUT, SERVER_BACK_TIMEOUT,
+    TRANSFER_SILENCE_TIMEOUT,
 };
 use crate::proto::machine::{CloseReason, Os};
 use crate::proto::peer::common::{Common, DialFor, Timer};
@@ -68,10 +69,12 @@ impl Member {
                 && matches!(other.way, Way::Dialing(_) | Way::Asking(_) | Way::Open { dialed: true, .. })
         };
         let mut active = self.others.iter().filter(active).count();
+        let fair_share = PROCESS_PAIRS_DIALED_MAX / common.config.ids.len().max(1);
+        let active_max = fair_share.clamp(1, PAIRS_DIALED_MAX);
         let index = self.index;
         let ready_since = self.run_end().unwrap_or(now.mono);
         for (place, other) in self.others.iter_mut().enumerate() {
-            if active >= PAIRS_DIALED_MAX {
+            if active >= active_max {
                 break;
             }
             let idle = other.way == Way::None && !other.is_complete() && other.next_try <= now.mono;
