@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::town::{Town, table};
-use tickmesh::proto::ids::{DialId, LinkId};
+use tickmesh::proto::ids::{DialId, FileId, LinkId};
 use tickmesh::proto::machine::{Effect, Input, Machine, Origin, Os};
 use tickmesh::proto::peer::{Peers, PeersConfig};
 use tickmesh::proto::server::Server;
-use tickmesh::proto::time::{Mono, Now};
+use tickmesh::proto::time::{Mono, Now, Wall};
 use tickmesh::sim::NetConfig;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -341,5 +341,89 @@ fn a_new_run_may_begin_while_the_last_table_is_brought_to_disk() {
     assert_eq!(paths.len(), 2, "{paths:?}");
     for path in paths {
         assert!(table(disk, path).complete.is_some(), "{path} has no end");
+    }
+}
+
+/// A tick was lost with its link in the middle of the run: nobody waits for its answer at the end.
+#[test]
+fn an_answer_that_can_never_come_does_not_make_a_run_longer() {
+    let mut town = Town::new(150);
+    let node = town.node();
+    let alice = town.start(node, "alice", 3);
+    town.world.run_for(SECOND);
+    town.world.partition(node, town.server_node);
+    town.world.run_for(ms(30));
+    town.world.reset_links(town.server_node, node);
+    town.world.heal(node, town.server_node);
+    town.finish(&[alice]);
+    let report = town.assert_complete(alice);
+    assert!(report.ticks_answered < report.ticks_sent, "{report:#?}");
+    let end = town.table(node, "client_alice_TimeData.txt").complete.unwrap();
+    assert_eq!(end.elapsed, "3 seconds");
+}
+
+/// A disk that does everything at once, and a network on which everybody only waits.
+#[derive(Default)]
+struct Desk {
+    dialed: Vec<SocketAddr>,
+    /// Files that are ready, appended to, and finished.
+    files: [Vec<FileId>; 3],
+}
+impl Os for Desk {
+    fn perform(&mut self, effect: Effect<'_>) {
+        match effect {
+            Effect::Dial { addr, .. } => self.dialed.push(addr),
+            Effect::Open { file, .. } | Effect::SetAside { file, .. } => self.files[0].push(file),
+            Effect::Append { file, .. } => self.files[1].push(file),
+            Effect::Finish { file } => self.files[2].push(file),
+            _ => {}
+        }
+    }
+}
+impl Desk {
+    fn tell(&mut self, peers: &mut Peers, input: Input<'_>, now: Now) {
+        peers.handle_input(input, now, self);
+        while let Some(which) = (0..3).find(|which| !self.files[*which].is_empty()) {
+            let file = self.files[which].remove(0);
+            let ready = Input::FileReady { file, bytes: 0, moved: None };
+            let done = [ready, Input::Appended { file }, Input::Finished { file, moved: None }];
+            peers.handle_input(done.into_iter().nth(which).unwrap(), now, self);
+        }
+    }
+}
+
+/// Four hundred peers in one process used up its descriptors with links and files of their pairs, and then
+/// nothing could be stored any more.
+#[test]
+fn peers_of_one_process_share_the_places_for_dialing() {
+    for (peers, expected) in [(1, 8), (512, 2), (4096, 1)] {
+        let [server, own, other] =
+            ["10.0.0.1:5555", "10.0.0.2:40000", "10.0.0.3:9"].map(|a| a.parse().unwrap());
+        let mut peers = Peers::new(PeersConfig {
+            server,
+            group: "lab".parse().unwrap(),
+            ids: vec![None; peers],
+            interval: None,
+            duration: None,
+            share_deadline: Some(SECOND * 10),
+        });
+        let mut desk = Desk::default();
+        let at = |ms: u64| Now { mono: Mono(ms * 1_000_000), wall: Wall(ms * 1_000_000) };
+        let (link, origin) = (LinkId { index: 0, generation: 0 }, Origin::Dialed(DialId(0)));
+        desk.tell(&mut peers, Input::Start, at(0));
+        desk.tell(&mut peers, Input::LinkUp { link, origin, local: own, remote: server }, at(0));
+        desk.tell(&mut peers, Input::Listening { addr: own }, at(0));
+        let key = "0123456789abcdef".repeat(2);
+        let list: String = (0..20).map(|n| format!("* PEER 1 z{n} {other} {key} done 0\n")).collect();
+        let text = format!("TICKMESH 1 server x\n{list}OK JOIN 0 {key} 10000000 10000000 1\n");
+        desk.tell(&mut peers, Input::Received { link, bytes: text.as_bytes(), at: at(1).wall }, at(1));
+        for ms in 2..2000 {
+            if peers.poll_timeout().is_some_and(|due| due <= at(ms).mono) {
+                peers.handle_timeout(at(ms), &mut desk);
+            }
+            desk.tell(&mut peers, Input::Drained { link }, at(ms));
+        }
+        let dialed = desk.dialed.iter().filter(|addr| **addr == other).count();
+        assert_eq!(dialed, expected);
     }
 }

@@ -120,7 +120,7 @@ pub const RUN_LEAD: Duration = Duration::from_millis(2);
 pub const RUN_OVERRUN: Duration = Duration::from_secs(30);
 /// Ticks above the agreed rate that are let pass: those of a burst after a stall of the path.
 pub const BURST_TICKS: u64 = 200;
-/// How long a peer waits for the last answers after its last tick.
+/// How long a peer whose run is over waits for an answer, counted from its tick.
 pub const ANSWER_GRACE: Duration = Duration::from_secs(1);
 /// How long a peer waits for the server's word before it goes on without it.
 pub const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -183,6 +183,9 @@ pub const HASHES_IN_FLIGHT_MAX: u64 = 4;
 pub const ASK_AGAIN_PAUSE: Duration = Duration::from_secs(1);
 /// Pairs that one member serves or fetches from by its own dialing at once.
 pub const PAIRS_DIALED_MAX: usize = 8;
+/// The same for all members of a process together, but one each: a pair within the process takes six
+/// descriptors, two links and four files, and 20,000 are often all there are.
+pub const PROCESS_PAIRS_DIALED_MAX: usize = 1024;
 /// After so many wrong chunks or false manifests a member is given up as a source.
 pub const LIES_MAX: u32 = 3;
 /// A link that owes us bytes and brings none for so long is closed.

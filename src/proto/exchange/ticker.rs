@@ -167,9 +167,9 @@ impl Ticker {
         self.accounts.coalesced += answers;
     }
 
-    /// Every tick has its answer.
-    pub fn is_settled(&self) -> bool {
-        self.accounts.answered == self.accounts.sent
+    /// When the last tick was sent that has no answer, of those that can still get one.
+    pub fn last_unanswered(&self) -> Option<Mono> {
+        self.outstanding.iter().filter(|tick| tick.waiting).map(|tick| tick.sent_at).max()
     }
 
     /// What became of the ticks so far.

@@ -121,16 +121,15 @@ impl Member {
     /// The last slot is over: the run ends when every answer is in, or has had its time.
     pub(super) fn on_settle(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
         let (Some(run), Stage::Settling) = (&mut self.run, self.stage) else { return };
-        let (end, last_call) = (run.ticker.end(), run.ticker.end() + ANSWER_GRACE);
-        let waits_for_answers = !run.ticker.is_settled() && self.contact.joined().is_some();
-        if now.mono < end {
+        if now.mono < run.ticker.end() {
             return;
         }
-        if waits_for_answers && now.mono < last_call {
-            common.wheel.insert(Timer::Settle(self.index), last_call);
-            return;
+        // A tick that was lost long ago, with its link, keeps nobody waiting.
+        let last_call = run.ticker.last_unanswered().map(|sent_at| sent_at + ANSWER_GRACE);
+        match last_call.filter(|at| *at > now.mono && self.contact.joined().is_some()) {
+            Some(at) => drop(common.wheel.insert(Timer::Settle(self.index), at)),
+            None => self.close_records(Afterwards::Share, common, now, os),
         }
-        self.close_records(Afterwards::Share, common, now, os);
     }
 
     pub(super) fn close_records(&mut self, then: Afterwards, common: &mut Common, now: Now, os: &mut dyn Os) {

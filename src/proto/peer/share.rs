@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::proto::ids::{Key, Name};
 use crate::proto::limits::{
-    LOOK_PERIOD, MEMBERS_MAX, PAIR_PAUSE_MIN, PAIR_WAIT, PAIRS_DIALED_MAX, REPLY_TIMEOUT,
-    SERVER_BACK_TIMEOUT, TRANSFER_SILENCE_TIMEOUT,
+    LOOK_PERIOD, MEMBERS_MAX, PAIR_PAUSE_MIN, PAIR_WAIT, PAIRS_DIALED_MAX, PROCESS_PAIRS_DIALED_MAX,
+    REPLY_TIMEOUT, SERVER_BACK_TIMEOUT, TRANSFER_SILENCE_TIMEOUT,
 };
 use crate::proto::machine::{CloseReason, Os};
 use crate::proto::peer::common::{Common, DialFor, Timer};
@@ -127,13 +127,15 @@ impl Member {
                 && matches!(other.way, Way::Dialing(_) | Way::Asking(_) | Way::Open { dialed: true, .. })
         };
         let mut active = self.others.iter().filter(active).count();
+        let fair_share = PROCESS_PAIRS_DIALED_MAX / common.config.ids.len().max(1);
+        let active_max = fair_share.clamp(1, PAIRS_DIALED_MAX);
         let index = self.index;
         let ready_since = self.run_end().unwrap_or(now.mono);
         // A file that nobody with a link holds may be held by anybody.
         let stuck =
             library.iter().any(|item| item.picker().is_some_and(|picker| picker.progress().sources == 0));
         for (place, other) in self.others.iter_mut().enumerate() {
-            if active >= PAIRS_DIALED_MAX {
+            if active >= active_max {
                 break;
             }
             let idle = other.way == Way::None && other.next_try <= now.mono;

@@ -98,11 +98,9 @@ impl Run {
 
     pub(super) fn on_failed(&mut self, op: FileOp, error: std::io::ErrorKind, os: &mut dyn Os) {
         if self.recorder.on_failed(op, error, os) {
-            log::error!(
-                "server table not written file={} op={op} why=\"{}\"; rows are kept until their bound",
-                names::SERVER_TABLE,
-                Why(error)
-            );
+            let (file, why) = (names::SERVER_TABLE, Why(error));
+            let so = if op == FileOp::Append { "rows are kept until their bound" } else { "it is given up" };
+            log::error!("server table not written file={file} op={op} why=\"{why}\"; {so}");
         }
     }
 
