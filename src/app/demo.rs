@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use log::LevelFilter;
@@ -17,8 +18,11 @@ use crate::proto::record::{TableFacts, names, read_table};
 use crate::proto::server::{Server, ServerConfig};
 use crate::proto::time::Period;
 
-/// How long the others may take for the files; the demo is local, so this is generous.
-const SHARE_DEADLINE: std::time::Duration = std::time::Duration::from_secs(60);
+/// How long the others may take for the files: the demo is local, so this is generous. Each peer
+/// gets two files of each other one, and a thousand pairs a second is slow.
+fn share_deadline(peers: usize) -> Duration {
+    Duration::from_secs(60) + Duration::from_millis((peers * peers) as u64)
+}
 
 /// Runs the demo to its end; true if everything went well and the files agree.
 pub(super) fn run(options: &DemoOptions) -> Result<bool> {
@@ -42,7 +46,7 @@ pub(super) fn run(options: &DemoOptions) -> Result<bool> {
         ids: vec![None; options.peers],
         interval: None,
         duration: None,
-        share_deadline: Some(SHARE_DEADLINE),
+        share_deadline: Some(share_deadline(options.peers)),
     }));
     let mut reactor = Reactor::new().context("cannot start the event loop")?;
     reactor.inherit(listener);

@@ -116,6 +116,11 @@ pub const DURATION_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 pub const SHARE_DEADLINE_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Time between joining and the first tick, so that no grid begins in the past.
 pub const RUN_LEAD: Duration = Duration::from_millis(2);
+/// Each run of a server makes a table, even if it is over at once: so many may begin in a row, and then
+/// one each [`RUN_PAUSE`], so that nobody fills the disk with them.
+pub const RUNS_BURST: u32 = 20;
+/// See [`RUNS_BURST`].
+pub const RUN_PAUSE: Duration = Duration::from_secs(3);
 /// How long a member may tick after its announced end: its clock may be slow, its last ticks late.
 pub const RUN_OVERRUN: Duration = Duration::from_secs(30);
 /// Ticks above the agreed rate that are let pass: those of a burst after a stall of the path.

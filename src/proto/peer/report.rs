@@ -184,6 +184,9 @@ pub(super) fn lateness(members: &[Member]) -> Spread {
     all
 }
 
+/// Members whose lateness is put together for a progress line.
+const SHOWN_MEMBERS_MAX: usize = 16;
+
 /// The state of things, for a progress line.
 #[derive(Clone, Debug)]
 pub struct Progress {
@@ -203,7 +206,7 @@ pub struct Progress {
     pub missed: u64,
     /// See [`PeerReport::ticks_answered`].
     pub answered: u64,
-    /// Lateness of all members together.
+    /// Lateness of all members together, if they are few.
     pub lateness_ns: Option<Percentiles>,
     /// See [`PeerReport::files_received`].
     pub files_received: usize,
@@ -225,7 +228,12 @@ impl Progress {
             sent: sum(|accounts| accounts.sent),
             missed: sum(|accounts| accounts.missed),
             answered: sum(|accounts| accounts.answered),
-            lateness_ns: lateness(members).percentiles(),
+            // Drawn a few times a second on the loop: many histograms would make late what they show.
+            lateness_ns: if members.len() <= SHOWN_MEMBERS_MAX {
+                lateness(members).percentiles()
+            } else {
+                None
+            },
             files_received: members.iter().map(Member::files_received).sum(),
             files_expected: members.iter().map(Member::files_expected).sum(),
         }

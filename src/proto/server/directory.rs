@@ -210,7 +210,7 @@ impl Directory {
     /// made it is gone; so a liar can make newcomers of the server's first seconds begin again,
     /// and nobody else: neither who asked for its name, nor who came back, nor anybody later.
     pub(super) fn join(&mut self, request: &Request, now: Mono, wall: Wall) -> Result<Joined, Refusal> {
-        self.make_room(&request.group);
+        self.make_room(&request.group, request.key);
         if !self.groups.contains_key(&request.group) && self.groups.len() >= GROUPS_MAX {
             return Err((ErrorCode::LimitReached, format!("this server keeps at most {GROUPS_MAX} groups")));
         }

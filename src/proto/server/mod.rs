@@ -17,16 +17,16 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::proto::ids::{FileId, LinkId, Name};
-use crate::proto::limits::{FLUSH_PERIOD, GREET_TIMEOUT};
+use crate::proto::limits::{FLUSH_PERIOD, GREET_TIMEOUT, RUN_PAUSE, RUNS_BURST};
 use crate::proto::machine::{CloseReason, DownReason, Effect, Input, LinkMap, Machine, Os};
 use crate::proto::server::catalog::Catalog;
-use crate::proto::server::directory::Directory;
+use crate::proto::server::directory::{Directory, Refusal, refuse};
 use crate::proto::server::guests::Guests;
 use crate::proto::server::run::Run;
 use crate::proto::server::session::Session;
 use crate::proto::time::{Mono, Now};
 use crate::proto::wheel::Wheel;
-use crate::proto::wire::{Message, Role};
+use crate::proto::wire::{ErrorCode, Message, Role};
 
 /// What an operator sets.
 #[derive(Clone, Debug)]
@@ -57,6 +57,8 @@ pub struct Server {
     syncing: Vec<Run>,
     /// Somebody's part of the run ended before its time.
     run_was_cut: bool,
+    /// When the runs that have begun would be over, if they had begun [`RUN_PAUSE`] after each other.
+    runs_until: Mono,
     files_opened: u32,
     /// A line that is being encoded.
     scratch: Vec<u8>,
@@ -137,6 +139,7 @@ impl Server {
             run: None,
             syncing: Vec::new(),
             run_was_cut: false,
+            runs_until: Mono(0),
             files_opened: 0,
             scratch: Vec::new(),
             stage: Stage::Serving,
@@ -188,6 +191,18 @@ impl Server {
         self.stop(now, os);
     }
 
+    /// Whether a member with a run of that length may join: it may have to begin a new table.
+    fn check_new_run(&self, duration: Duration, now: Mono) -> Result<(), Refusal> {
+        let begins = !duration.is_zero() && self.run.as_ref().is_none_or(Run::is_closing);
+        let covered = now + RUN_PAUSE * (RUNS_BURST - 1);
+        if !begins || self.runs_until <= covered {
+            return Ok(());
+        }
+        let seconds = (self.runs_until - covered).as_secs() + 1;
+        let text = format!("too many runs began in the last minute; try again in {seconds} s");
+        refuse(ErrorCode::LimitReached, text)
+    }
+
     /// A run begins with the first member, if none is on.
     fn open_run(&mut self, now: Now, os: &mut dyn Os) {
         if self.run.as_ref().is_some_and(|run| !run.is_closing()) {
@@ -205,6 +220,7 @@ impl Server {
             self.status.tables_failed += 1;
             os.perform(Effect::Release { file: run.file() });
         }
+        self.runs_until = self.runs_until.max(now.mono) + RUN_PAUSE;
         self.run_was_cut = false;
         self.run = Some(Run::open(file, now, os));
         self.wheel.insert(Timer::Flush, now.mono + FLUSH_PERIOD);

@@ -227,6 +227,7 @@ impl Server {
         let interval = interval_ns.map_or(self.config.interval, Duration::from_nanos);
         let duration = duration_ns.map_or(self.config.duration, Duration::from_nanos);
         check_run(interval, duration)?;
+        self.check_new_run(duration, now.mono)?;
         let (local, remote) = (session.local, session.remote);
         let request = Request { link, remote, group, id, port, duration, key };
         let joined = self.directory.join(&request, now.mono, now.wall)?;

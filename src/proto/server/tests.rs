@@ -3,6 +3,7 @@
 
 mod files;
 mod guests;
+mod runs;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

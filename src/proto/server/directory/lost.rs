@@ -2,7 +2,7 @@
 //! Never decides who gets a name.
 
 use crate::proto::exchange::Answerer;
-use crate::proto::ids::Name;
+use crate::proto::ids::{Key, Name};
 use crate::proto::limits::{GROUPS_MAX, LOST_KEEP, MEMBERS_MAX};
 use crate::proto::server::directory::{Absence, Directory, Member};
 use crate::proto::time::{Mono, Now};
@@ -71,8 +71,9 @@ impl Directory {
     }
 
     /// At a bound, lost members and groups that only wait for such make room.
-    pub(super) fn make_room(&mut self, group: &Name) {
-        let is_here = |member: &Member| member.link.is_some();
+    pub(super) fn make_room(&mut self, group: &Name, key: Option<Key>) {
+        // Who comes back with its key is as good as here.
+        let is_here = |member: &Member| member.link.is_some() || Some(member.key) == key;
         if self.groups.len() >= GROUPS_MAX {
             self.keep_groups_with(is_here);
         }

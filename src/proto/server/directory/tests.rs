@@ -186,3 +186,14 @@ fn lost_members_of_a_group_that_lives_are_forgotten_one_by_one() {
     assert!(directory.end_runs(), "they never said that their runs were over");
     assert_eq!(join(&mut directory, &request(5, None)).unwrap().id.as_str(), "0");
 }
+
+#[test]
+fn a_lost_member_finds_its_place_in_a_group_that_is_full() {
+    let mut directory = Directory::new([0; 32]);
+    let a = join(&mut directory, &request(1, Some("a"))).unwrap();
+    lose(&mut directory, &a.id, 0);
+    (1..MEMBERS_MAX as u32)
+        .for_each(|index| drop(directory.join(&request(index % 200 + 2, None), Mono(0), Wall(0))));
+    let back = Request { key: Some(a.key), ..request(1, Some("a")) };
+    assert!(join(&mut directory, &back).unwrap().resumed.is_some(), "with its accounts");
+}
