@@ -148,6 +148,23 @@ fn a_downloader_that_crashes_goes_on_where_it_was() {
 }
 
 #[test]
+fn what_is_left_of_a_longer_file_does_not_lengthen_this_one() {
+    for (seed, file) in [(15, film()), (16, Vec::new())] {
+        let mut town = Town::new(seed);
+        let origin = town.node();
+        town.world.disk_mut(origin).write(&format!("own/{FILE}"), &file);
+        guest(&mut town, origin, "alice", offer());
+        town.world.run_for(SECOND);
+        let node = town.node();
+        town.world.disk_mut(node).write(&format!("{FILE}.partial"), &vec![7; FILE_BYTES + 5000]);
+        let bob = guest(&mut town, node, "bob", get());
+        town.finish(&[bob]);
+        assert_eq!(town.report(bob).outcome, "complete");
+        assert!(town.world.disk(node).read(FILE) == Some(&file[..]), "the file is another");
+    }
+}
+
+#[test]
 fn a_file_that_is_here_already_is_not_fetched() {
     let mut town = Town::new(4);
     let (_, alice) = holder(&mut town, "alice");

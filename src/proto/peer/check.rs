@@ -81,8 +81,11 @@ impl Member {
         os: &mut dyn Os,
     ) {
         let file = common.new_file(FileFor::Item { member: self.index, item });
-        let mode = if purpose == Purpose::Rest { OpenMode::Resume } else { OpenMode::Existing };
         let wanted = self.library.at_mut(item);
+        let mode = match (purpose, &wanted.manifest) {
+            (Purpose::Rest, Some(manifest)) => OpenMode::Resume { bytes: manifest.bytes() },
+            _ => OpenMode::Existing,
+        };
         let path = wanted.name.as_str();
         os.perform(Effect::Open { file, path, mode, aside: &names::aside(path, now.wall) });
         wanted.state = State::Checking { file, check: Check::new(purpose) };
