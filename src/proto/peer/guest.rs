@@ -94,6 +94,11 @@ pub(super) struct Guest {
     pub(super) orders: Orders,
     /// The files of the offers, in their order.
     pub(super) offered: Vec<ItemId>,
+    /// Offers that were opened so far, and those of them that are being hashed.
+    pub(super) offers_opened: usize,
+    pub(super) offers_checking: usize,
+    /// What the server is to be told of, when it has answered what was said before.
+    pub(super) to_register: VecDeque<ItemId>,
     pub(super) wanted: Option<ItemId>,
     /// Commands that the server has not answered, in order.
     pub(super) asked: VecDeque<Asked>,
@@ -120,6 +125,9 @@ impl Guest {
         Guest {
             orders,
             offered: Vec::new(),
+            offers_opened: 0,
+            offers_checking: 0,
+            to_register: VecDeque::new(),
             wanted: None,
             asked: VecDeque::new(),
             found: Vec::new(),
@@ -136,6 +144,7 @@ impl Member {
     pub(super) fn begin_visit(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
         let Some(guest) = &mut self.guest else { return };
         guest.asked.clear();
+        guest.to_register.clear();
         guest.progress_at = now.mono;
         guest.next_ask = now.mono;
         for item in 0..self.library.len() as ItemId {

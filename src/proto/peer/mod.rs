@@ -299,7 +299,7 @@ impl Machine for Peers {
             Input::Start => {
                 common.started = now.mono;
                 for member in members {
-                    member.open_offers(common, os);
+                    member.begin_offers(common, os);
                     member.dial_server(common, now, os);
                 }
             }
