@@ -23,7 +23,7 @@ const SHARE_DEADLINE: std::time::Duration = std::time::Duration::from_secs(60);
 /// Runs the demo to its end; true if everything went well and the files agree.
 pub(super) fn run(options: &DemoOptions) -> Result<bool> {
     logging::start(&LogOptions::stderr(LevelFilter::Warn))?;
-    prepare_folder(&options.out)?;
+    prepare_folder(&options.out, "--out")?;
     // The system chooses a free port; the server takes the listener over.
     let listener = TcpListener::bind("127.0.0.1:0").context("cannot listen on 127.0.0.1")?;
     let addr = listener.local_addr()?;

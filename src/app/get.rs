@@ -25,7 +25,7 @@ const BAR_CHARS: u64 = 24;
 pub(super) fn run(options: &GetOptions) -> Result<bool> {
     let guest = &options.guest;
     logging::start(&guest.log)?;
-    prepare_folder(&options.to)?;
+    prepare_folder(&options.to, "--to")?;
     let get =
         Get { name: options.file.clone(), chunk: options.chunk, wait: options.wait, stay: options.stay };
     let peers = Peers::guest(GuestConfig {
