@@ -1,8 +1,10 @@
 //! The wiring: reads the command line, builds machines, gives them to the driver, and shows what
 //! comes of it. Knows everything and is known by nothing but `main`.
 
+mod bar;
 mod cli;
 mod demo;
+mod find;
 mod get;
 mod logging;
 mod peer;
@@ -44,7 +46,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
             Command::Peer(options) => peer::run(&options),
             Command::Share(options) => share::run(&options),
             Command::Get(options) => get::run(&options),
-            Command::Find(options) => get::find(&options),
+            Command::Find(options) => find::run(&options),
         },
     };
     match outcome {

@@ -59,7 +59,12 @@ fn refuse_if_written(path: &Path) -> io::Result<()> {
 /// # Errors
 /// `ResourceBusy`, `AlreadyExists`, and those of the file system.
 pub(super) fn open_partial(path: &Path, kept_bytes: u64) -> io::Result<Handle> {
-    let file = options().create(true).truncate(false).open(partial(path))?;
+    let file = match options().create(true).truncate(false).open(partial(path)) {
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
+            return Err(io::Error::new(ErrorKind::InvalidInput, "a symbolic link may lead anywhere"));
+        }
+        opened => opened?,
+    };
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(ErrorKind::AlreadyExists, "there is something that is no plain file"));
     }

@@ -268,12 +268,22 @@ impl Member {
                 self.fail(&why, common, now, os);
             }
             (Purpose::Present | Purpose::Rest, FileOp::Open, _) => {
-                self.fail(&format!("{name} cannot be stored here: {}", Why(error)), common, now, os);
+                self.fail(&format!("{name} cannot be stored here: {}", obstacle(error)), common, now, os);
             }
             _ => {
                 log::error!("file not read file={name} error=\"{}\"; trying again", Why(error));
                 self.library.at_mut(item).next_try = now.mono + PAIR_PAUSE_MAX;
             }
         }
+    }
+}
+
+/// What stands in the way of a file that is to be stored under its name.
+fn obstacle(error: ErrorKind) -> String {
+    match error {
+        ErrorKind::InvalidInput => "a symbolic link has its name".to_owned(),
+        ErrorKind::IsADirectory => "a folder has its name".to_owned(),
+        ErrorKind::AlreadyExists | ErrorKind::Unsupported => "what has its name is no plain file".to_owned(),
+        error => Why(error).to_string(),
     }
 }

@@ -14,6 +14,7 @@ use crate::proto::peer::library::{ItemId, State};
 use crate::proto::peer::member::{Member, Stage};
 use crate::proto::peer::other::Way;
 use crate::proto::peer::report::Outcome;
+use crate::proto::peer::status::FileStatus;
 
 use crate::proto::time::{Mono, Now, Period};
 use crate::proto::wire::Message;
@@ -110,7 +111,9 @@ pub(super) struct Guest {
     /// When the server is asked for the file again.
     next_ask: Mono,
     /// When the file was here.
-    got_at: Option<Mono>,
+    pub(super) got_at: Option<Mono>,
+    /// How the files stood at the end.
+    pub(super) left: Option<Vec<FileStatus>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,7 +138,12 @@ impl Guest {
             progress_at: Mono(0),
             next_ask: Mono(0),
             got_at: None,
+            left: None,
         }
+    }
+
+    pub(super) fn has_got(&self) -> bool {
+        self.got_at.is_some()
     }
 }
 
@@ -213,14 +221,13 @@ impl Member {
         }
         if now.mono - guest.progress_at >= get.wait {
             let (name, wait) = (&get.name, Period(get.wait));
-            let why = match wanted.and_then(|item| item.picker()) {
-                Some(picker) => format!(
-                    "nobody who holds the rest of {name} has been there for {wait}; {} of {} chunks are here, and will not be fetched again",
-                    picker.stored().count(),
-                    picker.stored().chunks()
-                ),
+            let mut why = match wanted.and_then(|item| item.picker()) {
+                Some(_) => format!("nobody who holds the rest of {name} has been there for {wait}"),
                 None => format!("nobody has offered {name} for {wait}"),
             };
+            for liar in self.others.iter().filter(|other| !other.is_trusted()) {
+                why += &format!("; {} was given up, it brought wrong bytes", liar.id);
+            }
             return self.fail(&why, common, now, os);
         }
         let busy = guest.asked.contains(&Asked::Download);
