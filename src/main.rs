@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    tickmesh::app::main(std::env::args())
+    tickmesh::app::main(std::env::args_os())
 }

@@ -148,6 +148,23 @@ fn a_downloader_that_crashes_goes_on_where_it_was() {
 }
 
 #[test]
+fn what_is_left_of_a_longer_file_does_not_lengthen_this_one() {
+    for (seed, file) in [(15, film()), (16, Vec::new())] {
+        let mut town = Town::new(seed);
+        let origin = town.node();
+        town.world.disk_mut(origin).write(&format!("own/{FILE}"), &file);
+        guest(&mut town, origin, "alice", offer());
+        town.world.run_for(SECOND);
+        let node = town.node();
+        town.world.disk_mut(node).write(&format!("{FILE}.partial"), &vec![7; FILE_BYTES + 5000]);
+        let bob = guest(&mut town, node, "bob", get());
+        town.finish(&[bob]);
+        assert_eq!(town.report(bob).outcome, "complete");
+        assert!(town.world.disk(node).read(FILE) == Some(&file[..]), "the file is another");
+    }
+}
+
+#[test]
 fn a_file_that_is_here_already_is_not_fetched() {
     let mut town = Town::new(4);
     let (_, alice) = holder(&mut town, "alice");
@@ -290,6 +307,38 @@ fn a_file_that_is_none_is_refused_with_a_reason() {
     town.finish(&[bob]);
     let report = town.report(bob);
     assert!(report.problems[0].starts_with("film.bin cannot be offered: "), "{report:#?}");
+}
+
+#[test]
+fn hundreds_of_files_are_offered_by_one_and_again_to_the_next_server() {
+    let mut town = slow_town(17);
+    let node = town.node();
+    let mut orders = Orders::default();
+    for number in 0..200 {
+        let name = format!("f{number}.bin");
+        // Hashes of 260 kB each: all of them at once would be too much for a link.
+        let chunks = if number < 5 { Some(4000) } else { None };
+        let bytes = if chunks.is_some() { vec![number as u8; 4000] } else { name.clone().into_bytes() };
+        town.world.disk_mut(node).write(&name, &bytes);
+        orders.offers.push(Offer { path: name.clone(), name: name.parse().unwrap(), chunks });
+    }
+    let alice = guest(&mut town, node, "alice", orders);
+    town.world.run_for(60 * SECOND);
+    assert!(
+        peers(&town, alice).files().iter().all(|file| file.is_offered),
+        "{:?}",
+        town.report(alice).problems
+    );
+    town.world.crash(town.server_node);
+    town.world.run_for(SECOND);
+    town.server = town.world.start(town.server_node, server_machine(town.addr, 1));
+    town.world.run_for(5 * SECOND);
+    assert!(town.world.is_running(alice), "{:?}", town.report(alice).problems);
+    let node = town.node();
+    let get = Get { name: "f199.bin".parse().unwrap(), chunk: None, wait: 30 * SECOND, stay: Duration::ZERO };
+    let bob = guest(&mut town, node, "bob", Orders { get: Some(get), ..Orders::default() });
+    town.finish(&[bob]);
+    assert_eq!(town.world.disk(node).read("f199.bin"), Some(&b"f199.bin"[..]));
 }
 
 #[test]

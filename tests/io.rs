@@ -202,6 +202,45 @@ fn part_descriptors() {
 }
 
 #[test]
+fn the_disk_works_when_descriptors_are_out() {
+    alone("part_descriptors_of_the_disk", &[]);
+}
+
+#[test]
+#[ignore = "a part"]
+fn part_descriptors_of_the_disk() {
+    if !is_alone() {
+        return;
+    }
+    const FILE: FileId = FileId(1);
+    let act: Act<u32> = |hashed, input, os| match input {
+        Some(Input::Start) => {
+            os.perform(Effect::Open { file: FILE, path: "file", mode: OpenMode::Existing, aside: "" });
+        }
+        Some(Input::FileReady { .. }) => {
+            let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+            setrlimit(Resource::RLIMIT_NOFILE, 0, hard).unwrap();
+            for offset in 0..2 {
+                os.perform(Effect::Hash { file: FILE, offset, len: 1 });
+            }
+        }
+        Some(Input::Hashed { .. }) => {
+            *hashed += 1;
+            if *hashed == 2 {
+                os.perform(Effect::Exit);
+            }
+        }
+        Some(input) => panic!("{input:?}"),
+        None => {}
+    };
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("file"), "12").unwrap();
+    let mut toy = toy(0, act);
+    run(&mut Reactor::new().unwrap(), &mut toy, dir.path());
+    assert_eq!(toy.state, 2);
+}
+
+#[test]
 fn a_full_disk_leaves_whole_rows() {
     alone("part_file_limit", &[]);
     let dir = tempfile::tempdir().unwrap();

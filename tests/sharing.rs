@@ -87,7 +87,7 @@ fn the_last_line_says_that_rows_were_lost() {
     assert_eq!((report.outcome, report.ticks_answered), ("failed", 20_000));
     let lacks = "client_alice_TimeData.txt lacks ";
     assert!(report.problems[0].starts_with(lacks), "{report:?}");
-    assert!(report.problems[0].ends_with("the disk is full; make room, or choose another folder with --out"));
+    assert!(report.problems[0].ends_with("the disk is full; make room, or choose another folder"));
     let facts = town.table(node, "client_alice_TimeData.txt");
     assert_eq!(facts.complete.unwrap().cause.as_deref(), Some("rows lost, the disk refused them"));
     assert!((10_000..40_000).contains(&facts.rows), "no gap: what is there is read back");

@@ -2,6 +2,7 @@
 
 mod files;
 
+use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -198,7 +199,10 @@ struct TypedPeer {
 }
 
 /// Reads the command line; `args[0]` is the program's name.
-pub(super) fn parse(args: &[String]) -> Parsed {
+pub(super) fn parse(args: &[OsString]) -> Parsed {
+    let Some(args) = args.iter().map(|arg| arg.to_str()).collect::<Option<Vec<_>>>() else {
+        return Parsed::Wrong("tickmesh: an argument is no UTF-8 text".to_owned());
+    };
     let words: Vec<&str> = args.iter().skip(1).flat_map(|arg| usual(arg)).collect();
     let typed = match Typed::from_args(&["tickmesh"], &words) {
         Ok(typed) => typed,
@@ -226,10 +230,13 @@ pub(super) fn parse(args: &[String]) -> Parsed {
 /// The parser's own message, and where to look.
 fn explain(message: &str, command: Option<&&str>) -> String {
     let help = match command {
-        Some(name @ (&"demo" | &"server" | &"peer")) => format!("tickmesh {name} --help"),
+        Some(name @ (&"demo" | &"server" | &"peer" | &"share" | &"get" | &"find")) => {
+            format!("tickmesh {name} --help")
+        }
         _ => "tickmesh --help".to_owned(),
     };
-    format!("tickmesh: {}; try: {help}", message.trim_end().trim_end_matches('.'))
+    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    format!("tickmesh: {}; try: {help}", message.trim_end_matches('.'))
 }
 
 fn number<T: FromStr>(text: &str) -> Result<T, String> {

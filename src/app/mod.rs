@@ -1,8 +1,10 @@
 //! The wiring: reads the command line, builds machines, gives them to the driver, and shows what
 //! comes of it. Knows everything and is known by nothing but `main`.
 
+mod bar;
 mod cli;
 mod demo;
+mod find;
 mod get;
 mod logging;
 mod peer;
@@ -13,6 +15,7 @@ mod summary;
 mod terminal;
 mod watched;
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -29,8 +32,8 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 
 /// Runs the program and returns its exit code: 0 done, 1 failed, 2 wrong usage.
-pub fn main(args: impl Iterator<Item = String>) -> ExitCode {
-    let args: Vec<String> = args.collect();
+pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.collect();
     let outcome = match cli::parse(&args) {
         Parsed::Show(text) => terminal::print(&text).map(|()| true),
         Parsed::Wrong(text) => {
@@ -43,7 +46,7 @@ pub fn main(args: impl Iterator<Item = String>) -> ExitCode {
             Command::Peer(options) => peer::run(&options),
             Command::Share(options) => share::run(&options),
             Command::Get(options) => get::run(&options),
-            Command::Find(options) => get::find(&options),
+            Command::Find(options) => find::run(&options),
         },
     };
     match outcome {
@@ -66,9 +69,9 @@ fn drive(mut reactor: Reactor, hosts: &mut [Host<'_>]) -> Result<()> {
     Ok(())
 }
 
-/// Makes sure that the folder exists and can be written to, before anything begins.
-fn prepare_folder(folder: &Path) -> Result<()> {
-    let explain = || format!("cannot write to {}; choose another folder with --out", folder.display());
+/// Makes sure that the folder exists and can be written to, before anything begins; `flag` names it.
+fn prepare_folder(folder: &Path, flag: &str) -> Result<()> {
+    let explain = || format!("cannot write to {}; choose another folder with {flag}", folder.display());
     std::fs::create_dir_all(folder).with_context(explain)?;
     let probe = folder.join(format!(".tickmesh-probe-{}", std::process::id()));
     std::fs::write(&probe, b"").with_context(explain)?;

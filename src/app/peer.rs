@@ -10,7 +10,7 @@ use crate::proto::peer::{Peers, PeersConfig};
 /// Runs the peers to their end; true if everybody has everything.
 pub(super) fn run(options: &PeerOptions) -> Result<bool> {
     logging::start(&options.log)?;
-    prepare_folder(&options.out)?;
+    prepare_folder(&options.out, "--out")?;
     let mut peers = progress::watch(
         Peers::new(PeersConfig {
             server: options.server,

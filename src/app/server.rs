@@ -14,7 +14,7 @@ use crate::proto::server::{Server, ServerConfig, ServerStatus};
 /// Serves until a signal; true if everything went well.
 pub(super) fn run(options: &ServerOptions) -> Result<bool> {
     logging::start(&options.log)?;
-    prepare_folder(&options.out)?;
+    prepare_folder(&options.out, "--out")?;
     let config = ServerConfig {
         listen: options.listen.clone(),
         interval: options.interval,

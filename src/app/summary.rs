@@ -188,6 +188,11 @@ pub(super) fn bytes(bytes: u64) -> String {
     }
 }
 
+/// A number of things: `1 chunk`, `2 chunks`.
+pub(super) fn count(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,6 +216,11 @@ mod tests {
     fn problems_do_not_flood_the_terminal() {
         assert_eq!(first_lines("a\nb\nc\n", 3), "a\nb\nc\n");
         assert_eq!(first_lines("a\nb\nc\n", 1), "a\n... and 2 more lines like these\n");
+    }
+
+    #[test]
+    fn numbers_have_their_plural() {
+        assert_eq!([0, 1, 2].map(|number| count(number, "chunk")), ["0 chunks", "1 chunk", "2 chunks"]);
     }
 
     #[test]

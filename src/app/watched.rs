@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::proto::machine::{Input, Machine, Os};
-use crate::proto::time::{Mono, Now};
+use crate::proto::time::{Mono, Now, Wall};
 
 /// Shows how a machine stands.
 type Look<M> = Box<dyn FnMut(&M, Now)>;
@@ -13,6 +13,8 @@ pub(super) struct Watched<M> {
     machine: M,
     look: Look<M>,
     when: When,
+    /// When it was told something last.
+    now: Now,
 }
 
 /// When the spectator looks.
@@ -24,15 +26,25 @@ enum When {
 
 impl<M: Machine> Watched<M> {
     pub(super) fn never(machine: M) -> Watched<M> {
-        Watched { machine, look: Box::new(|_, _| {}), when: When::Never }
+        Watched::new(machine, When::Never, |_, _| {})
     }
 
     pub(super) fn every(period: Duration, machine: M, look: impl FnMut(&M, Now) + 'static) -> Watched<M> {
-        Watched { machine, look: Box::new(look), when: When::Every { period, next: Mono(0) } }
+        Watched::new(machine, When::Every { period, next: Mono(0) }, look)
     }
 
     pub(super) fn each_input(machine: M, look: impl FnMut(&M, Now) + 'static) -> Watched<M> {
-        Watched { machine, look: Box::new(look), when: When::EachInput }
+        Watched::new(machine, When::EachInput, look)
+    }
+
+    fn new(machine: M, when: When, look: impl FnMut(&M, Now) + 'static) -> Watched<M> {
+        let now = Now { mono: Mono(0), wall: Wall(0) };
+        Watched { machine, look: Box::new(look), when, now }
+    }
+
+    /// Looks once more, at how it ended.
+    pub(super) fn look_back(&mut self) {
+        (self.look)(&self.machine, self.now);
     }
 
     pub(super) fn machine(&self) -> &M {
@@ -42,6 +54,7 @@ impl<M: Machine> Watched<M> {
 
 impl<M: Machine> Machine for Watched<M> {
     fn handle_input(&mut self, input: Input<'_>, now: Now, os: &mut dyn Os) {
+        self.now = now;
         self.machine.handle_input(input, now, os);
         if let When::EachInput = self.when {
             (self.look)(&self.machine, now);
@@ -49,6 +62,7 @@ impl<M: Machine> Machine for Watched<M> {
     }
 
     fn handle_timeout(&mut self, now: Now, os: &mut dyn Os) {
+        self.now = now;
         self.machine.handle_timeout(now, os);
         if let When::Every { period, next } = &mut self.when
             && *next <= now.mono

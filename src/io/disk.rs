@@ -125,8 +125,8 @@ impl Disk {
         }
         let (handle, moved) = match mode {
             OpenMode::Named => open_named(&self.root, &path, aside, self.is_finishing(&path))?,
-            OpenMode::Partial => (open_partial(&path, false)?, None),
-            OpenMode::Resume => (open_partial(&path, true)?, None),
+            OpenMode::Partial => (open_partial(&path, 0)?, None),
+            OpenMode::Resume { bytes } => (open_partial(&path, bytes)?, None),
             OpenMode::Existing => (open_existing(&self.root, name)?, None),
         };
         let open = OpenFile {

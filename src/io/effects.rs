@@ -166,7 +166,7 @@ impl Reactor {
     /// Gives the helper something to do. Without one, the loop has to wait for the disk itself.
     pub(super) fn hand_over(&mut self, job: Job) {
         if self.helper.is_none() {
-            let started = Helper::start(self.poll.registry());
+            let started = Helper::start(&self.waker);
             self.helper = started.inspect_err(|error| warn!("helper not started error=\"{error}\"")).ok();
         }
         let Some(helper) = &mut self.helper else {

@@ -3,13 +3,13 @@
 //! answers mean is decided elsewhere.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread;
 
-use mio::{Registry, Waker};
+use mio::Waker;
 
 use crate::io::errands::{Done, Errands, Job};
-use crate::io::token::Source;
 
 /// The loop's end of the two channels.
 #[derive(Debug)]
@@ -27,9 +27,9 @@ impl Helper {
     /// Starts the thread. It ends when the helper is dropped.
     ///
     /// # Errors
-    /// Out of descriptors or threads.
-    pub(super) fn start(registry: &Registry) -> io::Result<Helper> {
-        let waker = Waker::new(registry, Source::Helper.token())?;
+    /// Out of threads.
+    pub(super) fn start(waker: &Arc<Waker>) -> io::Result<Helper> {
+        let waker = Arc::clone(waker);
         let (jobs, jobs_in) = channel();
         let (done_out, done) = channel();
         let work = move || work(&jobs_in, done_out, waker);
@@ -60,7 +60,7 @@ impl Helper {
 }
 
 /// Wakes the loop also when the thread ends by a panic, so that nobody waits for ever.
-struct Bell(Waker);
+struct Bell(Arc<Waker>);
 
 impl Bell {
     fn ring(&self) {
@@ -76,7 +76,7 @@ impl Drop for Bell {
 }
 
 /// Takes what has come, does a part of it, answers, until nobody is there to do it for.
-fn work(jobs: &Receiver<Job>, done: Sender<Done>, waker: Waker) {
+fn work(jobs: &Receiver<Job>, done: Sender<Done>, waker: Arc<Waker>) {
     // Dropped the other way round: the loop must find the channel closed when it wakes.
     let (bell, done) = (Bell(waker), done);
     let mut errands = Errands::default();

@@ -54,12 +54,17 @@ fn refuse_if_written(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A file that will have the name `path`; with what an earlier run left in it if `keep` says so.
+/// A file that will have the name `path`, with so much of what an earlier run left in it.
 ///
 /// # Errors
 /// `ResourceBusy`, `AlreadyExists`, and those of the file system.
-pub(super) fn open_partial(path: &Path, keep: bool) -> io::Result<Handle> {
-    let file = options().create(true).truncate(false).open(partial(path))?;
+pub(super) fn open_partial(path: &Path, kept_bytes: u64) -> io::Result<Handle> {
+    let file = match options().create(true).truncate(false).open(partial(path)) {
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
+            return Err(io::Error::new(ErrorKind::InvalidInput, "a symbolic link may lead anywhere"));
+        }
+        opened => opened?,
+    };
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(ErrorKind::AlreadyExists, "there is something that is no plain file"));
     }
@@ -73,8 +78,8 @@ pub(super) fn open_partial(path: &Path, keep: bool) -> io::Result<Handle> {
     if (ours.dev(), ours.ino()) != (there.dev(), there.ino()) {
         return Err(busy("somebody else was writing this file"));
     }
-    if !keep {
-        handle.set_len(0)?;
+    if ours.len() > kept_bytes {
+        handle.set_len(kept_bytes)?;
     }
     Ok(handle)
 }

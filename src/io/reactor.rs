@@ -5,10 +5,11 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::{debug, info, warn};
-use mio::{Events, Poll};
+use mio::{Events, Poll, Waker};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::io::answer::Answer;
@@ -70,6 +71,8 @@ pub struct Reactor {
     pub(super) lingers: VecDeque<(Mono, LinkId)>,
     /// Started when the disk has something to do that takes long.
     pub(super) helper: Option<Helper>,
+    /// How it wakes the loop; made in time, for descriptors may be short by then.
+    pub(super) waker: Arc<Waker>,
     /// What effects led to, for whom.
     pub(super) answers: VecDeque<(usize, Answer)>,
     /// Links that have output.
@@ -117,6 +120,7 @@ impl Reactor {
             dials: VecDeque::new(),
             lingers: VecDeque::new(),
             helper: None,
+            waker: Arc::new(Waker::new(poll.registry(), Source::Helper.token())?),
             answers: VecDeque::new(),
             dirty: Vec::new(),
             fresh: VecDeque::new(),

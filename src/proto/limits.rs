@@ -184,6 +184,14 @@ pub const RARITY_MAX: usize = 32;
 pub const SOURCES_DIALED_MAX: usize = 16;
 /// Chunks of one file that the disk hashes at once, so that it is never idle.
 pub const HASHES_IN_FLIGHT_MAX: u64 = 4;
+/// Files that one guest has hashed at once, to offer them: keeps the disk busy with small ones, too.
+pub const OFFERS_IN_FLIGHT_MAX: usize = 8;
+/// `REGISTER`s that a guest sends before the first is answered: thousands of small files need few
+/// round trips.
+pub const REGISTERS_IN_FLIGHT_MAX: usize = 64;
+/// Bytes of these, if they are more than one: they fit the queue of the link, and those of many
+/// guests at once fit [`REGISTERS_BYTES_MAX`].
+pub const REGISTERS_IN_FLIGHT_BYTES: u64 = 256 << 10;
 /// How long a guest waits before it asks again who has a file that nobody there has.
 pub const ASK_AGAIN_PAUSE: Duration = Duration::from_secs(1);
 /// Pairs that one member serves or fetches from by its own dialing at once.
@@ -282,6 +290,7 @@ const _: () = {
     assert!(ANSWERS_BYTES_MAX + download + LINE_BYTES_MAX * ERRORS_MAX as usize <= LINK_QUEUE_BYTES_MAX);
     assert!(ANSWERS_BYTES_MAX + 2 * MEMBERS_MAX * 64 + LINE_BYTES_MAX < LINK_QUEUE_BYTES_MAX);
     assert!(CHUNKS_MAX as usize * 65 <= REGISTERS_BYTES_MAX);
+    assert!(OFFERS_IN_FLIGHT_MAX * HASHES_IN_FLIGHT_MAX as usize <= DISK_JOBS_MAX);
     assert!(GUEST_LOST_MAX.as_nanos() > 5 * (DIAL_TIMEOUT.as_nanos() + REDIAL_PAUSE_MAX.as_nanos()));
     // A file of any size can be cut; so can the longest record, two rows a tick.
     assert!(FILE_BYTES_MAX / CHUNKS_DEFAULT_MAX <= CHUNK_BYTES_MAX);

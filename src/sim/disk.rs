@@ -342,7 +342,7 @@ impl Disk {
         }
     }
 
-    fn cut(&mut self, inode: Inode, len: u64) {
+    pub(super) fn cut(&mut self, inode: Inode, len: u64) {
         let contents = &mut self.inodes[inode];
         let gone_bytes = contents.len.saturating_sub(len);
         if gone_bytes == 0 {

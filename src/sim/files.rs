@@ -185,13 +185,18 @@ fn open_on(disk: &mut Disk, path: &str, mode: OpenMode, aside: &str) -> Result<O
             moved = disk.move_aside(path, aside)?;
             disk.create(path)
         }
-        OpenMode::Partial | OpenMode::Resume => {
+        OpenMode::Partial | OpenMode::Resume { .. } => {
             disk.check_place(path)?;
             if disk.is_open(&partial_path) {
                 return Err(ErrorKind::ResourceBusy);
             }
-            let left = disk.find(&partial_path).filter(|_| mode == OpenMode::Resume);
-            left.unwrap_or_else(|| disk.create(&partial_path))
+            match (mode, disk.find(&partial_path)) {
+                (OpenMode::Resume { bytes }, Some(left)) => {
+                    disk.cut(left, bytes);
+                    left
+                }
+                _ => disk.create(&partial_path),
+            }
         }
     };
     disk.hold(inode);

@@ -28,8 +28,13 @@ pub fn run(folder: &Path, args: &str) -> Output {
 
 /// Starts it, with its output caught.
 pub fn start(folder: &Path, args: &str) -> Running {
-    let child = tickmesh(folder, args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    Running { child: Some(child) }
+    start_command(tickmesh(folder, args)).unwrap()
+}
+
+/// The same with any command.
+pub fn start_command(mut command: Command) -> std::io::Result<Running> {
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    Ok(Running { child: Some(child) })
 }
 
 /// A process that does not outlive its test.
@@ -99,11 +104,17 @@ pub fn server(folder: &Path, args: &str) -> ServerProcess {
     ServerProcess { running, addr }
 }
 
-/// The address in the line that says that a server is ready.
-pub fn ready_line(running: &mut Running) -> SocketAddr {
+/// The next line of its standard output.
+pub fn line(running: &mut Running) -> String {
     let mut line = String::new();
     let stdout = running.child().stdout.as_mut().unwrap();
     BufReader::with_capacity(1, stdout).read_line(&mut line).unwrap();
+    line
+}
+
+/// The address in the line that says that a server is ready.
+pub fn ready_line(running: &mut Running) -> SocketAddr {
+    let line = line(running);
     line.strip_prefix("listening mesh ").unwrap_or_else(|| panic!("{line:?}")).trim().parse().unwrap()
 }
 

@@ -1,9 +1,10 @@
 //! What is typed, and what is made of it.
 
 use super::*;
+use crate::proto::limits::{CHUNKS_MAX, FILES_PER_MEMBER_MAX, SEARCH_CHUNKS_MAX};
 
 fn parse_line(line: &str) -> Parsed {
-    let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+    let args: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
     parse(&args)
 }
 
@@ -59,10 +60,62 @@ fn wrong_usage_says_what_and_how() {
         ("tickmesh server --listen 127.0.0.1", "--listen 127.0.0.1 is no address"),
         ("tickmesh server --log-level loud", "'loud': the levels are error, warn, info, debug and trace"),
         ("tickmesh server --log-bytes 1", "--log-bytes is at least 4096"),
+        ("tickmesh share", "share needs the name of a file"),
+        ("tickmesh share a --chunks 0", "--chunks is from 1 to 8192, not 0"),
+        ("tickmesh share a --chunks 8193", "--chunks is from 1 to 8192, not 8193"),
+        ("tickmesh share a --chunks x", "'x': a whole number is expected; try: tickmesh share --help"),
+        ("tickmesh share a --upload-limit 5", "5 is not a rate; write it like 2MB/s"),
+        ("tickmesh share a --log-level loud", "the levels are error, warn, info, debug and trace"),
+        ("tickmesh share -x", "Unrecognized argument: -x; try: tickmesh share --help"),
+        ("tickmesh get", "Required positional arguments not provided: file; try: tickmesh get --help"),
+        ("tickmesh get a/b", "\"a/b\" is no name of a shared file: a name has only letters"),
+        ("tickmesh get ..", "\"..\" is no name of a shared file"),
+        ("tickmesh get ../x", "\"../x\" is no name of a shared file"),
+        ("tickmesh get x.partial", "unfinished files are called so"),
+        ("tickmesh get a 0", "chunks are counted from 1 to at most 8192, not 0"),
+        ("tickmesh get a 8193", "not 8193"),
+        ("tickmesh get a -1", "Unrecognized argument: -1; try: tickmesh get --help"),
+        ("tickmesh get a x", "'x': a whole number is expected"),
+        ("tickmesh get a 1 2", "Unrecognized argument: 2"),
+        ("tickmesh get a --wait soon", "is not a duration; write it like 10ms"),
+        ("tickmesh get a --id a/b", "--id a/b: a name has only letters"),
+        ("tickmesh find", "Required positional arguments not provided: file; try: tickmesh find --help"),
+        ("tickmesh find x.partial", "unfinished files are called so"),
+        ("tickmesh find a 0", "chunks are counted from 1"),
         ("tickmesh peer --share-deadline 99h", "--share-deadline is at most 24h"),
     ] {
         let Parsed::Wrong(text) = parse_line(line) else { panic!("{line} was accepted") };
         assert!(text.contains(expected), "{line}: {text}");
+    }
+}
+
+#[test]
+fn names_that_no_line_can_hold_are_refused() {
+    let long = "a".repeat(300);
+    for name in ["", "a\nb", "a\0b", "a b", "\u{1b}[2J", "é", &long] {
+        for command in ["get", "find"] {
+            let args = ["tickmesh", command, name].map(OsString::from);
+            let Parsed::Wrong(text) = parse(&args) else { panic!("{name:?} was accepted") };
+            assert!(text.contains("is no name of a shared file"), "{text}");
+            assert!(!text.contains(char::is_control), "{text:?}");
+        }
+    }
+    let bytes = <OsString as std::os::unix::ffi::OsStringExt>::from_vec(vec![b'a', 0xff]);
+    for command in ["share", "get", "find"] {
+        let Parsed::Wrong(text) = parse(&["tickmesh".into(), command.into(), bytes.clone()]) else {
+            panic!("{command}")
+        };
+        assert!(text.contains("no UTF-8 text"), "{text}");
+    }
+}
+
+#[test]
+fn more_is_refused_than_fits() {
+    let files = "tickmesh share".to_owned() + &" a".repeat(FILES_PER_MEMBER_MAX + 1);
+    let chunks = "tickmesh find a".to_owned() + &" 1".repeat(SEARCH_CHUNKS_MAX + 1);
+    for (line, limit) in [(files, FILES_PER_MEMBER_MAX), (chunks, SEARCH_CHUNKS_MAX)] {
+        let Parsed::Wrong(text) = parse_line(&line) else { panic!("{limit}") };
+        assert!(text.contains(&format!("at most {limit}")), "{text}");
     }
 }
 
@@ -72,6 +125,9 @@ fn help_and_version_are_shown() {
         "tickmesh --help",
         "tickmesh server --help",
         "tickmesh peer --help",
+        "tickmesh share --help",
+        "tickmesh get --help",
+        "tickmesh find --help",
         "tickmesh -h",
         "tickmesh --version",
         "tickmesh -V",
@@ -83,14 +139,19 @@ fn help_and_version_are_shown() {
 
 #[test]
 fn help_names_the_limits() {
-    let Parsed::Show(text) = parse_line("tickmesh peer --help") else { panic!() };
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    for limit in [
-        format!("1 to {PEERS_MAX}"),
-        format!("{} to {}", Period(INTERVAL_MIN), Period(INTERVAL_MAX)),
-        format!("at most {}", Period(DURATION_MAX)),
-        format!("at most {}", Period(SHARE_DEADLINE_MAX)),
+    let duration = format!("at most {}", Period(DURATION_MAX));
+    let interval = format!("{} to {}", Period(INTERVAL_MIN), Period(INTERVAL_MAX));
+    for (line, limit) in [
+        ("tickmesh peer --help", format!("1 to {PEERS_MAX}")),
+        ("tickmesh peer --help", interval),
+        ("tickmesh peer --help", duration),
+        ("tickmesh peer --help", format!("at most {}", Period(SHARE_DEADLINE_MAX))),
+        ("tickmesh share --help", format!("1 to {CHUNKS_MAX}")),
+        ("tickmesh share --help", format!("at most {FILES_PER_MEMBER_MAX}")),
+        ("tickmesh find --help", format!("at most {SEARCH_CHUNKS_MAX}")),
     ] {
+        let Parsed::Show(text) = parse_line(line) else { panic!() };
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(text.contains(&limit), "{limit} is missing in: {text}");
     }
 }

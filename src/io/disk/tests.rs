@@ -151,9 +151,9 @@ fn nothing_outside_and_no_symbolic_link() {
     std::os::unix::fs::symlink(&secret, root.join("link")).unwrap();
     std::os::unix::fs::symlink(&secret, root.join("part.partial")).unwrap();
     assert_eq!(open(&mut disk, A, "link", OpenMode::Named, "old"), Err(ErrorKind::AlreadyExists));
-    assert!(open(&mut disk, A, "part", OpenMode::Partial, "old").is_err());
+    assert_eq!(open(&mut disk, A, "part", OpenMode::Partial, "old"), Err(ErrorKind::InvalidInput));
     for bad in ["../secret", "/etc/hostname", ""] {
-        for mode in [OpenMode::Named, OpenMode::Partial, OpenMode::Resume, OpenMode::Existing] {
+        for mode in [OpenMode::Named, OpenMode::Partial, OpenMode::Resume { bytes: 9 }, OpenMode::Existing] {
             assert_eq!(open(&mut disk, A, bad, mode, "old"), Err(ErrorKind::InvalidInput));
             let aside = open(&mut disk, A, "x", mode, bad).unwrap_err();
             let expected =
@@ -298,22 +298,29 @@ fn a_table_can_be_begun_while_the_last_one_is_brought_to_disk() {
 fn what_a_resumed_partial_holds_is_kept() {
     let (dir, mut disk) = folder();
     let root = dir.path().join("root");
-    assert_eq!(disk.open(A, "a", OpenMode::Resume, "a.old"), Ok((0, None)));
+    assert_eq!(disk.open(A, "a", OpenMode::Resume { bytes: 9 }, "a.old"), Ok((0, None)));
     disk.write_at(A, 2, b"cd").unwrap().unwrap();
     let mut other = Disk::new(&root);
-    for mode in [OpenMode::Resume, OpenMode::Partial] {
+    for mode in [OpenMode::Resume { bytes: 9 }, OpenMode::Partial] {
         assert_eq!(other.open(A, "a", mode, "a.old"), Err(ErrorKind::ResourceBusy));
     }
     disk.release(A);
     assert_eq!(names(&root), ["a.partial"]);
     fs::write(root.join("a"), "older").unwrap();
-    assert_eq!(other.open(A, "a", OpenMode::Resume, "a.old"), Ok((4, None)));
+    assert_eq!(other.open(A, "a", OpenMode::Resume { bytes: 9 }, "a.old"), Ok((4, None)));
     other.write_at(A, 0, b"ab").unwrap().unwrap();
     assert_eq!(other.append(A, b"ef"), Some(Ok(())));
     assert_eq!(finish(&mut other, A), Some(Ok(Some("a.old".to_owned()))));
     other.release(A);
     assert_eq!(names(&root), ["a", "a.old"]);
     assert_eq!(fs::read(root.join("a")).unwrap(), b"abcdef");
+    // What cannot be of the same file is cut off.
+    fs::write(root.join("c.partial"), "too long").unwrap();
+    assert_eq!(disk.open(B, "c", OpenMode::Resume { bytes: 3 }, "c.old"), Ok((3, None)));
+    assert_eq!(finish(&mut disk, B), Some(Ok(None)));
+    disk.release(B);
+    assert_eq!(fs::read(root.join("c")).unwrap(), b"too");
+    fs::remove_file(root.join("c")).unwrap();
     // One that is opened to begin anew is deleted as ever.
     fs::write(root.join("b.partial"), "left").unwrap();
     assert_eq!(disk.open(B, "b", OpenMode::Partial, "b.old"), Ok((0, None)));

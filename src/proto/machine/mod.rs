@@ -163,10 +163,13 @@ pub enum OpenMode {
     /// A new, empty file, called `PATH.partial` until [`Effect::Finish`]; an older file of the final
     /// name is renamed to `aside` then.
     Partial,
-    /// Like `Partial`, but what is in `PATH.partial` already is kept, and so is what was written when
-    /// the file is released unfinished, or its writer dies: the next one goes on with it. To begin
-    /// anew, release it and open a `Partial`.
-    Resume,
+    /// Like `Partial`, but what is in `PATH.partial` already is kept, the first `bytes` of it, and so is
+    /// what was written when the file is released unfinished, or its writer dies: the next one goes on
+    /// with it. To begin anew, release it and open a `Partial`.
+    Resume {
+        /// The size of the whole file; what is longer is cut, for nobody would see that it is too long.
+        bytes: u64,
+    },
     /// A file that is there, for reading only. `aside` means nothing. It fails with `NotFound` if
     /// nothing is there, `IsADirectory` if it is a folder, `Unsupported` if it is a pipe, a device or a
     /// socket, and `InvalidInput` if a symbolic link is on the way below the machine's folder.

@@ -13,8 +13,8 @@ pub struct Why(pub ErrorKind);
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            ErrorKind::StorageFull => "the disk is full; make room, or choose another folder with --out",
-            ErrorKind::ReadOnlyFilesystem => "the disk is read-only; choose another folder with --out",
+            ErrorKind::StorageFull => "the disk is full; make room, or choose another folder",
+            ErrorKind::ReadOnlyFilesystem => "the disk is read-only; choose another folder",
             ErrorKind::QuotaExceeded => "too many open files (ulimit -n), or the disk quota is used up",
             ErrorKind::ResourceBusy => "somebody else is using it",
             ErrorKind::AddrNotAvailable => "this machine has no such address",

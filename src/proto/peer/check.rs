@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use blake3::Hash;
 
 use crate::proto::ids::FileId;
-use crate::proto::limits::{HASHES_IN_FLIGHT_MAX, PAIR_PAUSE_MAX};
+use crate::proto::limits::{HASHES_IN_FLIGHT_MAX, OFFERS_IN_FLIGHT_MAX, PAIR_PAUSE_MAX};
 use crate::proto::machine::{Effect, FileOp, OpenMode, Os, Why};
 use crate::proto::peer::common::{Common, FileFor};
 use crate::proto::peer::library::{ItemId, State};
@@ -52,15 +52,26 @@ impl Check {
 }
 
 impl Member {
-    /// Opens the files that are to be offered.
-    pub(super) fn open_offers(&mut self, common: &mut Common, os: &mut dyn Os) {
+    /// Begins with the files that are to be offered.
+    pub(super) fn begin_offers(&mut self, common: &mut Common, os: &mut dyn Os) {
         let Some(guest) = &mut self.guest else { return };
-        for offer in &guest.orders.offers {
-            let item = self.library.expect(offer.name.clone(), None);
-            guest.offered.push(item);
-            let file = common.new_file(FileFor::Item { member: self.index, item });
+        let names = guest.orders.offers.iter().map(|offer| offer.name.clone());
+        guest.offered = names.map(|name| self.library.expect(name, None)).collect();
+        self.open_offers(common, os);
+    }
+
+    /// Opens the next of them, a few at a time: the disk has other work, too.
+    fn open_offers(&mut self, common: &mut Common, os: &mut dyn Os) {
+        let Some(guest) = &mut self.guest else { return };
+        while let (Some(offer), Some(item)) =
+            (guest.orders.offers.get(guest.offers_opened), guest.offered.get(guest.offers_opened))
+            && guest.offers_checking < OFFERS_IN_FLIGHT_MAX
+        {
+            guest.offers_opened += 1;
+            guest.offers_checking += 1;
+            let file = common.new_file(FileFor::Item { member: self.index, item: *item });
             os.perform(Effect::Open { file, path: &offer.path, mode: OpenMode::Existing, aside: "" });
-            self.library.at_mut(item).state = State::Checking { file, check: Check::new(Purpose::Offer) };
+            self.library.at_mut(*item).state = State::Checking { file, check: Check::new(Purpose::Offer) };
         }
     }
 
@@ -81,8 +92,11 @@ impl Member {
         os: &mut dyn Os,
     ) {
         let file = common.new_file(FileFor::Item { member: self.index, item });
-        let mode = if purpose == Purpose::Rest { OpenMode::Resume } else { OpenMode::Existing };
         let wanted = self.library.at_mut(item);
+        let mode = match (purpose, &wanted.manifest) {
+            (Purpose::Rest, Some(manifest)) => OpenMode::Resume { bytes: manifest.bytes() },
+            _ => OpenMode::Existing,
+        };
         let path = wanted.name.as_str();
         os.perform(Effect::Open { file, path, mode, aside: &names::aside(path, now.wall) });
         wanted.state = State::Checking { file, check: Check::new(purpose) };
@@ -179,7 +193,9 @@ impl Member {
                 let name = checked.name.clone();
                 checked.manifest = Some(Manifest::new(name, check.bytes, check.chunk_bytes, hashes));
                 checked.state = State::Whole { file: Some(file) };
+                self.guest.iter_mut().for_each(|guest| guest.offers_checking -= 1);
                 self.register(item, common, os);
+                self.open_offers(common, os);
             }
             (Purpose::Present, Some(manifest)) if hashes == manifest.hashes() => {
                 log::info!("file is here already file={}", checked.name);
@@ -252,12 +268,22 @@ impl Member {
                 self.fail(&why, common, now, os);
             }
             (Purpose::Present | Purpose::Rest, FileOp::Open, _) => {
-                self.fail(&format!("{name} cannot be stored here: {}", Why(error)), common, now, os);
+                self.fail(&format!("{name} cannot be stored here: {}", obstacle(error)), common, now, os);
             }
             _ => {
                 log::error!("file not read file={name} error=\"{}\"; trying again", Why(error));
                 self.library.at_mut(item).next_try = now.mono + PAIR_PAUSE_MAX;
             }
         }
+    }
+}
+
+/// What stands in the way of a file that is to be stored under its name.
+fn obstacle(error: ErrorKind) -> String {
+    match error {
+        ErrorKind::InvalidInput => "a symbolic link has its name".to_owned(),
+        ErrorKind::IsADirectory => "a folder has its name".to_owned(),
+        ErrorKind::AlreadyExists | ErrorKind::Unsupported => "what has its name is no plain file".to_owned(),
+        error => Why(error).to_string(),
     }
 }

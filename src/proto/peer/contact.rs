@@ -182,7 +182,7 @@ impl Member {
                     self.on_source(file, (id, addr, ticket), common, now, os);
                 }
             }
-            Ok(Message::OkRegister { file, holders }) => self.on_registered(file, holders),
+            Ok(Message::OkRegister { file, holders }) => self.on_registered(file, holders, common, os),
             Ok(Message::OkDownload { file, bytes, chunk_bytes, octets }) => {
                 let octets = self.on_download(file, bytes, chunk_bytes, octets);
                 if octets == 0 {

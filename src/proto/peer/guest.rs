@@ -14,6 +14,7 @@ use crate::proto::peer::library::{ItemId, State};
 use crate::proto::peer::member::{Member, Stage};
 use crate::proto::peer::other::Way;
 use crate::proto::peer::report::Outcome;
+use crate::proto::peer::status::FileStatus;
 
 use crate::proto::time::{Mono, Now, Period};
 use crate::proto::wire::Message;
@@ -94,6 +95,11 @@ pub(super) struct Guest {
     pub(super) orders: Orders,
     /// The files of the offers, in their order.
     pub(super) offered: Vec<ItemId>,
+    /// Offers that were opened so far, and those of them that are being hashed.
+    pub(super) offers_opened: usize,
+    pub(super) offers_checking: usize,
+    /// What the server is to be told of, when it has answered what was said before.
+    pub(super) to_register: VecDeque<ItemId>,
     pub(super) wanted: Option<ItemId>,
     /// Commands that the server has not answered, in order.
     pub(super) asked: VecDeque<Asked>,
@@ -105,7 +111,9 @@ pub(super) struct Guest {
     /// When the server is asked for the file again.
     next_ask: Mono,
     /// When the file was here.
-    got_at: Option<Mono>,
+    pub(super) got_at: Option<Mono>,
+    /// How the files stood at the end.
+    pub(super) left: Option<Vec<FileStatus>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +128,9 @@ impl Guest {
         Guest {
             orders,
             offered: Vec::new(),
+            offers_opened: 0,
+            offers_checking: 0,
+            to_register: VecDeque::new(),
             wanted: None,
             asked: VecDeque::new(),
             found: Vec::new(),
@@ -127,7 +138,12 @@ impl Guest {
             progress_at: Mono(0),
             next_ask: Mono(0),
             got_at: None,
+            left: None,
         }
+    }
+
+    pub(super) fn has_got(&self) -> bool {
+        self.got_at.is_some()
     }
 }
 
@@ -136,6 +152,7 @@ impl Member {
     pub(super) fn begin_visit(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
         let Some(guest) = &mut self.guest else { return };
         guest.asked.clear();
+        guest.to_register.clear();
         guest.progress_at = now.mono;
         guest.next_ask = now.mono;
         for item in 0..self.library.len() as ItemId {
@@ -211,14 +228,13 @@ impl Member {
         }
         if now.mono - guest.progress_at >= get.wait {
             let (name, wait) = (&get.name, Period(get.wait));
-            let why = match wanted.and_then(|item| item.picker()) {
-                Some(picker) => format!(
-                    "nobody who holds the rest of {name} has been there for {wait}; {} of {} chunks are here, and will not be fetched again",
-                    picker.stored().count(),
-                    picker.stored().chunks()
-                ),
+            let mut why = match wanted.and_then(|item| item.picker()) {
+                Some(_) => format!("nobody who holds the rest of {name} has been there for {wait}"),
                 None => format!("nobody has offered {name} for {wait}"),
             };
+            for liar in self.others.iter().filter(|other| !other.is_trusted()) {
+                why += &format!("; {} was given up, it brought wrong bytes", liar.id);
+            }
             return self.fail(&why, common, now, os);
         }
         let busy = guest.asked.contains(&Asked::Download);

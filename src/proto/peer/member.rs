@@ -191,7 +191,9 @@ impl Member {
     /// Ends without having done what it is for.
     pub(super) fn fail(&mut self, why: &str, common: &mut Common, now: Now, os: &mut dyn Os) {
         if !matches!(self.stage, Stage::Closing { .. } | Stage::Ended) {
-            log::error!("peer failed id={} why=\"{why}\"", self.label());
+            // A guest's user is told by who runs it, at once.
+            let level = if self.guest.is_some() { log::Level::Info } else { log::Level::Error };
+            log::log!(level, "peer failed id={} why=\"{why}\"", self.label());
             self.outcome = Outcome::Failed(why.to_owned());
             self.wind_up(common, now, os);
         }
@@ -207,7 +209,8 @@ impl Member {
                 self.stage = Stage::Closing { then: Afterwards::End };
             }
             _ => {
-                self.outcome = Outcome::Interrupted;
+                let got = self.guest.as_ref().is_some_and(Guest::has_got);
+                self.outcome = if got { Outcome::Complete } else { Outcome::Interrupted };
                 self.wind_up(common, now, os);
             }
         }
@@ -233,7 +236,11 @@ impl Member {
         }
         self.contact = Contact::Over;
         self.stage = Stage::Ended;
+        let files = self.files();
         self.let_go(common, os);
+        if let Some(guest) = &mut self.guest {
+            guest.left = Some(files);
+        }
     }
 
     /// Lets go of pairs, files and timers.

@@ -97,6 +97,17 @@ impl Peers {
         self.members.first().map_or_else(Vec::new, Member::files)
     }
 
+    /// How long it took a guest until what it gets was here; `None` before that.
+    pub fn got_after(&self) -> Option<Duration> {
+        let got_at = self.members.first()?.guest.as_ref()?.got_at?;
+        Some(got_at - self.common.started)
+    }
+
+    /// The server knows all of them.
+    pub fn is_known(&self) -> bool {
+        self.members.iter().all(|member| member.contact.joined().is_some())
+    }
+
     /// A guest's answer to `find`: whether the file is available, and who holds some of it.
     pub fn found(&self) -> Option<(bool, &[Holder])> {
         let guest = self.members.first()?.guest.as_ref()?;
@@ -299,7 +310,7 @@ impl Machine for Peers {
             Input::Start => {
                 common.started = now.mono;
                 for member in members {
-                    member.open_offers(common, os);
+                    member.begin_offers(common, os);
                     member.dial_server(common, now, os);
                 }
             }

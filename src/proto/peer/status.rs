@@ -53,6 +53,9 @@ impl Member {
     /// The files of a guest, in the order of its orders.
     pub(super) fn files(&self) -> Vec<FileStatus> {
         let Some(guest) = &self.guest else { return Vec::new() };
+        if let Some(files) = &guest.left {
+            return files.clone();
+        }
         guest.offered.iter().chain(&guest.wanted).map(|item| status(self.library.at(*item))).collect()
     }
 }

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use crate::proto::ids::{Key, Name};
-
+use crate::proto::limits::{REGISTERS_IN_FLIGHT_BYTES, REGISTERS_IN_FLIGHT_MAX};
 use crate::proto::machine::{Effect, Os};
 use crate::proto::peer::common::Common;
 use crate::proto::peer::guest::{Asked, Holder};
@@ -19,8 +19,35 @@ use crate::proto::wire::{Availability, ErrorCode, Message, Numbers, Portion};
 impl Member {
     // --- What we say --------------------------------------------------------------------------
 
-    /// Tells the server what we hold of a file.
+    /// Tells the server what we hold of a file, when its turn has come.
     pub(super) fn register(&mut self, item: ItemId, common: &mut Common, os: &mut dyn Os) {
+        if let (Some(_), Some(guest)) = (self.contact.joined(), &mut self.guest) {
+            guest.to_register.push_back(item);
+            self.register_next(common, os);
+        }
+    }
+
+    /// Goes on with what the server is to be told, as far as that fits the link.
+    fn register_next(&mut self, common: &mut Common, os: &mut dyn Os) {
+        while let Some(guest) = &mut self.guest
+            && let Some(next) = guest.to_register.front().copied()
+        {
+            let octets = |item| self.library.at(item).manifest.as_ref().map_or(0, Manifest::octets);
+            let unanswered = guest.asked.iter().filter_map(|asked| match asked {
+                Asked::Register(item) => Some(octets(*item)),
+                Asked::Download | Asked::Search => None,
+            });
+            let (count, bytes) = unanswered.fold((0, 0), |(count, sum), bytes| (count + 1, sum + bytes));
+            let fits = count < REGISTERS_IN_FLIGHT_MAX && bytes + octets(next) <= REGISTERS_IN_FLIGHT_BYTES;
+            if count > 0 && !fits {
+                return;
+            }
+            guest.to_register.pop_front();
+            self.say_register(next, common, os);
+        }
+    }
+
+    fn say_register(&mut self, item: ItemId, common: &mut Common, os: &mut dyn Os) {
         let (Some(link), Some(guest)) = (self.contact.joined(), &mut self.guest) else { return };
         let held = self.library.at(item);
         let Some(manifest) = &held.manifest else { return };
@@ -123,12 +150,13 @@ impl Member {
         Some(item)
     }
 
-    pub(super) fn on_registered(&mut self, file: &str, holders: u64) {
+    pub(super) fn on_registered(&mut self, file: &str, holders: u64, common: &mut Common, os: &mut dyn Os) {
         let Some(guest) = &mut self.guest else { return };
         if let Some(Asked::Register(item)) = guest.asked.pop_front() {
             self.library.at_mut(item).is_registered = true;
             log::info!("file offered file={file} holders={holders}");
         }
+        self.register_next(common, os);
     }
 
     /// Begins with the hashes of the wanted file; returns how many octets are to come.

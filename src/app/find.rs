@@ -1,0 +1,49 @@
+//! `tickmesh find`.
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use crate::app::cli::FindOptions;
+use crate::app::summary::count;
+use crate::app::watched::Watched;
+use crate::app::{bar, drive, logging, terminal};
+use crate::io::{Host, Reactor};
+use crate::proto::peer::{Find, GuestConfig, Orders, Peers};
+
+/// Says who has a file; true if somebody has.
+pub(super) fn run(options: &FindOptions) -> Result<bool> {
+    let guest = &options.guest;
+    logging::start(&guest.log)?;
+    let find = Find { name: options.file.clone(), chunks: options.chunks.clone() };
+    let peers = Peers::guest(GuestConfig {
+        server: guest.server,
+        group: guest.group,
+        id: guest.id,
+        orders: Orders { find: Some(find), ..Orders::default() },
+        upload_limit: None,
+    });
+    let mut peers = Watched::every(bar::PERIOD, peers, |_: &Peers, _| {
+        if terminal::shows_progress() {
+            terminal::show_progress("looking for the server");
+        }
+    });
+    let reactor = Reactor::new().context("cannot start the event loop")?;
+    drive(reactor, &mut [Host { machine: &mut peers, root: ".".into() }])?;
+    let peers = peers.machine();
+    let Some((available, holders)) = peers.found() else {
+        peers.report().peers[0].problems.iter().for_each(|problem| eprintln!("tickmesh: {problem}"));
+        return Ok(false);
+    };
+    if guest.json {
+        let answer = json!({ "file": options.file.as_str(), "available": available, "holders": holders });
+        terminal::print(&format!("{answer}\n"))?;
+        return Ok(available);
+    }
+    let mut text = String::from(if available { "Available\n" } else { "Not available\n" });
+    for holder in holders {
+        let chunks = count(holder.chunks, "chunk");
+        text.push_str(&format!("{} has {} of {chunks}\n", holder.id, holder.chunks_held));
+    }
+    terminal::print(&text)?;
+    Ok(available)
+}
