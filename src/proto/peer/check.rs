@@ -185,6 +185,7 @@ impl Member {
                 log::info!("file is here already file={}", checked.name);
                 checked.state = State::Whole { file: Some(file) };
                 self.register(item, common, os);
+                self.tell_held(item, common, os);
                 self.drive(common, now, os);
             }
             (Purpose::Present, _) => {
@@ -220,6 +221,13 @@ impl Member {
             log::info!("going on with a file file={} chunks={stored} of={chunks}", resumed.name);
         }
         resumed.state = State::Fetching { file, picker };
+        // Of what the server and the others heard before, the disk may have lost some, and what they
+        // denied us since is here after all.
+        if resumed.refusals > 0 || self.contacts_made > 1 {
+            resumed.unreported.clear();
+            self.register(item, common, os);
+        }
+        self.tell_held(item, common, os);
         self.seek(item, common, os);
         self.store_if_whole(item, os);
         self.drive(common, now, os);

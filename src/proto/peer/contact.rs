@@ -75,9 +75,7 @@ impl Member {
             Listener::None | Listener::Asked => 0,
         };
         if self.guest.is_some() {
-            let (id, key) = (self.id, self.key);
-            let (port, group) = (Some(port), Some(common.config.group));
-            return common.send(link, &Message::Hello { id, port, group, key }, os);
+            return self.say_hello(link, (self.id, self.key), port, common, os);
         }
         let (interval, duration) = match (&self.run, self.stage) {
             (None, _) => (common.config.interval, common.config.duration),
@@ -324,6 +322,9 @@ impl Member {
             }
             (Contact::Joining(_), Stage::Contacting) => {
                 self.fail(&format!("the server refused: {text} ({})", code.as_str()), common, now, os);
+            }
+            (Contact::Joining(link), Stage::Sharing) if self.guest.is_some() => {
+                self.on_guest_refused(link, code, text, common, now, os);
             }
             // Nothing will get better: the run is over, and it cannot be shared under this name.
             (Contact::Joining(_), Stage::Sharing) => {

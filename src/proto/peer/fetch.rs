@@ -218,7 +218,7 @@ impl Member {
         {
             let file = *file;
             os.perform(Effect::Finish { file });
-            fetched.state = State::Storing { file };
+            fetched.turn(State::Storing { file });
             self.others.iter_mut().for_each(|other| other.sourced.retain(|sourced| *sourced != item));
         }
     }
@@ -263,7 +263,10 @@ impl Member {
         let failed = self.library.at_mut(item);
         let (State::Fetching { file, .. } | State::Storing { file }) = failed.state else { return };
         common.release(file, os);
-        failed.state = State::Wanted;
+        failed.turn(State::Wanted);
+        failed.refusals += 1;
+        // What was verified may not have reached the disk.
+        failed.unreported.clear();
         failed.next_try = now.mono + PAIR_PAUSE_MAX;
         let (name, owner) = (failed.name.clone(), failed.owner);
         self.forget_sources(item);
@@ -289,7 +292,8 @@ impl Member {
         self.forget_sources(item);
         let forgotten = self.library.at_mut(item);
         forgotten.close(common, os);
-        (forgotten.state, forgotten.manifest) = (State::Wanted, None);
+        forgotten.turn(State::Wanted);
+        forgotten.manifest = None;
         forgotten.watchers.clear();
     }
 }

@@ -66,6 +66,18 @@ impl Member {
         }
     }
 
+    /// A file is open again: those who were denied chunks of it meanwhile hear what there is.
+    pub(super) fn tell_held(&mut self, item: ItemId, common: &mut Common, os: &mut dyn Os) {
+        let told = self.library.at(item);
+        let Some(held) = held(told) else { return };
+        for place in &told.watchers {
+            let Way::Open { link, .. } = self.others.at(*place).way else { continue };
+            for (first, last) in held.ranges() {
+                common.send(link, &Message::Have { file: told.name.as_str(), first, last }, os);
+            }
+        }
+    }
+
     /// The other side wants a chunk.
     pub(super) fn on_get(
         &mut self,

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::proto::peer::library::{Item, State};
 use crate::proto::peer::member::Member;
-use crate::proto::swarm::Manifest;
+use crate::proto::swarm::{Accounts, Manifest};
 
 /// How far a file has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -43,6 +43,10 @@ pub struct FileStatus {
     pub bytes_fetched: u64,
     /// Bytes that came in vain: wrong, or a second time.
     pub bytes_wasted: u64,
+    /// What was asked for, and why more than once.
+    pub accounts: Accounts,
+    /// How often the disk refused it, and it was begun anew.
+    pub refusals: u64,
     /// Members that it is being fetched from.
     pub sources: usize,
     /// The server has it in its catalog as ours.
@@ -89,6 +93,8 @@ fn status(item: &Item) -> FileStatus {
         bytes_stored,
         bytes_fetched: item.fetched_bytes,
         bytes_wasted: item.wasted_bytes,
+        accounts: item.accounts(),
+        refusals: item.refusals,
         sources: picker.map_or(0, |picker| picker.progress().sources),
         is_offered: item.is_registered,
     }

@@ -3,10 +3,10 @@
 
 use std::net::SocketAddr;
 
-use crate::proto::ids::{Key, Name};
+use crate::proto::ids::{Key, LinkId, Name};
 
-use crate::proto::machine::{Effect, Os};
-use crate::proto::peer::common::Common;
+use crate::proto::machine::{CloseReason, Effect, Os};
+use crate::proto::peer::common::{Common, Listener};
 use crate::proto::peer::guest::{Asked, Holder};
 use crate::proto::peer::library::{ItemId, State};
 use crate::proto::peer::member::Member;
@@ -19,14 +19,46 @@ use crate::proto::wire::{Availability, ErrorCode, Message, Numbers, Portion};
 impl Member {
     // --- What we say --------------------------------------------------------------------------
 
+    pub(super) fn say_hello(
+        &mut self,
+        link: LinkId,
+        (id, key): (Option<Name>, Option<Key>),
+        port: u16,
+        common: &mut Common,
+        os: &mut dyn Os,
+    ) {
+        let (port, group) = (Some(port), Some(common.config.group));
+        common.send(link, &Message::Hello { id, port, group, key }, os);
+    }
+
+    /// The server does not take us back. It may have started anew, and have given our name away: one that
+    /// it chose itself does not matter. Others go on with what they have over the links that are there.
+    pub(super) fn on_guest_refused(
+        &mut self,
+        link: LinkId,
+        code: ErrorCode,
+        text: &str,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
+        let chosen = common.config.ids[self.index as usize].is_some();
+        if let (ErrorCode::IdTaken, false, Listener::Ready(port)) = (code, chosen, common.listener) {
+            return self.say_hello(link, (None, None), port, common, os);
+        }
+        log::warn!("server does not take a guest back id={} why=\"{text}\"; trying again", self.label());
+        common.close(link, CloseReason::Unwanted, os);
+        self.on_server_down(text, common, now, os);
+    }
+
     /// Tells the server what we hold of a file.
     pub(super) fn register(&mut self, item: ItemId, common: &mut Common, os: &mut dyn Os) {
         let (Some(link), Some(guest)) = (self.contact.joined(), &mut self.guest) else { return };
         let held = self.library.at(item);
         let Some(manifest) = &held.manifest else { return };
         let portion = match &held.state {
-            State::Whole { file: Some(_) } => Portion::All,
-            State::Fetching { .. } | State::Storing { .. } => Portion::None,
+            State::Whole { file: Some(_) } | State::Storing { .. } => Portion::All,
+            State::Fetching { .. } => Portion::None,
             State::Whole { file: None } | State::Wanted | State::Checking { .. } => return,
         };
         let (file, bytes) = (held.name.as_str(), manifest.bytes());
@@ -96,6 +128,9 @@ impl Member {
         now: Now,
         os: &mut dyn Os,
     ) {
+        if self.contact.joined().is_none() {
+            return;
+        }
         let Some(item) = self.library.find(file).or_else(|| self.wanted_item(file)) else { return };
         let Some(place) = self.others.place(id, addr, ticket, OtherState::Guest, &mut self.library) else {
             return;
@@ -133,7 +168,8 @@ impl Member {
 
     /// Begins with the hashes of the wanted file; returns how many octets are to come.
     pub(super) fn on_download(&mut self, file: &str, bytes: u64, chunk_bytes: u64, octets: u64) -> u64 {
-        let Some(guest) = &mut self.guest else { return octets };
+        self.hashes = None;
+        let (Some(guest), Some(_)) = (&mut self.guest, self.contact.joined()) else { return octets };
         if guest.asked.front() == Some(&Asked::Download) {
             guest.asked.pop_front();
         }
