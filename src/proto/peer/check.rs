@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use blake3::Hash;
 
 use crate::proto::ids::FileId;
-use crate::proto::limits::{HASHES_IN_FLIGHT_MAX, PAIR_PAUSE_MAX};
+use crate::proto::limits::{HASHES_IN_FLIGHT_MAX, OFFERS_CHECKED_MAX, PAIR_PAUSE_MAX};
 use crate::proto::machine::{Effect, FileOp, OpenMode, Os, Why};
 use crate::proto::peer::common::{Common, FileFor};
 use crate::proto::peer::library::{ItemId, State};
@@ -55,9 +55,20 @@ impl Member {
     /// Opens the files that are to be offered.
     pub(super) fn open_offers(&mut self, common: &mut Common, os: &mut dyn Os) {
         let Some(guest) = &mut self.guest else { return };
-        for offer in &guest.orders.offers {
-            let item = self.library.expect(offer.name.clone(), None);
-            guest.offered.push(item);
+        let names = guest.orders.offers.iter().map(|offer| offer.name.clone());
+        guest.offered = names.map(|name| self.library.expect(name, None)).collect();
+        self.open_more_offers(common, os);
+    }
+
+    /// A few at a time, so that the disk takes the hashes of all.
+    fn open_more_offers(&mut self, common: &mut Common, os: &mut dyn Os) {
+        let Some(guest) = &mut self.guest else { return };
+        while guest.looked_at < OFFERS_CHECKED_MAX
+            && let Some(offer) = guest.orders.offers.get(guest.opened)
+        {
+            let item = guest.offered[guest.opened];
+            guest.opened += 1;
+            guest.looked_at += 1;
             let file = common.new_file(FileFor::Item { member: self.index, item });
             os.perform(Effect::Open { file, path: &offer.path, mode: OpenMode::Existing, aside: "" });
             self.library.at_mut(item).state = State::Checking { file, check: Check::new(Purpose::Offer) };
@@ -161,7 +172,15 @@ impl Member {
         now: Now,
         os: &mut dyn Os,
     ) {
-        if let State::Checking { check, .. } = &mut self.library.at_mut(item).state {
+        let hashed = self.library.at_mut(item);
+        if let (State::Whole { .. }, Some(manifest)) = (&hashed.state, &hashed.manifest) {
+            let same = manifest.hash(offset / manifest.chunk_bytes()) == Some(&hash);
+            if !same {
+                self.withdraw(item, "it has changed since it was offered", common, now, os);
+            }
+            return;
+        }
+        if let State::Checking { check, .. } = &mut hashed.state {
             let chunk = (offset / check.chunk_bytes) as usize;
             check.hashed += u64::from(check.hashes[chunk].replace(hash).is_none());
             self.hash_more(item, common, now, os);
@@ -180,6 +199,10 @@ impl Member {
                 checked.manifest = Some(Manifest::new(name, check.bytes, check.chunk_bytes, hashes));
                 checked.state = State::Whole { file: Some(file) };
                 self.register(item, common, os);
+                if let Some(guest) = &mut self.guest {
+                    guest.looked_at -= 1;
+                }
+                self.open_more_offers(common, os);
             }
             (Purpose::Present, Some(manifest)) if hashes == manifest.hashes() => {
                 log::info!("file is here already file={}", checked.name);

@@ -170,17 +170,19 @@ impl Member {
                     );
                 }
             }
-            Ok(Message::OkJoin { id, key, interval_ns, duration_ns, epoch }) => {
+            Ok(Message::OkJoin { id, key, interval_ns, duration_ns, epoch }) if self.guest.is_none() => {
                 let grid = (Duration::from_nanos(interval_ns), Duration::from_nanos(duration_ns));
                 self.on_joined(id, key, epoch, grid, common, now, os);
             }
-            Ok(Message::OkHello { id, key }) => self.on_welcome(id, key, common, now, os),
+            Ok(Message::OkHello { id, key }) if self.guest.is_some() => {
+                self.on_welcome(id, key, common, now, os)
+            }
             Ok(Message::Source { file, id, addr, ticket }) => {
                 if !self.is_called(&id) {
                     self.on_source(file, (id, addr, ticket), common, now, os);
                 }
             }
-            Ok(Message::OkRegister { file, holders }) => self.on_registered(file, holders),
+            Ok(Message::OkRegister { file, holders }) => self.on_registered(file, holders, common, os),
             Ok(Message::OkDownload { file, bytes, chunk_bytes, octets }) => {
                 let octets = self.on_download(file, bytes, chunk_bytes, octets);
                 if octets == 0 {

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::proto::ids::{FileName, Name};
-use crate::proto::limits::{ASK_AGAIN_PAUSE, LOOK_PERIOD, SOURCES_DIALED_MAX};
+use crate::proto::limits::{ASK_AGAIN_PAUSE, ASK_PERIOD, LOOK_PERIOD, SOURCES_DIALED_MAX};
 use crate::proto::machine::Os;
 use crate::proto::peer::common::{Common, DialFor, Timer};
 use crate::proto::peer::library::{ItemId, State};
@@ -97,6 +97,13 @@ pub(super) struct Guest {
     pub(super) wanted: Option<ItemId>,
     /// Commands that the server has not answered, in order.
     pub(super) asked: VecDeque<Asked>,
+    /// Files that the server is to hear of, in order.
+    pub(super) to_register: VecDeque<ItemId>,
+    /// Offers that were opened, and those of them that are being looked at.
+    pub(super) opened: usize,
+    pub(super) looked_at: usize,
+    /// Why the server refused the last `DOWNLOAD`.
+    pub(super) refusal: Option<String>,
     /// The answer to `find`.
     pub(super) found: Vec<Holder>,
     pub(super) available: Option<bool>,
@@ -122,6 +129,10 @@ impl Guest {
             offered: Vec::new(),
             wanted: None,
             asked: VecDeque::new(),
+            to_register: VecDeque::new(),
+            opened: 0,
+            looked_at: 0,
+            refusal: None,
             found: Vec::new(),
             available: None,
             progress_at: Mono(0),
@@ -136,6 +147,7 @@ impl Member {
     pub(super) fn begin_visit(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
         let Some(guest) = &mut self.guest else { return };
         guest.asked.clear();
+        guest.to_register.clear();
         guest.progress_at = now.mono;
         guest.next_ask = now.mono;
         for item in 0..self.library.len() as ItemId {
@@ -150,6 +162,7 @@ impl Member {
         if self.stage != Stage::Sharing {
             return;
         }
+        self.close_silent(common, now, os);
         self.dial_sources(common, now, os);
         let got = self.guest.as_ref().and_then(|guest| guest.wanted).is_some_and(|item| self.is_got(item));
         let Some(guest) = &mut self.guest else { return };
@@ -167,7 +180,12 @@ impl Member {
         if !got {
             self.ask_for_file(common, now, os);
         }
-        common.wheel.insert(Timer::Share(self.index), now.mono + LOOK_PERIOD);
+        let fetching = self.library.iter().any(|item| item.picker().is_some());
+        let next_look = now.mono + if fetching { ASK_PERIOD } else { LOOK_PERIOD };
+        let timer = Timer::Share(self.index);
+        if common.wheel.deadline(&timer).is_none_or(|deadline| deadline > next_look) {
+            common.wheel.insert(timer, next_look);
+        }
     }
 
     /// The one chunk that is to be got, if it is not the whole file.
@@ -210,7 +228,10 @@ impl Member {
                     picker.stored().count(),
                     picker.stored().chunks()
                 ),
-                None => format!("nobody has offered {name} for {wait}"),
+                None => match &guest.refusal {
+                    Some(text) => format!("the server refused: {text}"),
+                    None => format!("nobody has offered {name} for {wait}"),
+                },
             };
             return self.fail(&why, common, now, os);
         }
@@ -227,15 +248,22 @@ impl Member {
 
     fn dial_sources(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
         let mut linked = self.others.iter().filter(|other| other.way != Way::None).count();
+        // Those that have a link may have nothing to give, and no others: there must be a way out.
+        let mut dialing =
+            self.others.iter().filter(|other| matches!(other.way, Way::Dialing(_) | Way::Asking(_))).count();
+        let starved =
+            self.guest.as_ref().is_some_and(|guest| now.mono - guest.progress_at >= ASK_AGAIN_PAUSE);
         let index = self.index;
         let library = &self.library;
         for (place, other) in self.others.iter_mut().enumerate() {
             let wanted = other.takes_part.iter().any(|item| library.at(*item).picker().is_some());
             let idle = other.way == Way::None && other.next_try <= now.mono && other.is_trusted();
-            if wanted && idle && linked < SOURCES_DIALED_MAX {
+            let room = linked < SOURCES_DIALED_MAX || (starved && dialing < SOURCES_DIALED_MAX);
+            if wanted && idle && room {
                 let dial = common.dial(other.addr, DialFor::Pair(index, place as u32), os);
                 other.way = Way::Dialing(dial);
                 linked += 1;
+                dialing += 1;
             }
         }
     }

@@ -47,6 +47,8 @@ pub(super) struct Item {
     former: Accounts,
     /// How often the disk refused it, and it was begun anew.
     pub(super) refusals: u64,
+    /// Why it is not offered any more.
+    pub(super) trouble: Option<String>,
 }
 
 /// How far a file has come.
@@ -79,6 +81,7 @@ impl Item {
             wasted_bytes: 0,
             former: Accounts::default(),
             refusals: 0,
+            trouble: None,
         }
     }
 

@@ -25,7 +25,7 @@ use std::time::Duration;
 use crate::proto::clock::Spread;
 use crate::proto::ids::{FileId, LinkId, Name};
 use crate::proto::limits::GREET_TIMEOUT;
-use crate::proto::machine::{CloseReason, Effect, Input, Machine, Origin, Os, Why};
+use crate::proto::machine::{CloseReason, DownReason, Effect, Input, Machine, Origin, Os, Why};
 use crate::proto::peer::common::{Common, DialFor, FileFor, Listener, Session, Timer, Whose};
 use crate::proto::peer::contact::Said;
 use crate::proto::peer::guest::Guest;
@@ -330,7 +330,13 @@ impl Machine for Peers {
             Input::Received { link, bytes, at } => self.on_received(link, bytes, at, now, os),
             Input::Blocked { link } => self.set_blocked(link, true),
             Input::Drained { link } => self.set_blocked(link, false),
-            Input::LinkDown { link, reason } => self.on_link_down(link, &reason.to_string(), now, os),
+            Input::LinkDown { link, reason } => {
+                let whose = common.sessions.get(link).map(|session| session.whose);
+                if let (DownReason::FileFailed, Some(Whose::Pair(member, other))) = (reason, whose) {
+                    members[member as usize].doubt(other, os);
+                }
+                self.on_link_down(link, &reason.to_string(), now, os);
+            }
             Input::FileReady { file, moved, bytes } => {
                 self.on_file(file, |member, whose, common| {
                     member.on_file_ready(whose, moved, bytes, common, now, os)

@@ -51,6 +51,8 @@ pub struct FileStatus {
     pub sources: usize,
     /// The server has it in its catalog as ours.
     pub is_offered: bool,
+    /// Why it is not offered any more: it changed, or cannot be read.
+    pub trouble: Option<String>,
 }
 
 impl Member {
@@ -97,5 +99,6 @@ fn status(item: &Item) -> FileStatus {
         refusals: item.refusals,
         sources: picker.map_or(0, |picker| picker.progress().sources),
         is_offered: item.is_registered,
+        trouble: item.trouble.clone(),
     }
 }

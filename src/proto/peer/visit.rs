@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use crate::proto::ids::{Key, LinkId, Name};
 
+use crate::proto::limits::REGISTERS_AHEAD_BYTES;
 use crate::proto::machine::{CloseReason, Effect, Os};
 use crate::proto::peer::common::{Common, Listener};
 use crate::proto::peer::guest::{Asked, Holder};
@@ -51,8 +52,36 @@ impl Member {
         self.on_server_down(text, common, now, os);
     }
 
-    /// Tells the server what we hold of a file.
+    /// Tells the server what we hold of a file, as soon as it has taken enough of the others.
     pub(super) fn register(&mut self, item: ItemId, common: &mut Common, os: &mut dyn Os) {
+        let Some(guest) = self.guest.as_mut().filter(|guest| !guest.to_register.contains(&item)) else {
+            return;
+        };
+        guest.to_register.push_back(item);
+        self.register_more(common, os);
+    }
+
+    /// The hashes of all files together may be more than the queue of a link takes.
+    pub(super) fn register_more(&mut self, common: &mut Common, os: &mut dyn Os) {
+        while let (Some(_), Some(guest)) = (self.contact.joined(), &mut self.guest)
+            && let Some(item) = guest.to_register.front().copied()
+        {
+            let library = &self.library;
+            let octets = |item: ItemId| library.at(item).manifest.as_ref().map_or(0, Manifest::octets);
+            let ahead = guest.asked.iter().map(|asked| match asked {
+                Asked::Register(item) => octets(*item),
+                Asked::Download | Asked::Search => 0,
+            });
+            let ahead: u64 = ahead.sum();
+            if ahead > 0 && ahead + octets(item) > REGISTERS_AHEAD_BYTES {
+                return;
+            }
+            guest.to_register.pop_front();
+            self.say_register(item, common, os);
+        }
+    }
+
+    fn say_register(&mut self, item: ItemId, common: &mut Common, os: &mut dyn Os) {
         let (Some(link), Some(guest)) = (self.contact.joined(), &mut self.guest) else { return };
         let held = self.library.at(item);
         let Some(manifest) = &held.manifest else { return };
@@ -158,12 +187,30 @@ impl Member {
         Some(item)
     }
 
-    pub(super) fn on_registered(&mut self, file: &str, holders: u64) {
+    pub(super) fn on_registered(&mut self, file: &str, holders: u64, common: &mut Common, os: &mut dyn Os) {
         let Some(guest) = &mut self.guest else { return };
-        if let Some(Asked::Register(item)) = guest.asked.pop_front() {
-            self.library.at_mut(item).is_registered = true;
-            log::info!("file offered file={file} holders={holders}");
+        if let Some(Asked::Register(item)) = guest.asked.front().copied() {
+            guest.asked.pop_front();
+            let registered = self.library.at_mut(item);
+            if registered.file().is_some() {
+                registered.is_registered = true;
+                log::info!("file offered file={file} holders={holders}");
+            }
+            self.register_more(common, os);
         }
+    }
+
+    /// Tells the server that we hold nothing of a file any more.
+    pub(super) fn unregister(&mut self, item: ItemId, common: &mut Common, os: &mut dyn Os) {
+        let (Some(link), Some(guest)) = (self.contact.joined(), &mut self.guest) else { return };
+        let Some(manifest) = &self.library.at(item).manifest else { return };
+        let (file, bytes, held) = (manifest.file().as_str(), manifest.bytes(), Portion::None);
+        let (chunk_bytes, octets) = (manifest.chunk_bytes(), manifest.octets());
+        common.scratch.clear();
+        Message::Register { file, bytes, chunk_bytes, octets, held }.encode(&mut common.scratch);
+        manifest.encode_hashes(&mut common.scratch);
+        os.perform(Effect::Send { link, bytes: &common.scratch });
+        guest.asked.push_back(Asked::Register(item));
     }
 
     /// Begins with the hashes of the wanted file; returns how many octets are to come.
@@ -254,16 +301,29 @@ impl Member {
         os: &mut dyn Os,
     ) {
         let Some(guest) = &mut self.guest else { return };
-        match guest.asked.pop_front() {
+        // HAVE and REPORT are answered only if something is wrong with them, and with one of these.
+        let of_note =
+            matches!(code, ErrorCode::OutOfPlace | ErrorCode::UnknownMember | ErrorCode::UnknownChunk);
+        let asked = guest.asked.front().copied();
+        match asked {
+            Some(Asked::Register(_) | Asked::Download) if of_note => {
+                return log::warn!("server takes no notice code={} text=\"{text}\"", code.as_str());
+            }
+            _ => guest.asked.pop_front(),
+        };
+        match asked {
             Some(Asked::Register(item)) => {
                 let name = self.library.at(item).name.clone();
                 self.fail(&format!("{name} cannot be offered: {text}"), common, now, os);
             }
             // Nobody has it, yet.
             Some(Asked::Download) if code == ErrorCode::UnknownFile => {}
-            Some(Asked::Download | Asked::Search) => {
-                self.fail(&format!("the server refused: {text}"), common, now, os)
+            // It may have been a matter of the moment; it is asked again.
+            Some(Asked::Download) => {
+                log::warn!("server refuses a download code={} text=\"{text}\"", code.as_str());
+                guest.refusal = Some(text.to_owned());
             }
+            Some(Asked::Search) => self.fail(&format!("the server refused: {text}"), common, now, os),
             None => log::warn!("server reports an error code={} text=\"{text}\"", code.as_str()),
         }
     }
