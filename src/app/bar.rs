@@ -107,6 +107,7 @@ impl Rate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::swarm::Accounts;
 
     fn file(state: FileState, stored: u64) -> FileStatus {
         FileStatus {
@@ -119,8 +120,11 @@ mod tests {
             bytes_stored: stored * 1_000_000,
             bytes_fetched: 0,
             bytes_wasted: 0,
+            accounts: Accounts::default(),
+            refusals: 0,
             sources: 1,
             is_offered: false,
+            trouble: None,
         }
     }
 

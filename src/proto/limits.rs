@@ -182,16 +182,15 @@ pub const END_GAME_AGE_MIN: Duration = Duration::from_millis(100);
 pub const RARITY_MAX: usize = 32;
 /// Members that one guest dials for a file at once.
 pub const SOURCES_DIALED_MAX: usize = 16;
+/// Octets of hashes that a guest sends before the server has answered: with the largest offer behind them they
+/// fit the queue of a link.
+pub const REGISTERS_AHEAD_BYTES: u64 = 256 << 10;
+/// Files that a guest looks at at once before it offers them, beside the one that it gets.
+pub const OFFERS_CHECKED_MAX: usize = 15;
+/// Chunks last sent over a link that are looked at again when the other side complains, or the disk does.
+pub const CHUNKS_DOUBTED_MAX: usize = 2 * CHUNKS_IN_FLIGHT_MAX;
 /// Chunks of one file that the disk hashes at once, so that it is never idle.
 pub const HASHES_IN_FLIGHT_MAX: u64 = 4;
-/// Files that one guest has hashed at once, to offer them: keeps the disk busy with small ones, too.
-pub const OFFERS_IN_FLIGHT_MAX: usize = 8;
-/// `REGISTER`s that a guest sends before the first is answered: thousands of small files need few
-/// round trips.
-pub const REGISTERS_IN_FLIGHT_MAX: usize = 64;
-/// Bytes of these, if they are more than one: they fit the queue of the link, and those of many
-/// guests at once fit [`REGISTERS_BYTES_MAX`].
-pub const REGISTERS_IN_FLIGHT_BYTES: u64 = 256 << 10;
 /// How long a guest waits before it asks again who has a file that nobody there has.
 pub const ASK_AGAIN_PAUSE: Duration = Duration::from_secs(1);
 /// Pairs that one member serves or fetches from by its own dialing at once.
@@ -203,6 +202,13 @@ pub const PROCESS_PAIRS_DIALED_MAX: usize = 1024;
 pub const LIES_MAX: u32 = 3;
 /// A link that owes us bytes and brings none for so long is closed.
 pub const TRANSFER_SILENCE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A holder whose upload limit lets somebody wait says something so often, so that it is not taken for silent.
+pub const WORD_PERIOD: Duration = Duration::from_secs(3);
+/// How often somebody whose file is on its way looks whether a chunk should be asked of another, too.
+pub const ASK_PERIOD: Duration = Duration::from_millis(100);
+/// Chunks that one of the others may say to hold when it has said so before, over one link: a hundredth of a
+/// second's work, and far more than anybody honest repeats.
+pub const HAVES_IDLE_MAX: u64 = 64 * CHUNKS_MAX;
 /// How often a sharing member looks around when nothing happens.
 pub const LOOK_PERIOD: Duration = Duration::from_millis(500);
 /// First pause before a member is dialed again; it doubles up to [`PAIR_PAUSE_MAX`].
@@ -285,12 +291,14 @@ const _: () = {
     // A silent source is replaced well before its link is closed.
     assert!(CHUNK_PATIENCE.as_millis() * 2 <= TRANSFER_SILENCE_TIMEOUT.as_millis());
     assert!(CHUNKS_DEFAULT_MAX <= CHUNKS_MAX);
+    assert!((OFFERS_CHECKED_MAX + 1) * HASHES_IN_FLIGHT_MAX as usize <= DISK_JOBS_MAX);
+    assert!((REGISTERS_AHEAD_BYTES + CHUNKS_MAX * 65) < LINK_QUEUE_BYTES_MAX as u64);
+    assert!(WORD_PERIOD.as_millis() * 3 <= TRANSFER_SILENCE_TIMEOUT.as_millis());
     // The longest answer of each kind fits the queue of a link beside what the link is owed already.
     let download = SOURCES_MAX * LISTED_BYTES_MAX + CHUNKS_MAX as usize * 65;
     assert!(ANSWERS_BYTES_MAX + download + LINE_BYTES_MAX * ERRORS_MAX as usize <= LINK_QUEUE_BYTES_MAX);
     assert!(ANSWERS_BYTES_MAX + 2 * MEMBERS_MAX * 64 + LINE_BYTES_MAX < LINK_QUEUE_BYTES_MAX);
     assert!(CHUNKS_MAX as usize * 65 <= REGISTERS_BYTES_MAX);
-    assert!(OFFERS_IN_FLIGHT_MAX * HASHES_IN_FLIGHT_MAX as usize <= DISK_JOBS_MAX);
     assert!(GUEST_LOST_MAX.as_nanos() > 5 * (DIAL_TIMEOUT.as_nanos() + REDIAL_PAUSE_MAX.as_nanos()));
     // A file of any size can be cut; so can the longest record, two rows a tick.
     assert!(FILE_BYTES_MAX / CHUNKS_DEFAULT_MAX <= CHUNK_BYTES_MAX);

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use blake3::Hash;
 
 use crate::proto::ids::FileId;
-use crate::proto::limits::{HASHES_IN_FLIGHT_MAX, OFFERS_IN_FLIGHT_MAX, PAIR_PAUSE_MAX};
+use crate::proto::limits::{HASHES_IN_FLIGHT_MAX, OFFERS_CHECKED_MAX, PAIR_PAUSE_MAX};
 use crate::proto::machine::{Effect, FileOp, OpenMode, Os, Why};
 use crate::proto::peer::common::{Common, FileFor};
 use crate::proto::peer::library::{ItemId, State};
@@ -57,21 +57,21 @@ impl Member {
         let Some(guest) = &mut self.guest else { return };
         let names = guest.orders.offers.iter().map(|offer| offer.name.clone());
         guest.offered = names.map(|name| self.library.expect(name, None)).collect();
-        self.open_offers(common, os);
+        self.open_more_offers(common, os);
     }
 
-    /// Opens the next of them, a few at a time: the disk has other work, too.
-    fn open_offers(&mut self, common: &mut Common, os: &mut dyn Os) {
+    /// A few at a time, so that the disk takes the hashes of all.
+    fn open_more_offers(&mut self, common: &mut Common, os: &mut dyn Os) {
         let Some(guest) = &mut self.guest else { return };
-        while let (Some(offer), Some(item)) =
-            (guest.orders.offers.get(guest.offers_opened), guest.offered.get(guest.offers_opened))
-            && guest.offers_checking < OFFERS_IN_FLIGHT_MAX
+        while guest.looked_at < OFFERS_CHECKED_MAX
+            && let Some(offer) = guest.orders.offers.get(guest.opened)
         {
-            guest.offers_opened += 1;
-            guest.offers_checking += 1;
-            let file = common.new_file(FileFor::Item { member: self.index, item: *item });
+            let item = guest.offered[guest.opened];
+            guest.opened += 1;
+            guest.looked_at += 1;
+            let file = common.new_file(FileFor::Item { member: self.index, item });
             os.perform(Effect::Open { file, path: &offer.path, mode: OpenMode::Existing, aside: "" });
-            self.library.at_mut(*item).state = State::Checking { file, check: Check::new(Purpose::Offer) };
+            self.library.at_mut(item).state = State::Checking { file, check: Check::new(Purpose::Offer) };
         }
     }
 
@@ -175,7 +175,15 @@ impl Member {
         now: Now,
         os: &mut dyn Os,
     ) {
-        if let State::Checking { check, .. } = &mut self.library.at_mut(item).state {
+        let hashed = self.library.at_mut(item);
+        if let (State::Whole { .. }, Some(manifest)) = (&hashed.state, &hashed.manifest) {
+            let same = manifest.hash(offset / manifest.chunk_bytes()) == Some(&hash);
+            if !same {
+                self.withdraw(item, "it has changed since it was offered", common, now, os);
+            }
+            return;
+        }
+        if let State::Checking { check, .. } = &mut hashed.state {
             let chunk = (offset / check.chunk_bytes) as usize;
             check.hashed += u64::from(check.hashes[chunk].replace(hash).is_none());
             self.hash_more(item, common, now, os);
@@ -193,14 +201,17 @@ impl Member {
                 let name = checked.name.clone();
                 checked.manifest = Some(Manifest::new(name, check.bytes, check.chunk_bytes, hashes));
                 checked.state = State::Whole { file: Some(file) };
-                self.guest.iter_mut().for_each(|guest| guest.offers_checking -= 1);
                 self.register(item, common, os);
-                self.open_offers(common, os);
+                if let Some(guest) = &mut self.guest {
+                    guest.looked_at -= 1;
+                }
+                self.open_more_offers(common, os);
             }
             (Purpose::Present, Some(manifest)) if hashes == manifest.hashes() => {
                 log::info!("file is here already file={}", checked.name);
                 checked.state = State::Whole { file: Some(file) };
                 self.register(item, common, os);
+                self.tell_held(item, common, os);
                 self.drive(common, now, os);
             }
             (Purpose::Present, _) => {
@@ -236,6 +247,13 @@ impl Member {
             log::info!("going on with a file file={} chunks={stored} of={chunks}", resumed.name);
         }
         resumed.state = State::Fetching { file, picker };
+        // Of what the server and the others heard before, the disk may have lost some, and what they
+        // denied us since is here after all.
+        if resumed.refusals > 0 || self.contacts_made > 1 {
+            resumed.unreported.clear();
+            self.register(item, common, os);
+        }
+        self.tell_held(item, common, os);
         self.seek(item, common, os);
         self.store_if_whole(item, os);
         self.drive(common, now, os);

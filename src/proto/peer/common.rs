@@ -24,6 +24,8 @@ pub(super) struct Common {
     pub(super) listener: Listener,
     /// Chunks that others asked for, of all members.
     pub(super) serving: Serving,
+    /// When those that wait for chunks hear from us, if not before.
+    pub(super) word_at: Mono,
     /// A line that is being encoded.
     pub(super) scratch: Vec<u8>,
     dials_made: u32,
@@ -122,6 +124,7 @@ impl Common {
             files: BTreeMap::new(),
             listener: Listener::None,
             serving: Serving::new(None),
+            word_at: Mono(0),
             scratch: Vec::new(),
             dials_made: 0,
             files_opened: 0,

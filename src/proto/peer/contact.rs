@@ -75,9 +75,7 @@ impl Member {
             Listener::None | Listener::Asked => 0,
         };
         if self.guest.is_some() {
-            let (id, key) = (self.id, self.key);
-            let (port, group) = (Some(port), Some(common.config.group));
-            return common.send(link, &Message::Hello { id, port, group, key }, os);
+            return self.say_hello(link, (self.id, self.key), port, common, os);
         }
         let (interval, duration) = match (&self.run, self.stage) {
             (None, _) => (common.config.interval, common.config.duration),
@@ -172,11 +170,13 @@ impl Member {
                     );
                 }
             }
-            Ok(Message::OkJoin { id, key, interval_ns, duration_ns, epoch }) => {
+            Ok(Message::OkJoin { id, key, interval_ns, duration_ns, epoch }) if self.guest.is_none() => {
                 let grid = (Duration::from_nanos(interval_ns), Duration::from_nanos(duration_ns));
                 self.on_joined(id, key, epoch, grid, common, now, os);
             }
-            Ok(Message::OkHello { id, key }) => self.on_welcome(id, key, common, now, os),
+            Ok(Message::OkHello { id, key }) if self.guest.is_some() => {
+                self.on_welcome(id, key, common, now, os)
+            }
             Ok(Message::Source { file, id, addr, ticket }) => {
                 if !self.is_called(&id) {
                     self.on_source(file, (id, addr, ticket), common, now, os);
@@ -325,6 +325,9 @@ impl Member {
             }
             (Contact::Joining(_), Stage::Contacting) => {
                 self.fail(&format!("the server refused: {text} ({})", code.as_str()), common, now, os);
+            }
+            (Contact::Joining(link), Stage::Sharing) if self.guest.is_some() => {
+                self.on_guest_refused(link, code, text, common, now, os);
             }
             // Nothing will get better: the run is over, and it cannot be shared under this name.
             (Contact::Joining(_), Stage::Sharing) => {

@@ -79,6 +79,7 @@ impl Member {
             picker.on_denied(SourceId(place), chunk);
             self.ask_sources(item, common, now, os);
         }
+        self.want_again(place, item, common, now, os);
         self.ask(place, common, now, os);
         Ok(0)
     }
@@ -109,6 +110,12 @@ impl Member {
     ) {
         let other = self.others.at_mut(place);
         other.heard = now.mono;
+        // A source that is busy with one file is not silent about the others.
+        for item in &other.sourced {
+            if let Some(picker) = self.library.at_mut(*item).picker_mut() {
+                picker.on_octets(SourceId(place), now.mono);
+            }
+        }
         let handled = match &mut other.incoming {
             Incoming::Offer { octets, .. } => {
                 octets.extend_from_slice(bytes);
@@ -121,11 +128,10 @@ impl Member {
             Incoming::Chunk { item, chunk } => {
                 let offset = chunk.take(bytes);
                 // The file may have been given up, or the chunk have come from elsewhere, meanwhile.
-                if let State::Fetching { file, picker } = &mut self.library.at_mut(*item).state {
-                    picker.on_octets(SourceId(place), now.mono);
-                    if picker.is_written(SourceId(place), chunk.chunk()) {
-                        os.perform(Effect::WriteAt { file: *file, offset, bytes });
-                    }
+                if let State::Fetching { file, picker } = &self.library.at(*item).state
+                    && picker.is_written(SourceId(place), chunk.chunk())
+                {
+                    os.perform(Effect::WriteAt { file: *file, offset, bytes });
                 }
                 if last { self.on_chunk_end(place, common, now, os) } else { Ok(()) }
             }
@@ -190,6 +196,7 @@ impl Member {
         if let Some(picker) = fetched.picker_mut() {
             picker.on_thrown_away(SourceId(place), chunk);
         }
+        self.want_again(place, item, common, now, os);
         self.ask(place, common, now, os);
     }
 
@@ -210,6 +217,18 @@ impl Member {
         }
     }
 
+    /// Nothing of a file is needed for now.
+    fn cancel_all(&mut self, item: ItemId, common: &mut Common, os: &mut dyn Os) {
+        let file = self.library.at(item).name.as_str();
+        for other in self.others.iter() {
+            for (_, chunk) in other.gets.iter().filter(|(asked, _)| *asked == item) {
+                if let Some(link) = other.way.link() {
+                    common.send(link, &Message::Cancel { file, chunk: *chunk }, os);
+                }
+            }
+        }
+    }
+
     /// Every chunk is verified: the disk makes the copy last.
     pub(super) fn store_if_whole(&mut self, item: ItemId, os: &mut dyn Os) {
         let fetched = self.library.at_mut(item);
@@ -218,7 +237,7 @@ impl Member {
         {
             let file = *file;
             os.perform(Effect::Finish { file });
-            fetched.state = State::Storing { file };
+            fetched.turn(State::Storing { file });
             self.others.iter_mut().for_each(|other| other.sourced.retain(|sourced| *sourced != item));
         }
     }
@@ -260,12 +279,24 @@ impl Member {
         if let State::Checking { .. } = self.library.at(item).state {
             return self.on_check_failed(item, op, error, common, now, os);
         }
+        if let (State::Whole { .. }, FileOp::Hash) = (&self.library.at(item).state, op) {
+            return match error {
+                // The disk has too much to do; another complaint will come.
+                ErrorKind::ResourceBusy => {}
+                ErrorKind::UnexpectedEof => self.withdraw(item, "it is shorter than it was", common, now, os),
+                error => self.withdraw(item, &Why(error).to_string(), common, now, os),
+            };
+        }
         let failed = self.library.at_mut(item);
         let (State::Fetching { file, .. } | State::Storing { file }) = failed.state else { return };
         common.release(file, os);
-        failed.state = State::Wanted;
+        failed.turn(State::Wanted);
+        failed.refusals += 1;
+        // What was verified may not have reached the disk.
+        failed.unreported.clear();
         failed.next_try = now.mono + PAIR_PAUSE_MAX;
         let (name, owner) = (failed.name.clone(), failed.owner);
+        self.cancel_all(item, common, os);
         self.forget_sources(item);
         let (why, op) = (Why(error), op);
         let trouble = format!("{name} could not be stored: {why}");
@@ -289,7 +320,8 @@ impl Member {
         self.forget_sources(item);
         let forgotten = self.library.at_mut(item);
         forgotten.close(common, os);
-        (forgotten.state, forgotten.manifest) = (State::Wanted, None);
+        forgotten.turn(State::Wanted);
+        forgotten.manifest = None;
         forgotten.watchers.clear();
     }
 }

@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::proto::ids::{FileName, Name};
-use crate::proto::limits::{ASK_AGAIN_PAUSE, FIRST_CONTACT_TIMEOUT, LOOK_PERIOD, SOURCES_DIALED_MAX};
+use crate::proto::limits::{
+    ASK_AGAIN_PAUSE, ASK_PERIOD, FIRST_CONTACT_TIMEOUT, LOOK_PERIOD, SOURCES_DIALED_MAX,
+};
 use crate::proto::machine::Os;
 use crate::proto::peer::common::{Common, DialFor, Timer};
 use crate::proto::peer::library::{ItemId, State};
@@ -95,14 +97,16 @@ pub(super) struct Guest {
     pub(super) orders: Orders,
     /// The files of the offers, in their order.
     pub(super) offered: Vec<ItemId>,
-    /// Offers that were opened so far, and those of them that are being hashed.
-    pub(super) offers_opened: usize,
-    pub(super) offers_checking: usize,
-    /// What the server is to be told of, when it has answered what was said before.
-    pub(super) to_register: VecDeque<ItemId>,
     pub(super) wanted: Option<ItemId>,
     /// Commands that the server has not answered, in order.
     pub(super) asked: VecDeque<Asked>,
+    /// Files that the server is to hear of, in order.
+    pub(super) to_register: VecDeque<ItemId>,
+    /// Offers that were opened, and those of them that are being looked at.
+    pub(super) opened: usize,
+    pub(super) looked_at: usize,
+    /// Why the server refused the last `DOWNLOAD`.
+    pub(super) refusal: Option<String>,
     /// The answer to `find`.
     pub(super) found: Vec<Holder>,
     pub(super) available: Option<bool>,
@@ -128,11 +132,12 @@ impl Guest {
         Guest {
             orders,
             offered: Vec::new(),
-            offers_opened: 0,
-            offers_checking: 0,
-            to_register: VecDeque::new(),
             wanted: None,
             asked: VecDeque::new(),
+            to_register: VecDeque::new(),
+            opened: 0,
+            looked_at: 0,
+            refusal: None,
             found: Vec::new(),
             available: None,
             progress_at: Mono(0),
@@ -167,6 +172,7 @@ impl Member {
         if self.stage != Stage::Sharing {
             return;
         }
+        self.close_silent(common, now, os);
         self.dial_sources(common, now, os);
         let got = self.guest.as_ref().and_then(|guest| guest.wanted).is_some_and(|item| self.is_got(item));
         let Some(guest) = &mut self.guest else { return };
@@ -191,7 +197,12 @@ impl Member {
         if !got {
             self.ask_for_file(common, now, os);
         }
-        common.wheel.insert(Timer::Share(self.index), now.mono + LOOK_PERIOD);
+        let fetching = self.library.iter().any(|item| item.picker().is_some());
+        let next_look = now.mono + if fetching { ASK_PERIOD } else { LOOK_PERIOD };
+        let timer = Timer::Share(self.index);
+        if common.wheel.deadline(&timer).is_none_or(|deadline| deadline > next_look) {
+            common.wheel.insert(timer, next_look);
+        }
     }
 
     /// The one chunk that is to be got, if it is not the whole file.
@@ -230,7 +241,10 @@ impl Member {
             let (name, wait) = (&get.name, Period(get.wait));
             let mut why = match wanted.and_then(|item| item.picker()) {
                 Some(_) => format!("nobody who holds the rest of {name} has been there for {wait}"),
-                None => format!("nobody has offered {name} for {wait}"),
+                None => match &guest.refusal {
+                    Some(text) => format!("the server refused: {text}"),
+                    None => format!("nobody has offered {name} for {wait}"),
+                },
             };
             for liar in self.others.iter().filter(|other| !other.is_trusted()) {
                 why += &format!("; {} was given up, it brought wrong bytes", liar.id);
@@ -250,15 +264,22 @@ impl Member {
 
     fn dial_sources(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
         let mut linked = self.others.iter().filter(|other| other.way != Way::None).count();
+        // Those that have a link may have nothing to give, and no others: there must be a way out.
+        let mut dialing =
+            self.others.iter().filter(|other| matches!(other.way, Way::Dialing(_) | Way::Asking(_))).count();
+        let starved =
+            self.guest.as_ref().is_some_and(|guest| now.mono - guest.progress_at >= ASK_AGAIN_PAUSE);
         let index = self.index;
         let library = &self.library;
         for (place, other) in self.others.iter_mut().enumerate() {
             let wanted = other.takes_part.iter().any(|item| library.at(*item).picker().is_some());
             let idle = other.way == Way::None && other.next_try <= now.mono && other.is_trusted();
-            if wanted && idle && linked < SOURCES_DIALED_MAX {
+            let room = linked < SOURCES_DIALED_MAX || (starved && dialing < SOURCES_DIALED_MAX);
+            if wanted && idle && room {
                 let dial = common.dial(other.addr, DialFor::Pair(index, place as u32), os);
                 other.way = Way::Dialing(dial);
                 linked += 1;
+                dialing += 1;
             }
         }
     }

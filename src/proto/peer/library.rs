@@ -7,7 +7,7 @@ use crate::proto::ids::{FileId, FileName};
 use crate::proto::machine::Os;
 use crate::proto::peer::check::Check;
 use crate::proto::peer::common::{Common, FileFor};
-use crate::proto::swarm::{Manifest, Picker};
+use crate::proto::swarm::{Accounts, Manifest, Picker};
 use crate::proto::time::Mono;
 
 /// The place of a file in its member's library.
@@ -43,6 +43,12 @@ pub(super) struct Item {
     pub(super) fetched_bytes: u64,
     /// Bytes that came and were wrong, or not needed any more.
     pub(super) wasted_bytes: u64,
+    /// What was asked for, and why more than once, in earlier attempts.
+    former: Accounts,
+    /// How often the disk refused it, and it was begun anew.
+    pub(super) refusals: u64,
+    /// Why it is not offered any more.
+    pub(super) trouble: Option<String>,
 }
 
 /// How far a file has come.
@@ -73,6 +79,9 @@ impl Item {
             is_registered: false,
             fetched_bytes: 0,
             wasted_bytes: 0,
+            former: Accounts::default(),
+            refusals: 0,
+            trouble: None,
         }
     }
 
@@ -94,6 +103,19 @@ impl Item {
         }
     }
 
+    /// Comes to another state; what was asked for until now stays counted.
+    pub(super) fn turn(&mut self, state: State) {
+        self.former = self.accounts();
+        self.state = state;
+    }
+
+    /// What was asked for, and why more than once.
+    pub(super) fn accounts(&self) -> Accounts {
+        let mut accounts = self.former;
+        accounts += self.picker().map_or_else(Accounts::default, Picker::accounts);
+        accounts
+    }
+
     /// The open file to serve a chunk from, if that chunk is held.
     pub(super) fn source_of(&self, chunk: u64) -> Option<FileId> {
         match &self.state {
@@ -111,7 +133,7 @@ impl Item {
         if let Some(FileFor::Item { .. }) = common.files.get(&file) {
             common.release(file, os);
         }
-        self.state = if self.is_whole() { State::Whole { file: None } } else { State::Wanted };
+        self.turn(if self.is_whole() { State::Whole { file: None } } else { State::Wanted });
     }
 
     pub(super) fn file(&self) -> Option<FileId> {

@@ -25,7 +25,7 @@ use std::time::Duration;
 use crate::proto::clock::Spread;
 use crate::proto::ids::{FileId, LinkId, Name};
 use crate::proto::limits::GREET_TIMEOUT;
-use crate::proto::machine::{CloseReason, Effect, Input, Machine, Origin, Os, Why};
+use crate::proto::machine::{CloseReason, DownReason, Effect, Input, Machine, Origin, Os, Why};
 use crate::proto::peer::common::{Common, DialFor, FileFor, Listener, Session, Timer, Whose};
 use crate::proto::peer::contact::Said;
 use crate::proto::peer::guest::Guest;
@@ -90,38 +90,6 @@ impl Peers {
     pub fn with_upload_limit(mut self, bytes_per_s: Option<u64>) -> Peers {
         self.common.serving = Serving::new(bytes_per_s.and_then(NonZeroU64::new));
         self
-    }
-
-    /// The files of a guest: what it offers, then what it gets.
-    pub fn files(&self) -> Vec<FileStatus> {
-        self.members.first().map_or_else(Vec::new, Member::files)
-    }
-
-    /// How long it took a guest until what it gets was here; `None` before that.
-    pub fn got_after(&self) -> Option<Duration> {
-        let got_at = self.members.first()?.guest.as_ref()?.got_at?;
-        Some(got_at - self.common.started)
-    }
-
-    /// The server knows all of them.
-    pub fn is_known(&self) -> bool {
-        self.members.iter().all(|member| member.contact.joined().is_some())
-    }
-
-    /// A guest's answer to `find`: whether the file is available, and who holds some of it.
-    pub fn found(&self) -> Option<(bool, &[Holder])> {
-        let guest = self.members.first()?.guest.as_ref()?;
-        Some((guest.available?, &guest.found))
-    }
-
-    /// Bytes of chunks that were sent to others, by all members together.
-    pub fn served_bytes(&self) -> u64 {
-        self.members.iter().map(|member| member.served_bytes).sum()
-    }
-
-    /// Direct links that are open, of all members together.
-    pub fn direct_links(&self) -> usize {
-        self.members.iter().map(Member::direct_links).sum()
     }
 
     /// Where everything stands, for a progress line.
@@ -341,7 +309,13 @@ impl Machine for Peers {
             Input::Received { link, bytes, at } => self.on_received(link, bytes, at, now, os),
             Input::Blocked { link } => self.set_blocked(link, true),
             Input::Drained { link } => self.set_blocked(link, false),
-            Input::LinkDown { link, reason } => self.on_link_down(link, &reason.to_string(), now, os),
+            Input::LinkDown { link, reason } => {
+                let whose = common.sessions.get(link).map(|session| session.whose);
+                if let (DownReason::FileFailed, Some(Whose::Pair(member, other))) = (reason, whose) {
+                    members[member as usize].doubt(other, os);
+                }
+                self.on_link_down(link, &reason.to_string(), now, os);
+            }
             Input::FileReady { file, moved, bytes } => {
                 self.on_file(file, |member, whose, common| {
                     member.on_file_ready(whose, moved, bytes, common, now, os)

@@ -1,7 +1,7 @@
 //! The other members as one member knows them: where they are, the link to each, and what goes over
 //! it. Holds the facts; `share` and `pair` act on them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -48,10 +48,14 @@ pub(super) struct Other {
     pub(super) given: [bool; FILES],
     /// Chunks that it was asked for and has not answered.
     pub(super) gets: Vec<(ItemId, u64)>,
+    /// Chunks that were sent to it last, over this link.
+    pub(super) sent: VecDeque<(ItemId, u64)>,
     /// Files that it is a source of, over this link.
     pub(super) sourced: Vec<ItemId>,
     /// Files that it holds or fetches, as the server says.
     pub(super) takes_part: Vec<ItemId>,
+    /// Chunks that it said again and again to hold, over this link.
+    pub(super) haves_idle: u64,
     pub(super) lies: u32,
     /// When a link may be tried next, and the pause after that.
     pub(super) next_try: Mono,
@@ -140,8 +144,10 @@ impl Other {
             records: None,
             given: [false; FILES],
             gets: Vec::new(),
+            sent: VecDeque::new(),
             sourced: Vec::new(),
             takes_part: Vec::new(),
+            haves_idle: 0,
             lies: 0,
             next_try: Mono(0),
             pause: PAIR_PAUSE_MIN,
@@ -165,6 +171,8 @@ impl Other {
         (self.way, self.incoming) = (Way::None, Incoming::None);
         self.gets.clear();
         self.sourced.clear();
+        self.haves_idle = 0;
+        self.sent.clear();
     }
 
     /// Files of its record that are here.

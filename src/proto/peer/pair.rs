@@ -213,6 +213,7 @@ impl Member {
             other.id,
             code.as_str()
         );
+        self.doubt(place, os);
         common.close(link, CloseReason::Refused, os);
         self.after_link(place, link, &format!("it answered: {text}"), common, now, os);
         self.drive(common, now, os);

@@ -2,6 +2,7 @@
 //! links and within the limit for all of them.
 
 use crate::proto::ids::LinkId;
+use crate::proto::limits::{CHUNKS_DOUBTED_MAX, WORD_PERIOD};
 use crate::proto::machine::{Effect, Os};
 use crate::proto::peer::common::{Common, Timer, Whose};
 use crate::proto::peer::library::{Item, ItemId, State};
@@ -66,6 +67,18 @@ impl Member {
         }
     }
 
+    /// A file is open again: those who were denied chunks of it meanwhile hear what there is.
+    pub(super) fn tell_held(&mut self, item: ItemId, common: &mut Common, os: &mut dyn Os) {
+        let told = self.library.at(item);
+        let Some(held) = held(told) else { return };
+        for place in &told.watchers {
+            let Way::Open { link, .. } = self.others.at(*place).way else { continue };
+            for (first, last) in held.ranges() {
+                common.send(link, &Message::Have { file: told.name.as_str(), first, last }, os);
+            }
+        }
+    }
+
     /// The other side wants a chunk.
     pub(super) fn on_get(
         &mut self,
@@ -78,6 +91,11 @@ impl Member {
     ) -> Result<u64, Fault> {
         let item = self.library.find(file);
         let range = item.and_then(|item| self.library.at(item).manifest.as_ref()?.range(chunk));
+        if item.is_some_and(|item| self.library.at(item).manifest.is_none()) {
+            // Its owner has come back as another: what we had of it counts no more, but we had it.
+            common.send(link, &Message::Deny { file, chunk }, os);
+            return Ok(0);
+        }
         let (Some(item), Some((_, len))) = (item, range) else {
             return fault(ErrorCode::UnknownFile, format!("I have no chunk {chunk} of {file}"));
         };
@@ -126,7 +144,51 @@ impl Member {
         };
         common.send(link, &Message::Chunk { file, chunk, octets: len, zstd: false }, os);
         os.perform(Effect::SendFile { link, file: source, offset, len });
+        if let Some(Whose::Pair(_, place)) = common.sessions.get(link).map(|session| session.whose) {
+            let sent = &mut self.others.at_mut(place).sent;
+            sent.truncate(CHUNKS_DOUBTED_MAX - 1);
+            sent.push_front((item, chunk));
+        }
         len
+    }
+
+    /// The disk could not give what was announced to one of the others, or what it got was wrong: looks at
+    /// what was sent last. A file may change, or shrink, or vanish while it is shared.
+    pub(super) fn doubt(&mut self, place: u32, os: &mut dyn Os) {
+        let sent = std::mem::take(&mut self.others.at_mut(place).sent);
+        for (item, chunk) in sent.into_iter().filter(|_| self.guest.is_some()) {
+            let served = self.library.at(item);
+            let range = served.manifest.as_ref().and_then(|manifest| manifest.range(chunk));
+            if let (State::Whole { file: Some(file) }, Some((offset, len))) = (&served.state, range) {
+                os.perform(Effect::Hash { file: *file, offset, len });
+            }
+        }
+    }
+
+    /// A file is not what was offered any more: nobody gets anything of it from here.
+    pub(super) fn withdraw(
+        &mut self,
+        item: ItemId,
+        why: &str,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
+        let withdrawn = self.library.at_mut(item);
+        let State::Whole { file: Some(file) } = withdrawn.state else { return };
+        common.release(file, os);
+        withdrawn.turn(State::Whole { file: None });
+        withdrawn.is_registered = false;
+        withdrawn.trouble = Some(why.to_owned());
+        let name = withdrawn.name.clone();
+        log::error!("file not offered any more file={name} why=\"{why}\"");
+        self.unregister(item, common, os);
+        let Some(guest) = &self.guest else { return };
+        let offered = guest.offered.contains(&item);
+        let all_gone = guest.offered.iter().all(|item| self.library.at(*item).trouble.is_some());
+        if offered && all_gone && guest.orders.get.is_none() {
+            self.fail(&format!("{name} is not offered any more: {why}"), common, now, os);
+        }
     }
 
     /// The other side has one of our files.
@@ -174,7 +236,11 @@ pub(super) fn serve(members: &mut [Member], common: &mut Common, now: Now, os: &
             member.served_bytes += member.send_chunk(link, item, chunk, common, os);
         }
     }
-    if let Some(next_at) = common.serving.next_at() {
-        common.wheel.insert(Timer::Serve, next_at);
+    let Some(next_at) = common.serving.next_at() else { return };
+    // Those that wait hear that they are not forgotten: an empty line.
+    if now.mono >= common.word_at {
+        common.word_at = now.mono + WORD_PERIOD;
+        common.serving.links().for_each(|link| os.perform(Effect::Send { link, bytes: b"\n" }));
     }
+    common.wheel.insert(Timer::Serve, next_at.min(common.word_at));
 }

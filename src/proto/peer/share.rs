@@ -95,7 +95,8 @@ impl Member {
         };
         self.close_silent(common, now, os);
         let library = &self.library;
-        if self.others.iter().all(|other| other.is_complete(library) || other.is_hopeless(library)) {
+        let over = |other: &Other| other.is_hopeless(library) && !self.comes_from_others(other, now);
+        if self.others.iter().all(|other| other.is_complete(library) || over(other)) {
             return self.leave_when_known(self.missing(), common, now, os);
         }
         let deadline = self.last_end(now.mono) + share_deadline;
@@ -154,7 +155,7 @@ impl Member {
     }
 
     /// A link that owes us something and brings nothing is worse than none.
-    fn close_silent(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+    pub(super) fn close_silent(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
         for place in 0..self.others.len() as u32 {
             let other = self.others.at(place);
             let owes = !other.gets.is_empty()
@@ -166,6 +167,15 @@ impl Member {
                 self.after_link(place, link, "it went silent", common, now, os);
             }
         }
+    }
+
+    /// Its owner is gone, and others may bring what is missing of its record: they do, or they have had no
+    /// time yet to say what they hold.
+    fn comes_from_others(&self, owner: &Other, now: Now) -> bool {
+        let fresh = now.mono - owner.heard <= TRANSFER_SILENCE_TIMEOUT;
+        let linked = self.others.iter().any(|other| matches!(other.way, Way::Open { .. }));
+        let pickers = owner.records.iter().flatten().filter_map(|item| self.library.at(*item).picker());
+        owner.is_trusted() && pickers.into_iter().any(|picker| picker.is_busy() || (fresh && linked))
     }
 
     fn waits_for_offers(&self, other: &Other) -> bool {

@@ -1,7 +1,7 @@
 //! Whom a file can be got from: what others offer, who holds which chunks, which part of a file is
 //! ours to take first. Asks for nothing; `fetch` does.
 
-use crate::proto::limits::SWARM_CHUNKS_MIN;
+use crate::proto::limits::{CHUNKS_MAX, HAVES_IDLE_MAX, SWARM_CHUNKS_MIN};
 use crate::proto::machine::Os;
 use crate::proto::peer::common::{Common, FileFor};
 use crate::proto::peer::library::{ItemId, State};
@@ -169,10 +169,13 @@ impl Member {
         os: &mut dyn Os,
     ) -> Result<u64, Fault> {
         let item = self.library.find(file);
-        let Some((item, manifest)) =
-            item.and_then(|item| Some((item, self.library.at(item).manifest.as_ref()?)))
-        else {
+        let Some(item) = item else {
             return fault(ErrorCode::OutOfPlace, format!("nobody asked for {file}"));
+        };
+        let Some(manifest) = &self.library.at(item).manifest else {
+            // Its owner has come back as another since it was asked for; what comes is passed over.
+            let possible = octets <= ChunkSet::octets_of(CHUNKS_MAX);
+            return if possible { Ok(octets) } else { fault(ErrorCode::BadArgument, "too many chunks") };
         };
         if octets != 0 && octets != manifest.chunks().div_ceil(8) {
             return fault(ErrorCode::BadArgument, format!("{file} has {} chunks", manifest.chunks()));
@@ -222,13 +225,42 @@ impl Member {
                 held.insert(chunk);
             }
         }
-        picker.add_source(SourceId(place), &held, now.mono);
-        let sourced = &mut self.others.at_mut(place).sourced;
-        if !sourced.contains(&item) {
-            sourced.push(item);
+        let other = self.others.at_mut(place);
+        if other.sourced.contains(&item) {
+            // It was asked twice, and has answered twice: what it was asked for since stays so.
+            for (first, last) in held.ranges() {
+                picker.on_have(SourceId(place), first, last).expect("ranges of the same file");
+            }
+        } else if other.gets.iter().any(|(asked, _)| *asked == item) {
+            // What it was asked for in an earlier attempt comes first: see `want_again`.
+            return;
+        } else {
+            picker.add_source(SourceId(place), &held, now.mono);
+            other.sourced.push(item);
         }
         self.set_slice(item);
         self.ask(place, common, now, os);
+    }
+
+    /// One of the others has answered what it was asked for. If that was in an earlier attempt at the file,
+    /// it is a source of the present one only from now on: no chunk is asked for twice over one link.
+    pub(super) fn want_again(
+        &mut self,
+        place: u32,
+        item: ItemId,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
+        let other = self.others.at(place);
+        if other.sourced.contains(&item) || other.gets.iter().any(|(asked, _)| *asked == item) {
+            return;
+        }
+        if self.library.at(item).owner == Some(place) {
+            self.add_source(place, item, None, common, now, os);
+        } else {
+            self.want(place, item, common, os);
+        }
     }
 
     /// The other side holds more than before.
@@ -252,8 +284,17 @@ impl Member {
                 Some(_) => return Ok(0),
                 None => (first, last),
             };
-            if let Err(error) = picker.on_have(SourceId(place), range.0, range.1) {
-                return fault(ErrorCode::BadArgument, error.to_string());
+            match picker.on_have(SourceId(place), range.0, range.1) {
+                Err(error) => return fault(ErrorCode::BadArgument, error.to_string()),
+                Ok(0) => {
+                    // Looking through them costs time, whatever comes of it.
+                    let idle = &mut self.others.at_mut(place).haves_idle;
+                    *idle += range.1 - range.0 + 1;
+                    if *idle > HAVES_IDLE_MAX {
+                        return fault(ErrorCode::TooFast, "you have said so before");
+                    }
+                }
+                Ok(_) => {}
             }
             self.ask(place, common, now, os);
         }
@@ -286,13 +327,16 @@ impl Member {
         }
     }
 
-    /// Sources that have been silent for too long: their chunks are asked of others.
+    /// Sources that have been silent for too long: their chunks are asked of others. And at the end of a
+    /// file what others take long for.
     pub(super) fn pass_on_overdue(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
-        for item in 0..self.library.len() as ItemId {
-            let fetched = self.library.at_mut(item);
-            if fetched.picker_mut().is_some_and(|picker| !picker.lapse(now.mono).is_empty()) {
-                self.ask_sources(item, common, now, os);
+        for item in self.library.iter_mut() {
+            if let Some(picker) = item.picker_mut() {
+                picker.lapse(now.mono);
             }
+        }
+        for place in 0..self.others.len() as u32 {
+            self.ask(place, common, now, os);
         }
     }
 }

@@ -1,10 +1,14 @@
 //! How the files of a guest stand, for progress bars and programs. Formats nothing.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
+use crate::proto::peer::Peers;
+use crate::proto::peer::guest::Holder;
 use crate::proto::peer::library::{Item, State};
 use crate::proto::peer::member::Member;
-use crate::proto::swarm::Manifest;
+use crate::proto::swarm::{Accounts, Manifest};
 
 /// How far a file has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -43,10 +47,50 @@ pub struct FileStatus {
     pub bytes_fetched: u64,
     /// Bytes that came in vain: wrong, or a second time.
     pub bytes_wasted: u64,
+    /// What was asked for, and why more than once.
+    pub accounts: Accounts,
+    /// How often the disk refused it, and it was begun anew.
+    pub refusals: u64,
     /// Members that it is being fetched from.
     pub sources: usize,
     /// The server has it in its catalog as ours.
     pub is_offered: bool,
+    /// Why it is not offered any more: it changed, or cannot be read.
+    pub trouble: Option<String>,
+}
+
+impl Peers {
+    /// The files of a guest: what it offers, then what it gets.
+    pub fn files(&self) -> Vec<FileStatus> {
+        self.members.first().map_or_else(Vec::new, Member::files)
+    }
+
+    /// How long it took a guest until what it gets was here; `None` before that.
+    pub fn got_after(&self) -> Option<Duration> {
+        let got_at = self.members.first()?.guest.as_ref()?.got_at?;
+        Some(got_at - self.common.started)
+    }
+
+    /// The server knows all of them.
+    pub fn is_known(&self) -> bool {
+        self.members.iter().all(|member| member.contact.joined().is_some())
+    }
+
+    /// A guest's answer to `find`: whether the file is available, and who holds some of it.
+    pub fn found(&self) -> Option<(bool, &[Holder])> {
+        let guest = self.members.first()?.guest.as_ref()?;
+        Some((guest.available?, &guest.found))
+    }
+
+    /// Bytes of chunks that were sent to others, by all members together.
+    pub fn served_bytes(&self) -> u64 {
+        self.members.iter().map(|member| member.served_bytes).sum()
+    }
+
+    /// Direct links that are open, of all members together.
+    pub fn direct_links(&self) -> usize {
+        self.members.iter().map(Member::direct_links).sum()
+    }
 }
 
 impl Member {
@@ -92,7 +136,10 @@ fn status(item: &Item) -> FileStatus {
         bytes_stored,
         bytes_fetched: item.fetched_bytes,
         bytes_wasted: item.wasted_bytes,
+        accounts: item.accounts(),
+        refusals: item.refusals,
         sources: picker.map_or(0, |picker| picker.progress().sources),
         is_offered: item.is_registered,
+        trouble: item.trouble.clone(),
     }
 }

@@ -3,10 +3,10 @@
 
 use std::net::SocketAddr;
 
-use crate::proto::ids::{Key, Name};
-use crate::proto::limits::{REGISTERS_IN_FLIGHT_BYTES, REGISTERS_IN_FLIGHT_MAX};
-use crate::proto::machine::{Effect, Os};
-use crate::proto::peer::common::Common;
+use crate::proto::ids::{Key, LinkId, Name};
+use crate::proto::limits::REGISTERS_AHEAD_BYTES;
+use crate::proto::machine::{CloseReason, Effect, Os};
+use crate::proto::peer::common::{Common, Listener};
 use crate::proto::peer::guest::{Asked, Holder};
 use crate::proto::peer::library::{ItemId, State};
 use crate::proto::peer::member::Member;
@@ -19,31 +19,64 @@ use crate::proto::wire::{Availability, ErrorCode, Message, Numbers, Portion};
 impl Member {
     // --- What we say --------------------------------------------------------------------------
 
-    /// Tells the server what we hold of a file, when its turn has come.
-    pub(super) fn register(&mut self, item: ItemId, common: &mut Common, os: &mut dyn Os) {
-        if let (Some(_), Some(guest)) = (self.contact.joined(), &mut self.guest) {
-            guest.to_register.push_back(item);
-            self.register_next(common, os);
-        }
+    pub(super) fn say_hello(
+        &mut self,
+        link: LinkId,
+        (id, key): (Option<Name>, Option<Key>),
+        port: u16,
+        common: &mut Common,
+        os: &mut dyn Os,
+    ) {
+        let (port, group) = (Some(port), Some(common.config.group));
+        common.send(link, &Message::Hello { id, port, group, key }, os);
     }
 
-    /// Goes on with what the server is to be told, as far as that fits the link.
-    fn register_next(&mut self, common: &mut Common, os: &mut dyn Os) {
-        while let Some(guest) = &mut self.guest
-            && let Some(next) = guest.to_register.front().copied()
+    /// The server does not take us back. It may have started anew, and have given our name away: one that
+    /// it chose itself does not matter. Others go on with what they have over the links that are there.
+    pub(super) fn on_guest_refused(
+        &mut self,
+        link: LinkId,
+        code: ErrorCode,
+        text: &str,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
+        let chosen = common.config.ids[self.index as usize].is_some();
+        if let (ErrorCode::IdTaken, false, Listener::Ready(port)) = (code, chosen, common.listener) {
+            return self.say_hello(link, (None, None), port, common, os);
+        }
+        log::warn!("server does not take a guest back id={} why=\"{text}\"; trying again", self.label());
+        common.close(link, CloseReason::Unwanted, os);
+        self.on_server_down(text, common, now, os);
+    }
+
+    /// Tells the server what we hold of a file, as soon as it has taken enough of the others.
+    pub(super) fn register(&mut self, item: ItemId, common: &mut Common, os: &mut dyn Os) {
+        let Some(guest) = self.guest.as_mut().filter(|guest| !guest.to_register.contains(&item)) else {
+            return;
+        };
+        guest.to_register.push_back(item);
+        self.register_more(common, os);
+    }
+
+    /// The hashes of all files together may be more than the queue of a link takes.
+    pub(super) fn register_more(&mut self, common: &mut Common, os: &mut dyn Os) {
+        while let (Some(_), Some(guest)) = (self.contact.joined(), &mut self.guest)
+            && let Some(item) = guest.to_register.front().copied()
         {
-            let octets = |item| self.library.at(item).manifest.as_ref().map_or(0, Manifest::octets);
-            let unanswered = guest.asked.iter().filter_map(|asked| match asked {
-                Asked::Register(item) => Some(octets(*item)),
-                Asked::Download | Asked::Search => None,
+            let library = &self.library;
+            let octets = |item: ItemId| library.at(item).manifest.as_ref().map_or(0, Manifest::octets);
+            let ahead = guest.asked.iter().map(|asked| match asked {
+                Asked::Register(item) => octets(*item),
+                Asked::Download | Asked::Search => 0,
             });
-            let (count, bytes) = unanswered.fold((0, 0), |(count, sum), bytes| (count + 1, sum + bytes));
-            let fits = count < REGISTERS_IN_FLIGHT_MAX && bytes + octets(next) <= REGISTERS_IN_FLIGHT_BYTES;
-            if count > 0 && !fits {
+            let ahead: u64 = ahead.sum();
+            if ahead > 0 && ahead + octets(item) > REGISTERS_AHEAD_BYTES {
                 return;
             }
             guest.to_register.pop_front();
-            self.say_register(next, common, os);
+            self.say_register(item, common, os);
         }
     }
 
@@ -52,8 +85,8 @@ impl Member {
         let held = self.library.at(item);
         let Some(manifest) = &held.manifest else { return };
         let portion = match &held.state {
-            State::Whole { file: Some(_) } => Portion::All,
-            State::Fetching { .. } | State::Storing { .. } => Portion::None,
+            State::Whole { file: Some(_) } | State::Storing { .. } => Portion::All,
+            State::Fetching { .. } => Portion::None,
             State::Whole { file: None } | State::Wanted | State::Checking { .. } => return,
         };
         let (file, bytes) = (held.name.as_str(), manifest.bytes());
@@ -123,6 +156,9 @@ impl Member {
         now: Now,
         os: &mut dyn Os,
     ) {
+        if self.contact.joined().is_none() {
+            return;
+        }
         let Some(item) = self.library.find(file).or_else(|| self.wanted_item(file)) else { return };
         let Some(place) = self.others.place(id, addr, ticket, OtherState::Guest, &mut self.library) else {
             return;
@@ -152,16 +188,34 @@ impl Member {
 
     pub(super) fn on_registered(&mut self, file: &str, holders: u64, common: &mut Common, os: &mut dyn Os) {
         let Some(guest) = &mut self.guest else { return };
-        if let Some(Asked::Register(item)) = guest.asked.pop_front() {
-            self.library.at_mut(item).is_registered = true;
-            log::info!("file offered file={file} holders={holders}");
+        if let Some(Asked::Register(item)) = guest.asked.front().copied() {
+            guest.asked.pop_front();
+            let registered = self.library.at_mut(item);
+            if registered.file().is_some() {
+                registered.is_registered = true;
+                log::info!("file offered file={file} holders={holders}");
+            }
+            self.register_more(common, os);
         }
-        self.register_next(common, os);
+    }
+
+    /// Tells the server that we hold nothing of a file any more.
+    pub(super) fn unregister(&mut self, item: ItemId, common: &mut Common, os: &mut dyn Os) {
+        let (Some(link), Some(guest)) = (self.contact.joined(), &mut self.guest) else { return };
+        let Some(manifest) = &self.library.at(item).manifest else { return };
+        let (file, bytes, held) = (manifest.file().as_str(), manifest.bytes(), Portion::None);
+        let (chunk_bytes, octets) = (manifest.chunk_bytes(), manifest.octets());
+        common.scratch.clear();
+        Message::Register { file, bytes, chunk_bytes, octets, held }.encode(&mut common.scratch);
+        manifest.encode_hashes(&mut common.scratch);
+        os.perform(Effect::Send { link, bytes: &common.scratch });
+        guest.asked.push_back(Asked::Register(item));
     }
 
     /// Begins with the hashes of the wanted file; returns how many octets are to come.
     pub(super) fn on_download(&mut self, file: &str, bytes: u64, chunk_bytes: u64, octets: u64) -> u64 {
-        let Some(guest) = &mut self.guest else { return octets };
+        self.hashes = None;
+        let (Some(guest), Some(_)) = (&mut self.guest, self.contact.joined()) else { return octets };
         if guest.asked.front() == Some(&Asked::Download) {
             guest.asked.pop_front();
         }
@@ -246,16 +300,29 @@ impl Member {
         os: &mut dyn Os,
     ) {
         let Some(guest) = &mut self.guest else { return };
-        match guest.asked.pop_front() {
+        // HAVE and REPORT are answered only if something is wrong with them, and with one of these.
+        let of_note =
+            matches!(code, ErrorCode::OutOfPlace | ErrorCode::UnknownMember | ErrorCode::UnknownChunk);
+        let asked = guest.asked.front().copied();
+        match asked {
+            Some(Asked::Register(_) | Asked::Download) if of_note => {
+                return log::warn!("server takes no notice code={} text=\"{text}\"", code.as_str());
+            }
+            _ => guest.asked.pop_front(),
+        };
+        match asked {
             Some(Asked::Register(item)) => {
                 let name = self.library.at(item).name.clone();
                 self.fail(&format!("{name} cannot be offered: {text}"), common, now, os);
             }
             // Nobody has it, yet.
             Some(Asked::Download) if code == ErrorCode::UnknownFile => {}
-            Some(Asked::Download | Asked::Search) => {
-                self.fail(&format!("the server refused: {text}"), common, now, os)
+            // It may have been a matter of the moment; it is asked again.
+            Some(Asked::Download) => {
+                log::warn!("server refuses a download code={} text=\"{text}\"", code.as_str());
+                guest.refusal = Some(text.to_owned());
             }
+            Some(Asked::Search) => self.fail(&format!("the server refused: {text}"), common, now, os),
             None => log::warn!("server reports an error code={} text=\"{text}\"", code.as_str()),
         }
     }

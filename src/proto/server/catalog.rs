@@ -156,9 +156,11 @@ impl Catalog {
             None => self.add_file(who.group, manifest),
         };
         let part = self.part(who, number);
-        if portion == Portion::All {
-            part.held = ChunkSet::full(chunks);
-        }
+        part.held = match portion {
+            Portion::All => ChunkSet::full(chunks),
+            // It says what it holds now; of what it held before, its disk may have lost some.
+            Portion::None => ChunkSet::new(chunks),
+        };
         let is_news = !part.introduced;
         Ok(Registered { holders: self.files[&number].holders().count() as u64, is_news })
     }

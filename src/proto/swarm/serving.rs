@@ -124,6 +124,11 @@ impl Serving {
         (!self.turns.is_empty()).then_some(self.free_at)
     }
 
+    /// Links on which requests wait, in the order of their turns.
+    pub fn links(&self) -> impl Iterator<Item = LinkId> {
+        self.turns.iter().copied()
+    }
+
     /// Requests that wait on a link.
     pub fn waiting(&self, link: LinkId) -> usize {
         self.queues.get(&link).map_or(0, VecDeque::len)

@@ -1,14 +1,15 @@
-//! A server and strangers that say anything to two peers of one process: these never panic, never
+//! A server and strangers that say anything to two peers of one process, or to a guest that offers a
+//! file and gets another one: these never panic, never
 //! contradict themselves, keep their contract about time, and end when they are asked to.
 #![no_main]
 
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use tickmesh::proto::peer::{Peers, PeersConfig};
+use tickmesh::proto::peer::{Get, GuestConfig, Offer, Orders, Peers, PeersConfig};
 use tickmesh_fuzz::Driver;
 
-/// One key and ticket for all, and a file of three bytes, `abc`, with its hash.
+/// One key and ticket for all. Files are of three bytes, `abc`, or of three such chunks, with their hashes.
 const WORDS: &[&str] = &[
     "TICKMESH 1 server x\n",
     "TICKMESH 1 peer x\n",
@@ -49,16 +50,73 @@ const WORDS: &[&str] = &[
     "GOT client_b_samples.csv\n",
     "_TimeData.txt ",
     "_samples.csv ",
+    "OK HELLO b 00000000000000000000000000000000\n",
+    "OK HELLO ",
+    "OK REGISTER own.bin 1\n",
+    "OK DOWNLOAD got.bin 9 3 195\n",
+    "OK DOWNLOAD got.bin ",
+    HASHES,
+    "SOURCE got.bin a 10.0.0.2:40000 00000000000000000000000000000000\n",
+    "SOURCE got.bin c 10.0.0.2:40000 00000000000000000000000000000000\n",
+    "SOURCE own.bin c 10.0.0.2:40000 00000000000000000000000000000000\n",
+    "HOLDS got.bin 1\n\x07",
+    "HOLDS got.bin 1\n\x02",
+    "HOLDS got.bin 0\n",
+    "HAVE got.bin 0 2\n",
+    "HAVE got.bin ",
+    "CHUNK got.bin 0 3\nabc",
+    "CHUNK got.bin 1 3\nabc",
+    "CHUNK got.bin 2 3\nabc",
+    "CHUNK got.bin 1 3\nxyz",
+    "CHUNK got.bin ",
+    "DENY got.bin 0\n",
+    "DENY got.bin 1\n",
+    "WANT got.bin 9c668de187ad1a0a353cb8928ca0aedc6b03045b89ba08b16a36509be08ecec2\n",
+    "WANT own.bin 73e28713e35e40a73636fa0d899eaf7b83d9142c2d6f9b0611b2ae9c6a834aac\n",
+    "GET got.bin 0\n",
+    "GET got.bin 1\n",
+    "GET own.bin 0\n",
+    "CANCEL own.bin 0\n",
+    "CANCEL got.bin 1\n",
+    "ERR unknown-file x\n",
+    "ERR out-of-place x\n",
+    "ERR limit-reached x\n",
+    "ERR file-differs x\n",
 ];
 
+/// Of `got.bin`.
+const HASHES: &str = concat!(
+    "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85\n",
+    "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85\n",
+    "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85\n",
+);
+
 fuzz_target!(|data: &[u8]| {
-    let config = PeersConfig {
+    let Some((which, data)) = data.split_first() else { return };
+    let machine = if which % 2 == 0 { runners() } else { guest(u64::from(*which) * 1000) };
+    Driver::play(machine, WORDS, data);
+});
+
+fn runners() -> Peers {
+    Peers::new(PeersConfig {
         server: "10.0.0.2:5555".parse().unwrap(),
         group: "lab".parse().unwrap(),
         ids: vec![None, Some("b".parse().unwrap())],
         interval: None,
         duration: Some(Duration::from_secs(1)),
         share_deadline: Some(Duration::from_secs(20)),
-    };
-    Driver::play(Peers::new(config), WORDS, data);
-});
+    })
+}
+
+fn guest(stay_ms: u64) -> Peers {
+    let (wait, stay) = (Duration::from_secs(60), Duration::from_millis(stay_ms));
+    let offer = Offer { path: "own/own.bin".to_owned(), name: "own.bin".parse().unwrap(), chunks: None };
+    let get = Get { name: "got.bin".parse().unwrap(), chunk: None, wait, stay };
+    Peers::guest(GuestConfig {
+        server: "10.0.0.2:5555".parse().unwrap(),
+        group: "lab".parse().unwrap(),
+        id: Some("b".parse().unwrap()),
+        orders: Orders { offers: vec![offer], get: Some(get), find: None },
+        upload_limit: (stay_ms % 3000 == 0).then_some(100),
+    })
+}

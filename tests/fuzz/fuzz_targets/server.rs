@@ -21,6 +21,23 @@ const WORDS: &[&str] = &[
     "BYE x\n",
     "ERR bad-text x\n",
     "LINK lab 0 1 ",
+    "HELLO a 4000 lab\n",
+    "HELLO b 4000 lab\n",
+    "HELLO * 0 lab\n",
+    "HELLO a 4000 lab ",
+    "REGISTER f.bin 9 3 195 all\n",
+    "REGISTER f.bin 9 3 195 none\n",
+    "REGISTER g.bin 3 3 65 all\n",
+    "REGISTER e.bin 0 1 0 all\n",
+    "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85\n",
+    "DOWNLOAD f.bin\n",
+    "DOWNLOAD g.bin\n",
+    "HAVE f.bin 0 2\n",
+    "HAVE f.bin 1 1\n",
+    "REPORT f.bin a 0\n",
+    "REPORT f.bin b 2\n",
+    "searchFile f.bin\n",
+    "searchChunk f.bin 1 2 3\n",
 ];
 
 fuzz_target!(|data: &[u8]| {

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tickmesh::proto::ids::{DialId, FileId, LinkId};
-use tickmesh::proto::machine::{DownReason, Effect, FileOp, Input, Machine, Origin, Os};
+use tickmesh::proto::machine::{DownReason, Effect, FileOp, Input, Machine, OpenMode, Origin, Os};
 use tickmesh::proto::time::{Mono, Now, Wall};
 
 /// Links that are up at once.
@@ -15,12 +15,24 @@ const LINKS: usize = 4;
 /// After this time at the end, with nothing else happening, every machine has exited.
 const END_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// Something that the disk has to answer.
+struct Asked {
+    file: FileId,
+    op: FileOp,
+    offset: u64,
+    /// What is found, if a file is opened.
+    found: Option<u64>,
+}
+
+/// What every file consists of that is there from the beginning: those below `own/`.
+const CONTENT: &[u8] = b"abc";
+
 #[derive(Default)]
 struct Hand {
     closed: Vec<LinkId>,
     dials: Vec<DialId>,
     listens: Vec<SocketAddr>,
-    asked: VecDeque<(FileId, FileOp)>,
+    asked: VecDeque<Asked>,
     released: BTreeSet<FileId>,
     /// The last key that was dealt out.
     key: String,
@@ -32,27 +44,41 @@ impl Os for Hand {
         assert!(!self.exited, "{effect:?} after the end");
         match effect {
             Effect::Send { bytes, .. } => {
-                if let Some(line) =
-                    std::str::from_utf8(bytes).ok().and_then(|text| text.rsplit("OK JOIN ").next())
-                    && let Some(key) = line.split(' ').nth(1).filter(|key| key.len() == 32)
-                {
-                    self.key = key.to_owned();
+                let text = std::str::from_utf8(bytes).unwrap_or_default();
+                for verb in ["OK JOIN ", "OK HELLO "] {
+                    let line = text.rsplit(verb).next().filter(|_| text.contains(verb));
+                    let key = line.and_then(|line| line.split([' ', '\n']).nth(1));
+                    if let Some(key) = key.filter(|key| key.len() == 32) {
+                        self.key = key.to_owned();
+                    }
                 }
             }
             Effect::Close { link, .. } => self.closed.push(link),
             Effect::Dial { dial, .. } => self.dials.push(dial),
             Effect::Listen { addr } => self.listens.push(addr),
-            Effect::Open { file, .. } => self.asked.push_back((file, FileOp::Open)),
-            Effect::Hash { file, .. } => self.asked.push_back((file, FileOp::Hash)),
-            Effect::Read { file, .. } => self.asked.push_back((file, FileOp::Read)),
-            Effect::SetAside { file, .. } => self.asked.push_back((file, FileOp::SetAside)),
-            Effect::Append { file, .. } => self.asked.push_back((file, FileOp::Append)),
-            Effect::Finish { file } => self.asked.push_back((file, FileOp::Finish)),
+            Effect::Open { file, path, mode, .. } => {
+                let found = match mode {
+                    OpenMode::Existing => path.starts_with("own/").then_some(CONTENT.len() as u64),
+                    OpenMode::Named | OpenMode::Partial | OpenMode::Resume { .. } => Some(0),
+                };
+                self.asked.push_back(Asked { file, op: FileOp::Open, offset: 0, found });
+            }
+            Effect::Hash { file, offset, .. } => self.ask(file, FileOp::Hash, offset),
+            Effect::Read { file, offset, .. } => self.ask(file, FileOp::Read, offset),
+            Effect::SetAside { file, .. } => self.ask(file, FileOp::SetAside, 0),
+            Effect::Append { file, .. } => self.ask(file, FileOp::Append, 0),
+            Effect::Finish { file } => self.ask(file, FileOp::Finish, 0),
+            Effect::WriteAt { file, offset, .. } => self.ask(file, FileOp::WriteAt, offset),
             Effect::Release { file } => drop(self.released.insert(file)),
-            Effect::WriteAt { file, .. } => self.asked.push_back((file, FileOp::WriteAt)),
             Effect::SendFile { .. } => {}
             Effect::Exit => self.exited = true,
         }
+    }
+}
+
+impl Hand {
+    fn ask(&mut self, file: FileId, op: FileOp, offset: u64) {
+        self.asked.push_back(Asked { file, op, offset, found: Some(0) });
     }
 }
 
@@ -191,19 +217,21 @@ impl<M: Machine> Driver<M> {
             }
             return self.settle();
         }
-        if let Some((file, op)) = self.hand.asked.pop_front() {
+        if let Some(Asked { file, op, offset, found }) = self.hand.asked.pop_front() {
             match op {
                 _ if self.hand.released.contains(&file) => self.settle(),
                 op if self.disk_is_full => {
-                    self.input(Input::FileFailed { file, op, offset: 0, error: ErrorKind::StorageFull })
+                    self.input(Input::FileFailed { file, op, offset, error: ErrorKind::StorageFull })
                 }
-                FileOp::Open | FileOp::SetAside => {
-                    self.input(Input::FileReady { file, bytes: 0, moved: None });
-                }
+                FileOp::Open | FileOp::SetAside => match found {
+                    Some(bytes) => self.input(Input::FileReady { file, bytes, moved: None }),
+                    None => self.input(Input::FileFailed { file, op, offset, error: ErrorKind::NotFound }),
+                },
                 FileOp::Hash => {
-                    self.input(Input::Hashed { file, offset: 0, hash: [7; 32].into() });
+                    let hash = blake3::hash(CONTENT);
+                    self.input(Input::Hashed { file, offset, hash });
                 }
-                FileOp::Read => self.input(Input::Read { file, offset: 0, bytes: b"read" }),
+                FileOp::Read => self.input(Input::Read { file, offset, bytes: CONTENT }),
                 FileOp::Append => self.input(Input::Appended { file }),
                 FileOp::WriteAt => self.settle(),
                 FileOp::Finish => self.input(Input::Finished { file, moved: None }),

@@ -51,3 +51,16 @@ impl Accounts {
         } += 1;
     }
 }
+
+impl std::ops::AddAssign for Accounts {
+    fn add_assign(&mut self, more: Accounts) {
+        self.asked += more.asked;
+        self.end_game += more.end_game;
+        self.silent += more.silent;
+        self.wrong += more.wrong;
+        self.denied += more.denied;
+        self.broken += more.broken;
+        self.unwritten += more.unwritten;
+        self.thrown_away += more.thrown_away;
+    }
+}
