@@ -183,6 +183,9 @@ impl Member {
         self.tell_have(item, chunk, common, os);
         self.store_if_whole(item, os);
         self.ask(place, common, now, os);
+        if self.only_chunk() == Some(chunk) {
+            self.drive(common, now, os);
+        }
         Ok(())
     }
 
