@@ -128,10 +128,10 @@ impl Member {
             Incoming::Chunk { item, chunk } => {
                 let offset = chunk.take(bytes);
                 // The file may have been given up, or the chunk have come from elsewhere, meanwhile.
-                if let State::Fetching { file, picker } = &mut self.library.at_mut(*item).state {
-                    if picker.is_written(SourceId(place), chunk.chunk()) {
-                        os.perform(Effect::WriteAt { file: *file, offset, bytes });
-                    }
+                if let State::Fetching { file, picker } = &self.library.at(*item).state
+                    && picker.is_written(SourceId(place), chunk.chunk())
+                {
+                    os.perform(Effect::WriteAt { file: *file, offset, bytes });
                 }
                 if last { self.on_chunk_end(place, common, now, os) } else { Ok(()) }
             }
