@@ -235,3 +235,36 @@ fn a_source_that_brings_nothing_is_left() {
     hand.elapse(Duration::from_secs(12));
     assert_eq!(hand.wants.closed, [(eve, CloseReason::Silent)]);
 }
+
+/// Nor about what is registered after the server came back.
+#[test]
+fn an_error_about_a_report_is_none_about_a_register() {
+    let (mut hand, server, _) = Hand::linked();
+    hand.input(Input::LinkDown { link: server, reason: DownReason::Reset });
+    hand.elapse(Duration::from_secs(2));
+    let server = hand.up();
+    hand.say(server, &format!("TICKMESH 1 server x\nOK HELLO guest-7 {KEY}\n"));
+    assert!(hand.heard().contains("REGISTER f.bin 9 3 195 none\n"));
+    hand.say(server, "ERR unknown-member eve is no source of f.bin for you\n");
+    hand.say(server, "OK REGISTER f.bin 1\n");
+    assert_eq!(hand.peer.report().peers[0].outcome, "unfinished");
+    assert!(hand.peer.files()[0].is_offered);
+}
+
+/// The server has started anew and given the name to somebody else: one that it chose itself is no matter.
+#[test]
+fn a_guest_whose_name_was_given_away_takes_another() {
+    let (mut hand, server, eve) = Hand::linked();
+    hand.input(Input::LinkDown { link: server, reason: DownReason::Reset });
+    hand.elapse(Duration::from_secs(2));
+    let server = hand.up();
+    hand.say(server, "TICKMESH 1 server x\n");
+    assert_eq!(hand.heard(), format!("HELLO guest-7 40000 lab {KEY}\n"));
+    hand.say(server, "ERR id-taken guest-7 is taken by 10.0.0.9:4000\n");
+    assert_eq!(hand.heard(), "HELLO * 40000 lab\n");
+    hand.say(eve, "CHUNK f.bin 0 3\nabc");
+    hand.say(server, &format!("OK HELLO guest-8 {KEY}\n"));
+    assert!(hand.heard().contains("REGISTER f.bin 9 3 195 none\n"));
+    assert_eq!(hand.peer.report().peers[0].id.as_deref(), Some("guest-8"));
+    assert_eq!(hand.peer.files()[0].chunks_stored, 1, "the transfer went on");
+}

@@ -204,6 +204,8 @@ pub const LIES_MAX: u32 = 3;
 pub const TRANSFER_SILENCE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A holder whose upload limit lets somebody wait says something so often, so that it is not taken for silent.
 pub const WORD_PERIOD: Duration = Duration::from_secs(3);
+/// How long a member that is done stays for those who may want the record of one that left early from it.
+pub const PASS_ON_PATIENCE: Duration = Duration::from_secs(3);
 /// How often somebody whose file is on its way looks whether a chunk should be asked of another, too.
 pub const ASK_PERIOD: Duration = Duration::from_millis(100);
 /// Chunks that one of the others may say to hold when it has said so before, over one link: a hundredth of a

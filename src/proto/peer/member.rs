@@ -51,6 +51,8 @@ pub(super) struct Member {
     pub(super) own: [Option<ItemId>; FILES],
     /// Bytes of chunks that were sent to others.
     pub(super) served_bytes: u64,
+    /// When something of a third one's record was sent last.
+    pub(super) passed_on_at: Mono,
     /// Ticks and answers that the server counted.
     pub(super) rows_there: Option<(u64, u64)>,
     /// The last `JOIN` said that the run is over.
@@ -153,6 +155,7 @@ impl Member {
             hashes: None,
             own: [None; FILES],
             served_bytes: 0,
+            passed_on_at: Mono(0),
             rows_there: None,
             joins_done: false,
             done_known: false,

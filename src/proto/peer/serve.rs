@@ -234,6 +234,9 @@ pub(super) fn serve(members: &mut [Member], common: &mut Common, now: Now, os: &
         if let Some(Whose::Pair(member, _)) = common.sessions.get(link).map(|session| session.whose) {
             let member = &mut members[member as usize];
             member.served_bytes += member.send_chunk(link, item, chunk, common, os);
+            if member.library.at(item).owner.is_some() {
+                member.passed_on_at = now.mono;
+            }
         }
     }
     let Some(next_at) = common.serving.next_at() else { return };

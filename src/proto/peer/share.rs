@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use crate::proto::ids::{Key, Name};
 use crate::proto::limits::{
-    LOOK_PERIOD, MEMBERS_MAX, PAIR_PAUSE_MIN, PAIR_WAIT, PAIRS_DIALED_MAX, PROCESS_PAIRS_DIALED_MAX,
-    REPLY_TIMEOUT, SERVER_BACK_TIMEOUT, TRANSFER_SILENCE_TIMEOUT,
+    LOOK_PERIOD, MEMBERS_MAX, PAIR_PAUSE_MIN, PAIR_WAIT, PAIRS_DIALED_MAX, PASS_ON_PATIENCE,
+    PROCESS_PAIRS_DIALED_MAX, REPLY_TIMEOUT, SERVER_BACK_TIMEOUT, TRANSFER_SILENCE_TIMEOUT,
 };
 use crate::proto::machine::{CloseReason, Os};
 use crate::proto::peer::common::{Common, DialFor, Timer};
-use crate::proto::peer::library::ItemId;
+use crate::proto::peer::library::{ItemId, State};
 use crate::proto::peer::member::{Contact, Member, Stage};
 use crate::proto::peer::other::{FILES, Other, OtherState, Way, files_of};
 use crate::proto::peer::report::{Missing, Outcome};
@@ -97,6 +97,10 @@ impl Member {
         let library = &self.library;
         let over = |other: &Other| other.is_hopeless(library) && !self.comes_from_others(other, now);
         if self.others.iter().all(|other| other.is_complete(library) || over(other)) {
+            if let Some(until) = self.lingers_until().filter(|until| *until > now.mono) {
+                common.wheel.insert(Timer::Share(self.index), until);
+                return;
+            }
             return self.leave_when_known(self.missing(), common, now, os);
         }
         let deadline = self.last_end(now.mono) + share_deadline;
@@ -176,6 +180,16 @@ impl Member {
         let linked = self.others.iter().any(|other| matches!(other.way, Way::Open { .. }));
         let pickers = owner.records.iter().flatten().filter_map(|item| self.library.at(*item).picker());
         owner.is_trusted() && pickers.into_iter().any(|picker| picker.is_busy() || (fresh && linked))
+    }
+
+    /// Who has the record of an owner that left early stays a little while others may want it or get it.
+    fn lingers_until(&self) -> Option<Mono> {
+        let has_it = |other: &Other| {
+            let mut records = other.records.iter().flatten().map(|item| self.library.at(*item));
+            records.any(|item| matches!(item.state, State::Whole { file: Some(_) }))
+        };
+        let mut owners = self.others.iter().filter(|other| other.state == OtherState::Early && has_it(other));
+        owners.next().map(|owner| owner.heard.max(self.passed_on_at) + PASS_ON_PATIENCE)
     }
 
     fn waits_for_offers(&self, other: &Other) -> bool {
