@@ -38,6 +38,7 @@ pub(super) fn run(options: &GetOptions) -> Result<bool> {
     let reactor = Reactor::new().context("cannot start the event loop")?;
     drive(reactor, &mut [Host { machine: &mut peers, root: options.to.clone() }])?;
     peers.look_back();
+    terminal::clear_progress();
     conclude(options, peers.machine())
 }
 

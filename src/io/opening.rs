@@ -137,3 +137,19 @@ fn options() -> OpenOptions {
 fn busy(why: &'static str) -> io::Error {
     io::Error::new(ErrorKind::ResourceBusy, why)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_of_a_longer_file_is_cut() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        for (kept_bytes, expected) in [(9, "too long"), (3, "too"), (0, "")] {
+            fs::write(partial(&path), "too long").unwrap();
+            drop(open_partial(&path, kept_bytes).unwrap());
+            assert_eq!(fs::read_to_string(partial(&path)).unwrap(), expected);
+        }
+    }
+}

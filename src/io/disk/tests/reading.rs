@@ -22,13 +22,6 @@ fn what_a_resumed_partial_holds_is_kept() {
     other.release(A);
     assert_eq!(names(&root), ["a", "a.old"]);
     assert_eq!(fs::read(root.join("a")).unwrap(), b"abcdef");
-    // What cannot be of the same file is cut off.
-    fs::write(root.join("c.partial"), "too long").unwrap();
-    assert_eq!(disk.open(B, "c", OpenMode::Resume { bytes: 3 }, "c.old"), Ok((3, None)));
-    assert_eq!(finish(&mut disk, B), Some(Ok(None)));
-    disk.release(B);
-    assert_eq!(fs::read(root.join("c")).unwrap(), b"too");
-    fs::remove_file(root.join("c")).unwrap();
     // One that is opened to begin anew is deleted as ever.
     fs::write(root.join("b.partial"), "left").unwrap();
     assert_eq!(disk.open(B, "b", OpenMode::Partial, "b.old"), Ok((0, None)));
