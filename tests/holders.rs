@@ -62,6 +62,16 @@ fn stored(world: &World, machine: MachineId) -> u64 {
     world.machine::<Peers>(machine).unwrap().files().first().map_or(0, |file| file.chunks_stored)
 }
 
+fn until_offered(town: &mut Town, machine: MachineId, files: usize) {
+    for _ in 0..100 {
+        town.world.run_for(Duration::from_millis(500));
+        if peers(town, machine).files().iter().filter(|file| file.is_offered).count() == files {
+            return;
+        }
+    }
+    panic!("{:#?} {}", town.report(machine).problems, town.world.trace_tail());
+}
+
 fn until_stored(town: &mut Town, machine: MachineId, chunks: u64) {
     assert!(town.world.run_until(|world| stored(world, machine) >= chunks, 60 * SECOND));
 }
@@ -242,11 +252,7 @@ fn one_guest_offers_a_thousand_files() {
     }
     let offers = names.iter().map(|name| offer(name, Some(5))).collect();
     let alice = guest(&mut town, node, Orders { offers, ..Orders::default() }, None);
-    let all = |world: &World| {
-        let files = world.machine::<Peers>(alice).unwrap().files();
-        files.len() == 1000 && files.iter().all(|file| file.is_offered)
-    };
-    assert!(town.world.run_until(all, 60 * SECOND), "{:?}", town.report(alice).problems);
+    until_offered(&mut town, alice, 1000);
 }
 
 /// The hashes of all files together are more than a link takes at once; also when the server comes back.
@@ -260,11 +266,7 @@ fn files_of_many_chunks_are_offered_one_after_the_other() {
     }
     let offers = names.iter().map(|name| offer(name, Some(8192))).collect();
     let alice = guest(&mut town, node, Orders { offers, ..Orders::default() }, None);
-    let all = |world: &World| {
-        let files = world.machine::<Peers>(alice).unwrap().files();
-        files.iter().all(|file| file.is_offered)
-    };
-    assert!(town.world.run_until(all, 100 * SECOND), "{:#?}", town.report(alice));
+    until_offered(&mut town, alice, 5);
     town.world.reset_links(node, town.server_node);
     town.world.run_for(10 * SECOND);
     assert_eq!(town.report(alice).reconnects, 1);

@@ -109,8 +109,8 @@
 //! - **Sharing.** `REGISTER` says what a file consists of; its hashes follow at once, whatever the
 //!   answer will be. The first to name a file has the name: others may register the same content, and
 //!   hold it too, but not another (`file-differs`, which names a holder). `all`: the sender holds
-//!   every chunk. `none`: it says which with `HAVE`, as somebody who was interrupted does, or
-//!   who returns to a server that has started anew.
+//!   every chunk. `none`: it says which with `HAVE`, and holds no others any more, as somebody who was
+//!   interrupted does, whose disk has lost some, or who returns to a server that has started anew.
 //! - **Getting.** `DOWNLOAD` makes the sender one who fetches: it is told who takes part, at most
 //!   [`SOURCES_MAX`](crate::proto::limits::SOURCES_MAX) of them at once, asked again the next ones, and these
 //!   are told of it. `SOURCE` comes later about each newcomer. It is told to both of a
@@ -124,7 +124,8 @@
 //!   which file is meant; `HOLDS` answers with a bit for each chunk, chunk 0 in the lowest bit of the first
 //!   octet, in as many octets as that needs; none at all if the file is unknown or has no
 //!   chunks. Those that said `WANT` hear `HAVE` of new chunks. `DENY` is no fault: the chunk is
-//!   not there any more. After `CANCEL` a chunk may come all the same. With `zstd` the octets of a
+//!   not there any more. After `CANCEL` a chunk may come all the same. Who lets others wait, as an upload
+//!   limit may, sends an empty line every few seconds: a link that owes something and is silent is closed. With `zstd` the octets of a
 //!   `CHUNK` are one zstd frame of its bytes.
 //! - **Typed by people.** `searchFile` and `searchChunk`, where chunks count from 1. `register` and `download`
 //!   need a program that reads and checks the file, and are answered with how to start it.
