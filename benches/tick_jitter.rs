@@ -1,8 +1,11 @@
 //! How late ticks are: one peer alone, 100 peers in one process, and one peer beside a bulk
-//! transfer, or beside files that are brought to disk, on the same loop. One iteration is one tick of each peer; the criterion figure is the
+//! transfer to itself, beside a file that it gets from another process, or beside files that are brought
+//! to disk, on the same loop. One iteration is one tick of each peer; the criterion figure is the
 //! mean lateness, and percentiles are printed beside it. Run with `cargo bench --bench tick_jitter`.
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
@@ -10,7 +13,7 @@ use tickmesh::io::{Host, Reactor};
 use tickmesh::proto::clock::Spread;
 use tickmesh::proto::ids::{DialId, FileId, LinkId};
 use tickmesh::proto::machine::{CloseReason, Effect, Input, Machine, OpenMode, Origin, Os};
-use tickmesh::proto::peer::{Peers, PeersConfig};
+use tickmesh::proto::peer::{Get, GuestConfig, Orders, Peers, PeersConfig};
 use tickmesh::proto::server::{Server, ServerConfig};
 use tickmesh::proto::time::{Mono, Now};
 
@@ -129,16 +132,68 @@ impl Machine for Finisher {
     }
 }
 
+/// Processes of their own, one of which holds a file that takes longer to get than any run.
+struct Outside {
+    addr: SocketAddr,
+    processes: Vec<Child>,
+    _folder: tempfile::TempDir,
+}
+
+const GOT_MIB: usize = 2048;
+
+impl Outside {
+    fn start() -> Outside {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file.bin");
+        let mut file = std::fs::File::create(&path).unwrap();
+        (0..GOT_MIB).for_each(|mib| file.write_all(&vec![mib as u8; 1 << 20]).unwrap());
+        let begin = |arguments: &[&str]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_tickmesh"));
+            command.args(arguments).current_dir(folder.path()).stdout(Stdio::piped());
+            let mut process = command.spawn().unwrap();
+            let mut line = String::new();
+            BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+            (process, line)
+        };
+        let (server, line) = begin(&["server", "--listen", "127.0.0.1:0", "--log-level", "error"]);
+        let addr = line.trim().rsplit(' ').next().unwrap();
+        let (holder, _) = begin(&["share", "file.bin", "--server", addr, "--json", "--log-level", "error"]);
+        Outside { addr: addr.parse().unwrap(), processes: vec![holder, server], _folder: folder }
+    }
+
+    fn getter(&self) -> Peers {
+        let name = "file.bin".parse().unwrap();
+        let get = Get { name, chunk: None, wait: Duration::from_secs(60), stay: Duration::ZERO };
+        Peers::guest(GuestConfig {
+            server: self.addr,
+            group: "lab".parse().unwrap(),
+            id: None,
+            orders: Orders { get: Some(get), ..Orders::default() },
+            upload_limit: None,
+        })
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        for process in &mut self.processes {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
 /// What else is on the loop.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Beside {
+#[derive(Clone, Copy)]
+enum Beside<'a> {
     Nothing,
     Bulk,
+    Get(&'a Outside),
     Finishing,
 }
 
 /// One run of `ticks` ticks for each peer; returns the lateness of all of them.
-fn run(peers: usize, ticks: u64, beside: Beside) -> Spread {
+fn run(peers: usize, ticks: u64, beside: Beside<'_>) -> Spread {
     let folder = tempfile::tempdir().unwrap();
     let mut reactor = Reactor::new().unwrap();
     let mut listen = || {
@@ -169,12 +224,19 @@ fn run(peers: usize, ticks: u64, beside: Beside) -> Spread {
         Host { machine: &mut server, root: root.clone() },
     ];
     let mut finisher = Finisher::default();
+    let mut getter = None;
     match beside {
         Beside::Nothing => {}
         Beside::Bulk => hosts.push(Host { machine: &mut mover, root }),
+        Beside::Get(outside) => {
+            hosts.push(Host { machine: getter.insert(outside.getter()), root });
+        }
         Beside::Finishing => hosts.push(Host { machine: &mut finisher, root }),
     }
     reactor.run(&mut hosts).unwrap();
+    if let Some(file) = getter.and_then(|getter| getter.files().pop()) {
+        assert!(file.bytes_stored < (GOT_MIB as u64) << 20, "a run was longer than the transfer: {file:?}");
+    }
     let report = members.report();
     assert!(report.is_complete(), "{report:?}");
     members.lateness()
@@ -183,11 +245,13 @@ fn run(peers: usize, ticks: u64, beside: Beside) -> Spread {
 fn tick_jitter(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("tick_lateness");
     group.sampling_mode(SamplingMode::Flat).sample_size(20);
+    let outside = Outside::start();
     group.warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(12));
     for (name, peers, beside) in [
         ("one_peer", 1, Beside::Nothing),
         ("hundred_peers", 100, Beside::Nothing),
         ("one_peer_beside_bulk", 1, Beside::Bulk),
+        ("one_peer_beside_get", 1, Beside::Get(&outside)),
         ("one_peer_beside_finishing", 1, Beside::Finishing),
     ] {
         let mut all = Spread::new();

@@ -7,12 +7,12 @@ use std::io::{self, ErrorKind};
 use std::ops::Deref;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use log::{Level, log, warn};
 use nix::fcntl::Flock;
 
-use crate::io::finish::{Finish, Outcome, start_writeback};
+use crate::io::finish::{Finish, Outcome};
 use crate::io::opening::{open_existing, open_named, open_partial};
 use crate::io::place::{folder_of, inside, make_folder_of, partial, set_aside};
 use crate::io::sockets::kind;
@@ -173,6 +173,13 @@ impl Disk {
         }))
     }
 
+    /// The file, if so much of it was written since the last time that the disk should begin with it.
+    pub(super) fn unstarted(&mut self, file: FileId) -> Option<Weak<Handle>> {
+        let open = self.files.get_mut(&file).filter(|open| open.unstarted_bytes >= WRITEBACK_BYTES)?;
+        open.unstarted_bytes = 0;
+        Some(Arc::downgrade(&open.handle))
+    }
+
     /// What the helper has to do to bring the file to disk, a partial under its name; nothing if
     /// that is under way.
     pub(super) fn finish(&mut self, file: FileId) -> Option<Finishing> {
@@ -286,10 +293,6 @@ impl OpenFile {
         self.holes.fill(offset, len);
         self.len = self.len.max(offset + len);
         self.unstarted_bytes += len;
-        if self.unstarted_bytes >= WRITEBACK_BYTES {
-            self.unstarted_bytes = 0;
-            start_writeback(&self.handle);
-        }
         Ok(())
     }
 

@@ -59,6 +59,7 @@ impl Os for Hands<'_> {
                 if let Some(Err(error)) = written {
                     self.answer(Answer::FileFailed { file, op: FileOp::WriteAt, offset, error });
                 }
+                self.start_writeback(file);
             }
             Effect::Finish { file } => self.finish(file),
             Effect::Hash { file, offset, len } => self.read(file, FileOp::Hash, offset, len),
@@ -123,6 +124,14 @@ impl Hands<'_> {
                 self.answer(Answer::FileFailed { file, op: FileOp::Append, offset: 0, error })
             }
             None => {}
+        }
+        self.start_writeback(file);
+    }
+
+    /// The disk begins with what was written, so that the last sync finds little to do.
+    fn start_writeback(&mut self, file: FileId) {
+        if let Some(handle) = self.reactor.seats[self.machine].disk.unstarted(file) {
+            self.reactor.hand_over(Job::Start(handle));
         }
     }
 

@@ -1,13 +1,13 @@
 //! What the helper has to do, and whose turn it is: in one turn everything that waits to be
-//! finished, one read, and a slice of one hash. Knows no thread and no loop.
+//! begun with or to be finished, one read, and a slice of one hash. Knows no thread and no loop.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::io::disk::Handle;
-use crate::io::finish::{Finish, Outcome, finish_all};
+use crate::io::finish::{Finish, Outcome, finish_all, start_writeback};
 use crate::proto::ids::FileId;
 use crate::proto::limits::{FINISH_BATCH_MAX, HASH_SLICE_BYTES};
 
@@ -20,6 +20,8 @@ pub(super) enum Job {
     Finish(Whose, Finish),
     Read(Whose, Part),
     Hash(Whose, Part),
+    /// Much of it was written: the disk should begin with that. Released meanwhile, it is let go.
+    Start(Weak<Handle>),
     /// The machine has released the file: nobody wants to know any more what is in it.
     Forget(Whose),
 }
@@ -32,7 +34,7 @@ pub(super) struct Part {
     pub(super) len: u64,
 }
 
-/// Something that is done; there is one for each job, except for those to forget.
+/// Something that is done; there is one for each job, except for those to begin and to forget.
 #[derive(Debug)]
 pub(super) enum Done {
     Finish(Whose, Outcome),
@@ -45,6 +47,7 @@ pub(super) enum Done {
 /// All that waits.
 #[derive(Default)]
 pub(super) struct Errands {
+    starts: Vec<Weak<Handle>>,
     finishes: VecDeque<(Whose, Finish)>,
     reads: VecDeque<(Whose, Part)>,
     hashes: VecDeque<Hashing>,
@@ -65,14 +68,18 @@ const BUFFER_BYTES: usize = 256 << 10;
 
 impl Job {
     pub(super) fn is_answered(&self) -> bool {
-        !matches!(self, Job::Forget(_))
+        !matches!(self, Job::Start(_) | Job::Forget(_))
     }
 }
 
 impl Errands {
     pub(super) fn is_empty(&self) -> bool {
-        let Errands { finishes, reads, hashes, forgotten, .. } = self;
-        finishes.is_empty() && reads.is_empty() && hashes.is_empty() && forgotten.is_empty()
+        let Errands { starts, finishes, reads, hashes, forgotten, .. } = self;
+        starts.is_empty()
+            && finishes.is_empty()
+            && reads.is_empty()
+            && hashes.is_empty()
+            && forgotten.is_empty()
     }
 
     pub(super) fn add(&mut self, job: Job) {
@@ -82,12 +89,15 @@ impl Errands {
             Job::Hash(whose, part) => {
                 self.hashes.push_back(Hashing { whose, part, hashed_bytes: 0, hasher: Box::default() });
             }
+            Job::Start(handle) if self.starts.iter().any(|other| other.ptr_eq(&handle)) => {}
+            Job::Start(handle) => self.starts.push(handle),
             Job::Forget(whose) => self.forget(whose),
         }
     }
 
     /// Does one turn's work, and returns what came of it.
     pub(super) fn turn(&mut self) -> Vec<Done> {
+        self.starts.drain(..).filter_map(|handle| handle.upgrade()).for_each(|file| start_writeback(&file));
         let mut done: Vec<Done> = self.forgotten.drain(..).map(Done::Forgotten).collect();
         self.finish(&mut done);
         if let Some((whose, part)) = self.reads.pop_front() {
@@ -247,6 +257,18 @@ mod tests {
         let words = run(&mut errands).join(" ");
         assert_eq!(words.matches("!UnexpectedEof").count(), 11, "{words}");
         assert!(words.ends_with(" hash1@0"), "{words}");
+    }
+
+    #[test]
+    fn a_file_is_begun_with_once_a_turn_and_not_kept_open_for_it() {
+        let handle = Arc::new(Handle::from(tempfile::tempfile().unwrap()));
+        let mut errands = Errands::default();
+        for _ in 0..3 {
+            errands.add(Job::Start(Arc::downgrade(&handle)));
+        }
+        assert_eq!((errands.starts.len(), Arc::strong_count(&handle)), (1, 1));
+        assert!(!errands.is_empty() && errands.turn().is_empty());
+        assert!(errands.is_empty());
     }
 
     #[test]

@@ -219,8 +219,9 @@ pub const PAIR_PAUSE_MIN: Duration = Duration::from_millis(100);
 pub const PAIR_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// The member with the greater name dials too when it has waited so long for the other.
 pub const PAIR_WAIT: Duration = Duration::from_secs(3);
-/// Written bytes after which the disk is told to start writing back, so that the last sync is short.
-pub const WRITEBACK_BYTES: u64 = 1 << 20;
+/// Written bytes after which the disk is told to start writing back, so that the last sync is short;
+/// each time costs the helper about a millisecond.
+pub const WRITEBACK_BYTES: u64 = 8 << 20;
 /// Finished files of one file system from which on all of it is synced at once, not each file: the
 /// one costs a few milliseconds, and besides waits for what others have written; each of the
 /// others costs half as much.

@@ -62,8 +62,8 @@ impl Picker {
             asked.asked.retain(|asked| *asked != chunk);
             if request.source == source {
                 let taken_ns = now.since_ns(request.asked_at);
-                let typical_ns = self.typical_ns.unwrap_or(taken_ns);
-                self.typical_ns = Some(typical_ns - typical_ns / 8 + taken_ns / 8);
+                self.typical_ns = Some(smoothed(self.typical_ns, taken_ns));
+                asked.pace_ns = Some(smoothed(asked.pace_ns, taken_ns / request.in_line));
             } else {
                 asked.cancelled.insert(chunk);
                 others.push(request.source);
@@ -153,4 +153,9 @@ impl Picker {
             self.rarity.lose(place);
         }
     }
+}
+
+fn smoothed(so_far_ns: Option<u64>, taken_ns: u64) -> u64 {
+    let so_far_ns = so_far_ns.unwrap_or(taken_ns);
+    so_far_ns - so_far_ns / 8 + taken_ns / 8
 }

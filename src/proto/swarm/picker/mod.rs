@@ -19,7 +19,7 @@ use crate::proto::limits::{ASKERS_MAX, CHUNK_PATIENCE, END_GAME_AGE_MIN};
 use crate::proto::swarm::picker::order::Order;
 use crate::proto::swarm::picker::rarity::Rarity;
 use crate::proto::swarm::{ChunkSet, ChunkSetError};
-use crate::proto::time::{Mono, ns};
+use crate::proto::time::{Mono, SECOND_NS, ns};
 
 pub use accounts::Accounts;
 use accounts::Again;
@@ -73,6 +73,8 @@ pub struct Picker {
 struct Request {
     source: SourceId,
     asked_at: Mono,
+    /// What the source had to bring then, this one included.
+    in_line: u64,
     /// The source went silent: others may be asked instead, and it may still come.
     lapsed: bool,
     /// What comes of it is written; at most one of a chunk is.
@@ -93,6 +95,8 @@ struct Source {
     cancelled: ChunkSet,
     /// When it last brought something, or was first asked since.
     heard: Mono,
+    /// How long it takes for a chunk, smoothed.
+    pace_ns: Option<u64>,
     /// It let its requests lapse, and is asked for nothing until something comes.
     silent: bool,
 }
@@ -153,6 +157,7 @@ impl Picker {
             asked: Vec::new(),
             cancelled: ChunkSet::new(held.chunks()),
             heard: now,
+            pace_ns: None,
             silent: false,
         };
         self.sources.insert(source, newcomer);
@@ -225,6 +230,7 @@ impl Picker {
             Some((place, is_own)) if is_own || self.has_share(asked, in_flight_max) => Some(place),
             // What others can bring as well is asked of others, as long as only it can bring the rest.
             Some(_) => return None,
+            None if asked.origin && self.receivers_do(asked) => None,
             None => self.rarity.rarest(&asked.held, &self.own),
         };
         let chunk = match place {
@@ -245,9 +251,10 @@ impl Picker {
             }
         };
         self.accounts.asked += 1;
-        let request = Request { source, asked_at: now, lapsed: false, written: false };
-        self.requests.entry(chunk).or_default().push(request);
         let asked = self.sources.get_mut(&source)?;
+        let in_line = asked.asked.len() as u64 + 1;
+        let request = Request { source, asked_at: now, in_line, lapsed: false, written: false };
+        self.requests.entry(chunk).or_default().push(request);
         if asked.asked.is_empty() {
             asked.heard = now;
         }
@@ -260,6 +267,15 @@ impl Picker {
     fn has_share(&self, origin: &Source, in_flight_max: usize) -> bool {
         let is_fresh = |chunk: &&u64| self.rarity.is_fresh(self.order.place(**chunk));
         origin.asked.iter().filter(is_fresh).count() < self.slice.share(in_flight_max)
+    }
+
+    /// Whether receivers hold something that is needed, and together bring as much as this origin does:
+    /// then it is spared, for it may have to feed many.
+    fn receivers_do(&self, origin: &Source) -> bool {
+        let wanted = origin.rate().unwrap_or(1);
+        let receivers = self.sources.values().filter(|source| !source.origin && !source.silent);
+        let useful = receivers.filter(|source| self.rarity.rarest(&source.held, &self.own).is_some());
+        useful.map(|source| source.rate().unwrap_or(wanted)).sum::<u64>() >= wanted
     }
 
     /// Every needed chunk is asked for: the one that another source was asked for the longest ago, if
@@ -362,6 +378,11 @@ impl Picker {
 }
 
 impl Source {
+    /// Chunks in a thousand seconds, if it has brought any.
+    fn rate(&self) -> Option<u64> {
+        self.pace_ns.map(|pace_ns| (1000 * SECOND_NS / pace_ns.max(1)).max(1))
+    }
+
     /// When it will have been silent for too long.
     fn patience_ends(&self) -> Option<Mono> {
         (!self.silent && !self.asked.is_empty()).then(|| self.heard + CHUNK_PATIENCE)

@@ -51,15 +51,16 @@ fn bring(picker: &mut Picker, source: SourceId, chunk: u64, now: Mono) -> Vec<So
 fn the_rarest_chunk_comes_first_and_each_is_asked_for_once() {
     let mut picker = picker(4, &[(A, &[0, 1, 2, 3]), (B, &[0, 1, 2]), (C, &[1])]);
     assert_eq!(picker.ask(A, 9, at(0)), Some(3));
-    let second = picker.ask(A, 9, at(0)).unwrap();
+    assert_eq!(picker.ask(A, 9, at(0)), None, "an origin; others hold the rest");
+    let second = picker.ask(B, 9, at(0)).unwrap();
     assert!([0, 2].contains(&second));
     assert_eq!(picker.ask(C, 9, at(0)), Some(1), "only that");
     assert_eq!(picker.ask(C, 9, at(0)), None);
-    assert_eq!(picker.ask(A, 2, at(0)), None, "two are in flight");
+    assert_eq!(picker.ask(B, 1, at(0)), None, "one is in flight");
     assert_eq!(picker.ask(B, 9, at(0)), Some(2 - second));
     assert_eq!(picker.ask(B, 9, at(0)), None);
     assert_eq!(picker.ask(SourceId(9), 9, at(0)), None, "nobody");
-    for (source, chunk) in [(A, 3), (A, second), (C, 1), (B, 2 - second)] {
+    for (source, chunk) in [(A, 3), (B, second), (C, 1), (B, 2 - second)] {
         assert_eq!(bring(&mut picker, source, chunk, at(1)), []);
     }
     assert!(picker.is_whole() && picker.stored().is_full());
@@ -109,6 +110,22 @@ fn an_origin_is_spared_what_others_may_be_about_to_ask_for() {
     picker.set_slice(Slice { place: 0, of: 1 });
     assert_eq!(picker.in_flight(A), 3 + own.len());
     assert_eq!(ask_all(&mut picker, A, at(0)).len(), 4 - own.len(), "alone, it need not hold back");
+    picker.check_invariants();
+}
+
+#[test]
+fn an_origin_is_spared_as_long_as_receivers_bring_as_much() {
+    let mut picker = picker(9, &[(A, &[0, 1, 2, 3, 4, 5, 6, 7, 8]), (B, &[1, 2, 3, 4, 5, 6, 7, 8])]);
+    assert_eq!(ask_all(&mut picker, A, at(0)), [0], "only it holds that");
+    bring(&mut picker, A, 0, at(10));
+    let (first, second) = (picker.ask(B, 9, at(0)).unwrap(), picker.ask(B, 9, at(0)).unwrap());
+    bring(&mut picker, B, first, at(10));
+    assert_eq!(picker.ask(A, 9, at(20)), None, "ten milliseconds a chunk, as it takes itself");
+    bring(&mut picker, B, second, at(1000));
+    assert!(picker.ask(A, 9, at(1000)).is_some(), "much slower");
+    picker.add_source(C, &set(9, &[1, 2, 3, 4, 5, 6, 7]), at(1000));
+    assert_eq!(picker.ask(A, 9, at(1000)), None, "another may be quicker");
+    assert!(picker.ask(B, 9, at(1000)).is_some() && picker.ask(C, 9, at(1000)).is_some());
     picker.check_invariants();
 }
 
@@ -173,8 +190,9 @@ fn what_nobody_asked_for_is_a_lie() {
 
 #[test]
 fn a_silent_source_gives_way_and_is_taken_back() {
-    let mut picker = picker(2, &[(A, &[0, 1]), (B, &[0])]);
+    let mut picker = picker(2, &[(A, &[0, 1])]);
     assert_eq!(ask_all(&mut picker, A, at(0)), [0, 1]);
+    picker.add_source(B, &set(2, &[0]), at(0));
     assert_eq!(picker.lapse_at(), Some(at(3000)));
     assert_eq!(picker.lapse(at(2999)), []);
     picker.on_octets(A, at(1000));
