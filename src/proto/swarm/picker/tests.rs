@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::proto::limits::HELP_AGE_MAX;
 use crate::proto::swarm::Lie;
 
 const A: SourceId = SourceId(1);
