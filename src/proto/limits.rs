@@ -178,6 +178,8 @@ pub const UPLOAD_CREDIT: Duration = Duration::from_millis(100);
 pub const ASKERS_MAX: usize = 2;
 /// A chunk is not asked for twice before the first request is so old, however fast others came.
 pub const END_GAME_AGE_MIN: Duration = Duration::from_millis(100);
+/// When nothing has moved for so long, an origin is asked for what another receiver may be waiting for.
+pub const HELP_AGE_MAX: Duration = Duration::from_secs(1);
 /// Holders above which a chunk counts as no rarer than another: bounds the work of a choice.
 pub const RARITY_MAX: usize = 32;
 /// Members that one guest dials for a file at once.

@@ -229,7 +229,7 @@ impl Member {
         if other.sourced.contains(&item) {
             // It was asked twice, and has answered twice: what it was asked for since stays so.
             for (first, last) in held.ranges() {
-                picker.on_have(SourceId(place), first, last).expect("ranges of the same file");
+                picker.on_have(SourceId(place), (first, last), now.mono).expect("ranges of the same file");
             }
         } else if other.gets.iter().any(|(asked, _)| *asked == item) {
             // What it was asked for in an earlier attempt comes first: see `want_again`.
@@ -284,7 +284,7 @@ impl Member {
                 Some(_) => return Ok(0),
                 None => (first, last),
             };
-            match picker.on_have(SourceId(place), range.0, range.1) {
+            match picker.on_have(SourceId(place), range, now.mono) {
                 Err(error) => return fault(ErrorCode::BadArgument, error.to_string()),
                 Ok(0) => {
                     // Looking through them costs time, whatever comes of it.

@@ -1,6 +1,8 @@
 //! A set of chunks of one file, a bit each: what somebody holds, or what is in some state. Reads and
 //! writes the octets that say so on the wire; does not know whose set it is.
 
+use std::ops::Range;
+
 use crate::proto::limits::CHUNKS_MAX;
 
 /// Which of the chunks of a file.
@@ -165,24 +167,52 @@ impl ChunkSet {
         })
     }
 
-    /// The first chunk that is in both sets.
+    /// The first chunk of a range, its end left out, that is in both sets.
     ///
     /// # Panics
     /// If they are sets of files with different numbers of chunks.
-    pub fn first_common(&self, other: &ChunkSet) -> Option<u64> {
-        self.first_common_of(other, self)
+    pub fn first_common(&self, other: &ChunkSet, range: Range<u64>) -> Option<u64> {
+        self.nth_common(other, range, 0)
     }
 
-    /// The first chunk that is in all three sets.
+    /// That chunk of a range after the first `skipped` ones that is in both sets.
     ///
     /// # Panics
     /// As [`ChunkSet::first_common`].
-    pub fn first_common_of(&self, other: &ChunkSet, third: &ChunkSet) -> Option<u64> {
-        assert!(self.chunks == other.chunks && self.chunks == third.chunks, "sets of one file");
-        let words = self.words.iter().zip(&other.words).zip(&third.words);
-        let mut common = words.map(|((a, b), c)| a & b & c).zip(0..);
-        let (word, at) = common.find(|(word, _)| *word != 0)?;
-        Some(at * 64 + u64::from(word.trailing_zeros()))
+    pub fn nth_common(&self, other: &ChunkSet, range: Range<u64>, mut skipped: u64) -> Option<u64> {
+        for (at, mut word) in self.common(other, range) {
+            let here = u64::from(word.count_ones());
+            if skipped >= here {
+                skipped -= here;
+                continue;
+            }
+            // Take away the lowest bits.
+            (0..skipped).for_each(|_| word &= word - 1);
+            return Some(at * 64 + u64::from(word.trailing_zeros()));
+        }
+        None
+    }
+
+    /// How many chunks of a range, its end left out, are in both sets.
+    ///
+    /// # Panics
+    /// As [`ChunkSet::first_common`].
+    pub fn count_common(&self, other: &ChunkSet, range: Range<u64>) -> u64 {
+        self.common(other, range).map(|(_, word)| u64::from(word.count_ones())).sum()
+    }
+
+    /// The words that both sets have in a range, each with its place, and cut at its ends.
+    fn common(&self, other: &ChunkSet, range: Range<u64>) -> impl Iterator<Item = (u64, u64)> {
+        assert_eq!(self.chunks, other.chunks, "sets of one file");
+        let end = range.end.min(self.chunks);
+        let (first, last) = (range.start / 64, end.div_ceil(64));
+        let words =
+            (first..last.max(first)).map(|at| (at, self.words[at as usize] & other.words[at as usize]));
+        words.map(move |(at, word)| {
+            let below = range.start.saturating_sub(at * 64);
+            let above = (at * 64 + 64).saturating_sub(end);
+            (at, word & u64::MAX << below & u64::MAX >> above)
+        })
     }
 
     /// The first chunk at or after `from` whose bit, with those of `flip` turned over, is set.
@@ -258,7 +288,8 @@ mod tests {
         fn it_is_a_set(
             chunks in 1u64..300,
             acts in prop::collection::vec((0u8..4, any::<u64>(), 0u64..150), 0..40),
-            others in prop::collection::vec(any::<u64>(), 0..20),
+            others in prop::collection::vec(any::<u64>(), 0..200),
+            range in (any::<u64>(), any::<u64>()),
         ) {
             let (mut set, mut model) = (ChunkSet::new(chunks), BTreeSet::new());
             for (act, chunk, more) in acts {
@@ -293,11 +324,13 @@ mod tests {
                 other.insert(chunk % chunks);
             }
             let common: Vec<u64> = model.iter().copied().filter(|chunk| other.contains(*chunk)).collect();
-            prop_assert_eq!(set.first_common(&other), common.first().copied());
-            let mut odd = ChunkSet::new(chunks);
-            (0..chunks).filter(|chunk| chunk % 2 == 1).for_each(|chunk| assert!(odd.insert(chunk)));
-            let third = common.iter().copied().find(|chunk| chunk % 2 == 1);
-            prop_assert_eq!(set.first_common_of(&other, &odd), third);
+            let (start, end) = (range.0 % (chunks + 1), range.1 % (chunks + 70));
+            let common: Vec<u64> = common.into_iter().filter(|chunk| (start..end).contains(chunk)).collect();
+            prop_assert_eq!(set.first_common(&other, start..end), common.first().copied());
+            prop_assert_eq!(set.count_common(&other, start..end), common.len() as u64);
+            for skipped in 0..common.len() + 2 {
+                prop_assert_eq!(set.nth_common(&other, start..end, skipped as u64), common.get(skipped).copied());
+            }
         }
 
         #[test]

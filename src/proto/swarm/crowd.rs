@@ -168,7 +168,7 @@ impl Crowd {
                 }
                 for other in self.members.iter_mut().filter(|other| other.online) {
                     if let Some(picker) = &mut other.pickers[file] {
-                        picker.on_have(source(to), chunk, chunk).unwrap();
+                        picker.on_have(source(to), (chunk, chunk), now).unwrap();
                     }
                 }
             }
@@ -251,22 +251,25 @@ fn eleven(seed: u64) -> Crowd {
 fn an_origin_sends_each_chunk_about_once_and_the_receivers_do_the_rest() {
     for seed in 0..20 {
         let mut crowd = eleven(seed);
-        crowd.run(260, |_| 1);
-        assert!(crowd.origin_factor(0) <= 1.3, "seed {seed}: {}", crowd.origin_factor(0));
+        // At best, 200 for the origin to send all, and one more.
+        crowd.run(220, |_| 1);
+        assert!(crowd.origin_factor(0) <= 1.02, "seed {seed}: {}", crowd.origin_factor(0));
         let accounts = crowd.accounts();
-        assert!(
-            accounts.repeated() <= 40 && accounts.repeated() == accounts.end_game,
-            "seed {seed}: {accounts:?}"
-        );
+        assert!(accounts.repeated() <= 10, "seed {seed}: {accounts:?}");
     }
 }
 
 #[test]
-fn receivers_that_do_not_know_of_each_other_get_in_each_others_way_but_end_whole() {
+fn receivers_that_hear_of_each_other_late_get_in_each_others_way_only_so_long() {
     for seed in 0..5 {
         let mut crowd = Crowd::new(11, 1, 200, false, seed);
-        crowd.run(600, |_| 1);
-        assert!(crowd.origin_factor(0) < 3.0, "seed {seed}: {}", crowd.origin_factor(0));
+        (0..20).for_each(|_| crowd.step(|_| 1));
+        for (at, member) in crowd.members.iter_mut().enumerate().skip(1) {
+            let picker = member.pickers[0].as_mut().unwrap();
+            picker.set_slice(Slice { place: at as u32 - 1, of: 10 });
+        }
+        crowd.run(300, |_| 1);
+        assert!(crowd.origin_factor(0) < 1.4, "seed {seed}: {}", crowd.origin_factor(0));
     }
 }
 
@@ -354,8 +357,9 @@ fn members_that_come_and_go_end_whole() {
 fn the_fast_do_not_wait_for_the_slow() {
     for seed in 0..5 {
         let mut crowd = eleven(seed);
-        // The origin is fast; three receivers send nothing to speak of.
-        crowd.run(200, |at| [8, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0][at]);
+        // The origin is fast; three receivers send nothing to speak of. With the origin at full speed, it would be
+        // 134 steps.
+        crowd.run(240, |at| [8, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0][at]);
     }
 }
 

@@ -70,7 +70,7 @@ impl Picker {
             }
         }
         self.stored.insert(chunk);
-        self.rarity.set_needed(self.order.place(chunk), false);
+        self.rarity.set_needed(chunk, false);
         others
     }
 
@@ -143,14 +143,13 @@ impl Picker {
             self.requests.remove(&chunk);
         }
         let is_needed = !is_expected && !self.stored.contains(chunk);
-        self.rarity.set_needed(self.order.place(chunk), is_needed);
+        self.rarity.set_needed(chunk, is_needed);
     }
 
     fn lose_chunk(&mut self, source: SourceId, chunk: u64) {
-        let place = self.order.place(chunk);
         let Some(holder) = self.sources.get_mut(&source) else { return };
-        if holder.held.remove(place) && !holder.origin {
-            self.rarity.lose(place);
+        if holder.held.remove(chunk) && !holder.origin {
+            self.rarity.lose(chunk);
         }
     }
 }

@@ -7,6 +7,7 @@
 //! then one of [`Picker::on_stored`], [`Picker::on_wrong`] and [`Picker::on_thrown_away`].
 
 mod accounts;
+mod asking;
 mod coming;
 mod order;
 mod rarity;
@@ -15,11 +16,11 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use crate::proto::limits::{ASKERS_MAX, CHUNK_PATIENCE, END_GAME_AGE_MIN};
-use crate::proto::swarm::picker::order::Order;
+use crate::proto::limits::{ASKERS_MAX, CHUNK_PATIENCE};
+use crate::proto::swarm::picker::order::Random;
 use crate::proto::swarm::picker::rarity::Rarity;
 use crate::proto::swarm::{ChunkSet, ChunkSetError};
-use crate::proto::time::{Mono, SECOND_NS, ns};
+use crate::proto::time::Mono;
 
 pub use accounts::Accounts;
 use accounts::Again;
@@ -52,10 +53,10 @@ pub struct Progress {
 /// One file being fetched. Each chunk is either needed, or asked for, or stored.
 #[derive(Debug)]
 pub struct Picker {
-    order: Order,
     slice: Slice,
-    /// The places of the own slice.
-    own: ChunkSet,
+    random: Random,
+    /// Where it begins as long as it knows of no other receiver: not where those begin that know of none.
+    start: u64,
     stored: ChunkSet,
     rarity: Rarity,
     /// What befell the last request for each chunk; `None` if it has never been asked for.
@@ -65,6 +66,8 @@ pub struct Picker {
     sources: BTreeMap<SourceId, Source>,
     /// How long a chunk takes from being asked for to being stored, smoothed.
     typical_ns: Option<u64>,
+    /// When a receiver last said that it holds something needed that no other held.
+    news_at: Mono,
     accounts: Accounts,
 }
 
@@ -83,7 +86,7 @@ struct Request {
 
 #[derive(Debug)]
 struct Source {
-    /// What it holds, by place.
+    /// What it holds.
     held: ChunkSet,
     /// It held everything when it came: it is a source, and no receiver.
     origin: bool,
@@ -105,24 +108,24 @@ impl Picker {
     /// Nothing is there yet. Receivers with different slices, or at least seeds, get in each other's
     /// way the least.
     pub fn new(chunks: u64, slice: Slice, seed: u64) -> Picker {
-        let order = Order::new(chunks, seed);
+        let mut random = Random(seed);
         Picker {
-            own: order.slice(slice),
-            order,
             slice,
+            start: random.next() % chunks.max(1),
+            random,
             stored: ChunkSet::new(chunks),
             rarity: Rarity::new(chunks),
             again: vec![None; chunks as usize],
             requests: BTreeMap::new(),
             sources: BTreeMap::new(),
             typical_ns: None,
+            news_at: Mono(0),
             accounts: Accounts::default(),
         }
     }
 
     /// Receivers came or went: this one has another slice now.
     pub fn set_slice(&mut self, slice: Slice) {
-        self.own = self.order.slice(slice);
         self.slice = slice;
     }
 
@@ -130,7 +133,7 @@ impl Picker {
     pub fn mark_stored(&mut self, chunk: u64) {
         assert!(!self.requests.contains_key(&chunk), "said before anything is asked for");
         self.stored.insert(chunk);
-        self.rarity.set_needed(self.order.place(chunk), false);
+        self.rarity.set_needed(chunk, false);
     }
 
     // --- Sources --------------------------------------------------------------------------------
@@ -142,16 +145,13 @@ impl Picker {
     pub fn add_source(&mut self, source: SourceId, held: &ChunkSet, now: Mono) {
         assert_eq!(held.chunks(), self.stored.chunks(), "a set of this file");
         self.remove_source(source);
-        let mut places = ChunkSet::new(held.chunks());
-        for chunk in held.iter() {
-            let place = self.order.place(chunk);
-            places.insert(place);
-            if !held.is_full() {
-                self.rarity.gain(place);
-            }
+        let is_news =
+            !held.is_full() && held.iter().fold(false, |is_news, chunk| self.rarity.gain(chunk) | is_news);
+        if is_news || self.sources.is_empty() {
+            self.news_at = now;
         }
         let newcomer = Source {
-            held: places,
+            held: held.clone(),
             origin: held.is_full(),
             barred: Vec::new(),
             asked: Vec::new(),
@@ -168,7 +168,12 @@ impl Picker {
     ///
     /// # Errors
     /// If that is no range of chunks of the file. The source is at fault.
-    pub fn on_have(&mut self, source: SourceId, first: u64, last: u64) -> Result<u64, ChunkSetError> {
+    pub fn on_have(
+        &mut self,
+        source: SourceId,
+        (first, last): (u64, u64),
+        now: Mono,
+    ) -> Result<u64, ChunkSetError> {
         let chunks = self.stored.chunks();
         if first > last || last >= chunks {
             return Err(ChunkSetError::Range(first, last, chunks));
@@ -176,9 +181,12 @@ impl Picker {
         let Some(holder) = self.sources.get_mut(&source) else { return Ok(0) };
         let before = holder.held.count();
         for chunk in first..=last {
-            let place = self.order.place(chunk);
-            if !holder.barred.contains(&chunk) && holder.held.insert(place) && !holder.origin {
-                self.rarity.gain(place);
+            if !holder.barred.contains(&chunk)
+                && holder.held.insert(chunk)
+                && !holder.origin
+                && self.rarity.gain(chunk)
+            {
+                self.news_at = now;
             }
         }
         Ok(holder.held.count() - before)
@@ -188,7 +196,7 @@ impl Picker {
     pub fn remove_source(&mut self, source: SourceId) {
         let Some(gone) = self.sources.remove(&source) else { return };
         if !gone.origin {
-            gone.held.iter().for_each(|place| self.rarity.lose(place));
+            gone.held.iter().for_each(|chunk| self.rarity.lose(chunk));
         }
         for chunk in gone.asked {
             self.drop_request(source, chunk, Some(Again::Broken));
@@ -202,7 +210,7 @@ impl Picker {
 
     /// Whether a source is known to hold a chunk.
     pub fn holds(&self, source: SourceId, chunk: u64) -> bool {
-        self.sources.get(&source).is_some_and(|source| source.held.contains(self.order.place(chunk)))
+        self.sources.get(&source).is_some_and(|source| source.held.contains(chunk))
     }
 
     /// Somebody was asked for something, and may bring it.
@@ -213,91 +221,6 @@ impl Picker {
     /// Chunks that a source was asked for and has not brought.
     pub fn in_flight(&self, source: SourceId) -> usize {
         self.sources.get(&source).map_or(0, |source| source.asked.len())
-    }
-
-    // --- Asking ---------------------------------------------------------------------------------
-
-    /// The next chunk to ask a source for, which now counts as asked for: the rarest that it holds.
-    /// `None` if nothing should be asked of it now: it holds nothing of use, so many requests are in
-    /// flight, it has gone silent, or it is an origin that others need more.
-    pub fn ask(&mut self, source: SourceId, in_flight_max: usize, now: Mono) -> Option<u64> {
-        let asked = self.sources.get(&source)?;
-        if asked.silent || asked.asked.len() >= in_flight_max {
-            return None;
-        }
-        let fresh = self.rarity.fresh(&asked.held, &self.own);
-        let place = match fresh {
-            Some((place, is_own)) if is_own || self.has_share(asked, in_flight_max) => Some(place),
-            // What others can bring as well is asked of others, as long as only it can bring the rest.
-            Some(_) => return None,
-            None if asked.origin && self.receivers_do(asked) => None,
-            None => self.rarity.rarest(&asked.held, &self.own),
-        };
-        let chunk = match place {
-            Some(place) => {
-                self.rarity.set_needed(place, false);
-                let chunk = self.order.chunk(place);
-                match self.again[chunk as usize] {
-                    Some(again) => self.accounts.count(again),
-                    // Whatever ends this request says otherwise.
-                    None => self.again[chunk as usize] = Some(Again::Broken),
-                }
-                chunk
-            }
-            None => {
-                let chunk = self.end_game(source, now)?;
-                self.accounts.count(Again::EndGame);
-                chunk
-            }
-        };
-        self.accounts.asked += 1;
-        let asked = self.sources.get_mut(&source)?;
-        let in_line = asked.asked.len() as u64 + 1;
-        let request = Request { source, asked_at: now, in_line, lapsed: false, written: false };
-        self.requests.entry(chunk).or_default().push(request);
-        if asked.asked.is_empty() {
-            asked.heard = now;
-        }
-        asked.asked.push(chunk);
-        Some(chunk)
-    }
-
-    /// Whether this receiver may ask an origin for something fresh from another's slice. Each of the
-    /// others may be about to ask for the same.
-    fn has_share(&self, origin: &Source, in_flight_max: usize) -> bool {
-        let is_fresh = |chunk: &&u64| self.rarity.is_fresh(self.order.place(**chunk));
-        origin.asked.iter().filter(is_fresh).count() < self.slice.share(in_flight_max)
-    }
-
-    /// Whether receivers hold something that is needed, and together bring as much as this origin does:
-    /// then it is spared, for it may have to feed many.
-    fn receivers_do(&self, origin: &Source) -> bool {
-        let wanted = origin.rate().unwrap_or(1);
-        let receivers = self.sources.values().filter(|source| !source.origin && !source.silent);
-        let useful = receivers.filter(|source| self.rarity.rarest(&source.held, &self.own).is_some());
-        useful.map(|source| source.rate().unwrap_or(wanted)).sum::<u64>() >= wanted
-    }
-
-    /// Every needed chunk is asked for: the one that another source was asked for the longest ago, if
-    /// it takes much longer than usual. A second request is often in vain.
-    fn end_game(&self, source: SourceId, now: Mono) -> Option<u64> {
-        let origins = self.sources.values().filter(|source| source.origin);
-        if self.rarity.is_waiting(origins.map(|origin| &origin.held)) {
-            return None;
-        }
-        let typical_ns = self.typical_ns.unwrap_or(ns(CHUNK_PATIENCE));
-        let age_min_ns = typical_ns.saturating_mul(2).max(ns(END_GAME_AGE_MIN));
-        let held = &self.sources.get(&source)?.held;
-        let late = self.requests.iter().filter(|(chunk, requests)| {
-            let active = requests.iter().filter(|request| !request.lapsed).count();
-            active < ASKERS_MAX
-                && held.contains(self.order.place(**chunk))
-                && requests.iter().all(|request| request.source != source)
-        });
-        let asked_at = |requests: &[Request]| requests.iter().map(|request| request.asked_at).max();
-        let aged = late.filter_map(|(chunk, requests)| Some((asked_at(requests)?, *chunk)));
-        let (asked_at, chunk) = aged.min()?;
-        (now.since_ns(asked_at) >= age_min_ns).then_some(chunk)
     }
 
     /// Sources that were asked for something and have brought nothing for [`CHUNK_PATIENCE`]: others
@@ -353,10 +276,10 @@ impl Picker {
     pub fn check_invariants(&self) {
         let mut requested = 0;
         for chunk in 0..self.stored.chunks() {
-            let (place, stored) = (self.order.place(chunk), self.stored.contains(chunk));
+            let stored = self.stored.contains(chunk);
             let requests = self.requests.get(&chunk).map_or(&[][..], Vec::as_slice);
             let active = requests.iter().filter(|request| !request.lapsed).count();
-            let states = [self.rarity.is_needed(place), active > 0, stored];
+            let states = [self.rarity.is_needed(chunk), active > 0, stored];
             assert_eq!(states.iter().filter(|state| **state).count(), 1, "chunk {chunk}: {states:?}");
             assert!(active <= ASKERS_MAX && (!stored || requests.is_empty()));
             assert!(requests.iter().filter(|request| request.written).count() <= 1);
@@ -372,17 +295,12 @@ impl Picker {
         let first = self.again.iter().filter(|again| again.is_some()).count() as u64;
         assert_eq!(self.accounts.asked, first + self.accounts.repeated());
         let receivers = || self.sources.values().filter(|source| !source.origin);
-        let holds = |place| receivers().filter(|source| source.held.contains(place)).count() as u32;
+        let holds = |chunk| receivers().filter(|source| source.held.contains(chunk)).count() as u32;
         self.rarity.check_invariants(holds);
     }
 }
 
 impl Source {
-    /// Chunks in a thousand seconds, if it has brought any.
-    fn rate(&self) -> Option<u64> {
-        self.pace_ns.map(|pace_ns| (1000 * SECOND_NS / pace_ns.max(1)).max(1))
-    }
-
     /// When it will have been silent for too long.
     fn patience_ends(&self) -> Option<Mono> {
         (!self.silent && !self.asked.is_empty()).then(|| self.heard + CHUNK_PATIENCE)

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::proto::limits::HELP_AGE_MAX;
 use crate::proto::swarm::Lie;
 
 const A: SourceId = SourceId(1);
@@ -71,10 +72,10 @@ fn the_rarest_chunk_comes_first_and_each_is_asked_for_once() {
 #[test]
 fn news_change_what_is_rare() {
     let mut picker = picker(3, &[(A, &[0, 1, 2]), (B, &[])]);
-    assert_eq!(picker.on_have(B, 0, 1), Ok(2));
-    assert_eq!(picker.on_have(B, 1, 1), Ok(0), "no news");
-    assert_eq!(picker.on_have(B, 1, 3), Err(ChunkSetError::Range(1, 3, 3)));
-    assert_eq!(picker.on_have(C, 0, 2), Ok(0), "nobody");
+    assert_eq!(picker.on_have(B, (0, 1), at(0)), Ok(2));
+    assert_eq!(picker.on_have(B, (1, 1), at(0)), Ok(0), "no news");
+    assert_eq!(picker.on_have(B, (1, 3), at(0)), Err(ChunkSetError::Range(1, 3, 3)));
+    assert_eq!(picker.on_have(C, (0, 2), at(0)), Ok(0), "nobody");
     assert_eq!(picker.ask(A, 9, at(0)), Some(2));
     picker.check_invariants();
 }
@@ -92,24 +93,41 @@ fn equally_rare_chunks_come_from_the_own_slice_first() {
 }
 
 #[test]
-fn an_origin_is_spared_what_others_may_be_about_to_ask_for() {
-    let mut picker = Picker::new(8, Slice { place: 0, of: 4 }, 7);
-    picker.add_source(A, &ChunkSet::full(8), at(0));
-    picker.add_source(B, &set(8, &[0]), at(0));
-    let ask = |picker: &mut Picker, source| picker.ask(source, 8, at(0));
-    assert_eq!(ask(&mut picker, A), Some(1), "its own, and fresh");
-    let helped = ask(&mut picker, A).unwrap();
-    assert!(helped >= 2, "another's, and fresh");
-    assert_eq!(ask(&mut picker, A), None, "its share; what others hold is asked of them");
-    assert_eq!(ask(&mut picker, B), Some(0));
-    picker.on_have(B, helped, helped).unwrap();
-    assert!(ask(&mut picker, A).is_some(), "that is not fresh any more");
-    picker.set_slice(Slice { place: 3, of: 4 });
-    let own: Vec<u64> = std::iter::from_fn(|| ask(&mut picker, A)).collect();
-    assert!(own.iter().all(|chunk| *chunk >= 6) && !own.is_empty(), "{own:?}");
+fn an_own_slice_is_taken_from_the_front() {
+    let mut picker = Picker::new(100, Slice { place: 2, of: 4 }, 7);
+    picker.add_source(A, &ChunkSet::full(100), at(0));
+    assert!((50..75).all(|chunk| picker.ask(A, 99, at(0)) == Some(chunk)));
+    // Who knows of nobody else begins anywhere, and comes to everything in a row.
+    let mut picker = Picker::new(100, ALL, 7);
+    picker.add_source(A, &ChunkSet::full(100), at(0));
+    let first = picker.ask(A, 999, at(0)).unwrap();
+    assert!((1..100).all(|step| picker.ask(A, 999, at(0)) == Some((first + step) % 100)));
+    picker.check_invariants();
+}
+
+#[test]
+fn an_origin_is_asked_for_what_others_will_not_come_to_soon() {
+    let mut picker = Picker::new(40, Slice { place: 0, of: 2 }, 7);
+    picker.add_source(A, &ChunkSet::full(40), at(0));
+    (0..20).for_each(|chunk| assert_eq!(picker.ask(A, 99, at(0)), Some(chunk)));
+    (0..20).for_each(|chunk| drop(bring(&mut picker, A, chunk, at(10))));
+    let ask = |picker: &mut Picker, now| picker.ask(A, 4, now);
+    let helped: Vec<u64> = std::iter::from_fn(|| ask(&mut picker, at(10))).collect();
+    assert!(
+        helped.len() == 2 && helped.iter().all(|chunk| *chunk >= 24),
+        "half of what one may ask: {helped:?}"
+    );
+    helped.iter().for_each(|chunk| drop(bring(&mut picker, A, *chunk, at(20))));
+    // The other one has come to the last four.
+    picker.add_source(B, &set(40, &[]), at(20));
+    picker.on_have(B, (20, 35), at(20)).unwrap();
+    while picker.ask(B, 99, at(20)).is_some() {}
+    assert_eq!(ask(&mut picker, at(119)), None, "it will bring them");
+    assert!(ask(&mut picker, at(120)).is_some_and(|chunk| chunk >= 36), "nothing new comes from it");
+    assert!(ask(&mut picker, at(120)).is_some(), "another one");
+    assert_eq!(ask(&mut picker, at(120)), None, "its share");
     picker.set_slice(Slice { place: 0, of: 1 });
-    assert_eq!(picker.in_flight(A), 3 + own.len());
-    assert_eq!(ask_all(&mut picker, A, at(0)).len(), 4 - own.len(), "alone, it need not hold back");
+    assert!(ask(&mut picker, at(120)).is_some(), "alone, it need not hold back");
     picker.check_invariants();
 }
 
@@ -121,7 +139,7 @@ fn an_origin_is_spared_as_long_as_receivers_bring_as_much() {
     let (first, second) = (picker.ask(B, 9, at(0)).unwrap(), picker.ask(B, 9, at(0)).unwrap());
     bring(&mut picker, B, first, at(10));
     assert_eq!(picker.ask(A, 9, at(20)), None, "ten milliseconds a chunk, as it takes itself");
-    bring(&mut picker, B, second, at(1000));
+    bring(&mut picker, B, second, at(2000));
     assert!(picker.ask(A, 9, at(1000)).is_some(), "much slower");
     picker.add_source(C, &set(9, &[1, 2, 3, 4, 5, 6, 7]), at(1000));
     assert_eq!(picker.ask(A, 9, at(1000)), None, "another may be quicker");
@@ -159,9 +177,9 @@ fn a_liar_is_not_asked_for_the_same_chunk_again() {
     assert_eq!(picker.begin(A, 0), Ok(Arrival::Write));
     picker.on_wrong(A, 0);
     picker.check_invariants();
-    assert_eq!(picker.on_have(A, 0, 0), Ok(0), "whatever it says");
+    assert_eq!(picker.on_have(A, (0, 0), at(0)), Ok(0), "whatever it says");
     assert_eq!(picker.ask(A, 9, at(0)), None);
-    picker.on_have(B, 0, 0).unwrap();
+    picker.on_have(B, (0, 0), at(0)).unwrap();
     assert_eq!(picker.ask(B, 9, at(0)), Some(0));
     assert_eq!(picker.accounts().wrong, 1);
 }
@@ -174,7 +192,7 @@ fn a_chunk_that_is_denied_is_asked_of_another_until_it_is_there_again() {
     assert!(!picker.on_denied(A, u64::MAX));
     picker.check_invariants();
     assert_eq!(picker.ask(A, 9, at(0)), None);
-    assert_eq!(picker.on_have(A, 0, 0), Ok(1));
+    assert_eq!(picker.on_have(A, (0, 0), at(0)), Ok(1));
     assert_eq!(picker.ask(A, 9, at(0)), Some(0));
     assert_eq!(picker.accounts().denied, 1);
 }
@@ -304,7 +322,7 @@ impl Model {
                 held.remove(chunk);
                 picker.add_source(source, &held, self.now);
             }
-            2 => drop(picker.on_have(source, chunk, CHUNKS - 1)),
+            2 => drop(picker.on_have(source, (chunk, CHUNKS - 1), self.now)),
             3 if self.coming.get(&source) != Some(&chunk) => drop(picker.on_denied(source, chunk)),
             4 => self.disk[chunk as usize] = [None; 2],
             5..=9 => drop(picker.ask(source, 4, self.now)),
@@ -371,6 +389,7 @@ proptest! {
         }
         (0..SOURCES).for_each(|source| model.picker.remove_source(SourceId(source)));
         model.picker.add_source(A, &ChunkSet::full(CHUNKS), model.now);
+        model.now = model.now + HELP_AGE_MAX;
         while let Some(chunk) = model.picker.ask(A, 4, model.now) {
             model.begin(A, chunk);
             model.end(A);
