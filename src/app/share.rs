@@ -67,7 +67,8 @@ fn offered(file: &FileStatus, json: bool) -> String {
     let size = file.bytes.unwrap_or(0);
     match json {
         true => json!({
-            "event": "offered", "file": file.name, "bytes": size, "chunks": file.chunks, "root": file.root,
+            "event": "offered", "file": file.name, "bytes": size, "chunks": file.chunks,
+            "root": file.root.map(|root| root.to_string()),
         })
         .to_string(),
         false => format!("sharing {} ({} in {})", file.name, bytes(size), count(file.chunks, "chunk")),

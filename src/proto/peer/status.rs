@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use blake3::Hash;
 use serde::Serialize;
 
 use crate::proto::peer::Peers;
@@ -35,8 +36,8 @@ pub struct FileStatus {
     pub state: FileState,
     /// Its size, once that is known.
     pub bytes: Option<u64>,
-    /// The hash of its size and of the hashes of its chunks, in hexadecimal digits, once known.
-    pub root: Option<String>,
+    /// The hash of its size and of the hashes of its chunks, once known.
+    pub root: Option<Hash>,
     /// Chunks that it has, or that are there to be hashed.
     pub chunks: u64,
     /// Of these, verified and here, or hashed.
@@ -130,7 +131,7 @@ fn status(item: &Item) -> FileStatus {
         name: item.name.to_string(),
         state,
         bytes,
-        root: manifest.map(|manifest| manifest.root().to_hex().to_string()),
+        root: manifest.map(Manifest::root),
         chunks,
         chunks_stored,
         bytes_stored,
