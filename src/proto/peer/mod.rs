@@ -8,6 +8,7 @@ mod fetch;
 mod guest;
 mod library;
 mod member;
+mod offer;
 mod other;
 mod pair;
 mod report;

@@ -165,32 +165,6 @@ impl Member {
         }
     }
 
-    /// A file is not what was offered any more: nobody gets anything of it from here.
-    pub(super) fn withdraw(
-        &mut self,
-        item: ItemId,
-        why: &str,
-        common: &mut Common,
-        now: Now,
-        os: &mut dyn Os,
-    ) {
-        let withdrawn = self.library.at_mut(item);
-        let State::Whole { file: Some(file) } = withdrawn.state else { return };
-        common.release(file, os);
-        withdrawn.turn(State::Whole { file: None });
-        withdrawn.is_registered = false;
-        withdrawn.trouble = Some(why.to_owned());
-        let name = withdrawn.name.clone();
-        log::error!("file not offered any more file={name} why=\"{why}\"");
-        self.unregister(item, common, os);
-        let Some(guest) = &self.guest else { return };
-        let offered = guest.offered.contains(&item);
-        let all_gone = guest.offered.iter().all(|item| self.library.at(*item).trouble.is_some());
-        if offered && all_gone && guest.orders.get.is_none() {
-            self.fail(&format!("{name} is not offered any more: {why}"), common, now, os);
-        }
-    }
-
     /// The other side has one of our files.
     pub(super) fn on_got(
         &mut self,
