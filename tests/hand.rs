@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tickmesh::proto::ids::{DialId, FileId, LinkId};
+use tickmesh::proto::limits::{REGISTER_AGAIN_PAUSE, REGISTER_TRIES_MAX};
 use tickmesh::proto::machine::{
     CloseReason, DownReason, Effect, FileOp, Input, Machine, OpenMode, Origin, Os,
 };
-use tickmesh::proto::peer::{Get, GuestConfig, Orders, Peers, PeersConfig};
+use tickmesh::proto::peer::{Get, GuestConfig, Offer, Orders, Peers, PeersConfig, Trouble};
 use tickmesh::proto::time::{Mono, Now, Wall};
 
 const KEY: &str = "00000000000000000000000000000000";
@@ -47,6 +48,8 @@ struct Hand {
     links: u32,
     /// Opened last.
     file: Option<FileId>,
+    /// Files that are looked for are there, and empty.
+    has_files: bool,
 }
 
 impl Hand {
@@ -58,8 +61,12 @@ impl Hand {
     }
 
     fn of(peer: Peers) -> Hand {
+        Hand::with(peer, false)
+    }
+
+    fn with(peer: Peers, has_files: bool) -> Hand {
         let now = Now { mono: Mono(0), wall: Wall(1_795_230_780_000_000_000) };
-        let mut hand = Hand { peer, wants: Wants::default(), now, links: 0, file: None };
+        let mut hand = Hand { peer, wants: Wants::default(), now, links: 0, file: None, has_files };
         hand.input(Input::Start);
         hand
     }
@@ -77,7 +84,7 @@ impl Hand {
         while let Some((file, mode)) = self.wants.opens.pop() {
             self.file = Some(file);
             match mode {
-                OpenMode::Existing => {
+                OpenMode::Existing if !self.has_files => {
                     let (op, error) = (FileOp::Open, ErrorKind::NotFound);
                     self.input(Input::FileFailed { file, op, offset: 0, error });
                 }
@@ -267,4 +274,33 @@ fn a_guest_whose_name_was_given_away_takes_another() {
     assert!(hand.heard().contains("REGISTER f.bin 9 3 195 none\n"));
     assert_eq!(hand.peer.report().peers[0].id.as_deref(), Some("guest-8"));
     assert_eq!(hand.peer.files()[0].chunks_stored, 1, "the transfer went on");
+}
+
+/// A server that has just started has many to hear of: who is refused for a limit asks again, and not for ever.
+#[test]
+fn a_file_that_the_server_has_no_room_for_is_registered_again() {
+    let offers = ["a.bin", "b.bin"].map(|name| {
+        let (path, name) = (name.to_owned(), name.parse().unwrap());
+        Offer { path, name, chunks: None }
+    });
+    let orders = Orders { offers: offers.to_vec(), ..Orders::default() };
+    let (server, group) = ("10.0.0.2:5555".parse().unwrap(), "lab".parse().unwrap());
+    let config = GuestConfig { server, group, id: None, orders, upload_limit: None };
+    let mut hand = Hand::with(Peers::guest(config), true);
+    let server = hand.up();
+    hand.say(server, &format!("TICKMESH 1 server x\nOK HELLO guest-7 {KEY}\n"));
+    hand.elapse(Duration::from_secs(1));
+    assert!(hand.heard().ends_with("REGISTER a.bin 0 262144 0 all\nREGISTER b.bin 0 262144 0 all\n"));
+    hand.say(server, "ERR limit-reached no room\nOK REGISTER b.bin 1\n");
+    for _ in 0..REGISTER_TRIES_MAX {
+        assert_eq!((hand.heard().as_str(), &hand.peer.files()[0].trouble), ("", &None));
+        hand.elapse(REGISTER_AGAIN_PAUSE + Duration::from_secs(1));
+        assert_eq!(hand.heard(), "REGISTER a.bin 0 262144 0 all\n");
+        hand.say(server, "ERR limit-reached no room\n");
+    }
+    let files = hand.peer.files();
+    assert_eq!(files[0].trouble, Some(Trouble::Refused("no room".to_owned())));
+    assert!(files[1].is_offered && files[1].trouble.is_none());
+    hand.elapse(Duration::from_secs(60));
+    assert_eq!((hand.heard().as_str(), hand.peer.report().peers[0].outcome), ("", "unfinished"));
 }

@@ -329,6 +329,37 @@ fn what_cannot_be_shared_is_said_with_the_reason() {
 }
 
 #[test]
+fn files_that_are_refused_are_told_and_the_others_are_shared() {
+    let place = Place::new();
+    let dir = place.path().join("other");
+    fs::create_dir(&dir).unwrap();
+    fs::write(dir.join("film.bin"), "another film").unwrap();
+    fs::write(dir.join("song.bin"), "a song").unwrap();
+    let alice = place.share("--id alice");
+    let mut share = place.start("share --json nothing other other/film.bin other/song.bin");
+    let events: Vec<Value> = (0..4).map(|_| json(&line(&mut share))).collect();
+    let seen = |event: &str, file: &str| {
+        events.iter().find(|seen| (&seen["event"], &seen["file"]) == (&event.into(), &file.into()))
+    };
+    assert!(seen("refused", "nothing").is_some() && seen("refused", "other").is_some(), "{events:?}");
+    assert!(seen("offered", "song.bin").is_some(), "{events:?}");
+    let why = "another file is called film.bin already; alice holds it";
+    assert_eq!(seen("refused", "film.bin").unwrap()["why"], why);
+    // What was shared changes: that is told too, and nothing is left.
+    fs::write(dir.join("song.bin"), "").unwrap();
+    assert_eq!(place.run("get song.bin --to got --wait 2s").status.code(), Some(1));
+    let output = finish(share);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert_eq!(said.matches("tickmesh: ").count(), 4, "each is told once: {said}");
+    assert!(said.contains("tickmesh: song.bin is not offered any more: it is shorter than it was"), "{said}");
+    assert_eq!(last_json(&output)["problems"].as_array().unwrap().len(), 4);
+    assert!(text(&output.stdout).contains(r#""event":"withdrawn""#));
+    assert!(!place.path().join("got/song.bin").exists());
+    drop(alice);
+}
+
+#[test]
 fn a_file_that_may_not_be_read_is_not_shared() {
     let place = Place::new();
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();

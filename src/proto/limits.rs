@@ -187,6 +187,13 @@ pub const SOURCES_DIALED_MAX: usize = 16;
 /// Octets of hashes that a guest sends before the server has answered: with the largest offer behind them they
 /// fit the queue of a link.
 pub const REGISTERS_AHEAD_BYTES: u64 = 256 << 10;
+/// `REGISTER` lines that a guest sends before the server has answered: they cost the server's loop a moment each.
+pub const REGISTERS_AHEAD_MAX: usize = 64;
+/// How long a guest waits before it registers files again that the server had no room for: many may
+/// come at once after it has started anew.
+pub const REGISTER_AGAIN_PAUSE: Duration = Duration::from_secs(3);
+/// So often: for half a minute.
+pub const REGISTER_TRIES_MAX: u32 = 10;
 /// Files that a guest looks at at once before it offers them, beside the one that it gets.
 pub const OFFERS_CHECKED_MAX: usize = 15;
 /// Chunks last sent over a link that are looked at again when the other side complains, or the disk does.

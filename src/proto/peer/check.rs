@@ -11,6 +11,7 @@ use crate::proto::machine::{Effect, FileOp, OpenMode, Os, Why};
 use crate::proto::peer::common::{Common, FileFor};
 use crate::proto::peer::library::{ItemId, State};
 use crate::proto::peer::member::Member;
+use crate::proto::peer::offer::Trouble;
 use crate::proto::record::names;
 use crate::proto::swarm::Manifest;
 use crate::proto::time::Now;
@@ -75,6 +76,15 @@ impl Member {
         }
     }
 
+    /// A file that was looked at cannot be offered; the next ones are looked at.
+    fn refuse_offer(&mut self, item: ItemId, why: String, common: &mut Common, now: Now, os: &mut dyn Os) {
+        if let Some(guest) = &mut self.guest {
+            guest.looked_at -= 1;
+        }
+        self.drop_offer(item, Trouble::Refused(why), common, now, os);
+        self.open_more_offers(common, os);
+    }
+
     /// Somebody has told what the wanted file consists of: looks for it under its own name first.
     pub(super) fn look_for_file(&mut self, item: ItemId, common: &mut Common, now: Now, os: &mut dyn Os) {
         let wanted = self.library.at(item);
@@ -128,8 +138,9 @@ impl Member {
                 match chunk_bytes {
                     Ok(chunk_bytes) => check.chunk_bytes = chunk_bytes,
                     Err(error) => {
-                        let why = format!("{} cannot be offered: {error}", looked_at.name);
-                        return self.fail(&why, common, now, os);
+                        common.release(file, os);
+                        looked_at.state = State::Wanted;
+                        return self.refuse_offer(item, error.to_string(), common, now, os);
                     }
                 }
                 check.chunks = bytes.div_ceil(check.chunk_bytes);
@@ -279,7 +290,7 @@ impl Member {
                 self.open_for_check(item, Purpose::Rest, common, now, os);
             }
             (Purpose::Offer, ..) => {
-                self.fail(&format!("{name} cannot be offered: {}", Why(error)), common, now, os);
+                self.refuse_offer(item, Why(error).to_string(), common, now, os);
             }
             (Purpose::Rest, FileOp::Open, ErrorKind::ResourceBusy) => {
                 let why = format!("{name} is being fetched into this folder by another program");

@@ -102,6 +102,9 @@ pub(super) struct Guest {
     pub(super) asked: VecDeque<Asked>,
     /// Files that the server is to hear of, in order.
     pub(super) to_register: VecDeque<ItemId>,
+    /// Files that the server had no room for, and when it hears of them again.
+    pub(super) put_off: Vec<ItemId>,
+    pub(super) put_off_until: Mono,
     /// Offers that were opened, and those of them that are being looked at.
     pub(super) opened: usize,
     pub(super) looked_at: usize,
@@ -135,6 +138,8 @@ impl Guest {
             wanted: None,
             asked: VecDeque::new(),
             to_register: VecDeque::new(),
+            put_off: Vec::new(),
+            put_off_until: Mono(0),
             opened: 0,
             looked_at: 0,
             refusal: None,
@@ -158,6 +163,7 @@ impl Member {
         let Some(guest) = &mut self.guest else { return };
         guest.asked.clear();
         guest.to_register.clear();
+        guest.put_off.clear();
         guest.progress_at = now.mono;
         guest.next_ask = now.mono;
         for item in 0..self.library.len() as ItemId {
@@ -193,6 +199,7 @@ impl Member {
                 return self.fail(&why, common, now, os);
             }
         }
+        self.register_put_off(common, now, os);
         self.report_news(common, os);
         if !got {
             self.ask_for_file(common, now, os);

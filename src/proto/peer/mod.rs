@@ -36,6 +36,7 @@ use crate::proto::time::{Mono, Now, Wall};
 use crate::proto::wire::{ErrorCode, Message, ParseError, Piece, Role, TOO_LONG_TEXT};
 
 pub use guest::{Find, Get, GuestConfig, Holder, Offer, Orders};
+pub use offer::Trouble;
 pub use report::{Outcome, PeerReport, Progress, Report};
 pub use status::{FileState, FileStatus};
 

@@ -1,7 +1,11 @@
 //! What a guest has to offer: tells the server which files, and how much of each, and takes back what
 //! cannot be offered. Looks at no file and serves none.
 
-use crate::proto::limits::REGISTERS_AHEAD_BYTES;
+use std::fmt;
+
+use crate::proto::limits::{
+    REGISTER_AGAIN_PAUSE, REGISTER_TRIES_MAX, REGISTERS_AHEAD_BYTES, REGISTERS_AHEAD_MAX,
+};
 use crate::proto::machine::{Effect, Os};
 use crate::proto::peer::common::Common;
 use crate::proto::peer::guest::Asked;
@@ -9,7 +13,25 @@ use crate::proto::peer::library::{ItemId, State};
 use crate::proto::peer::member::Member;
 use crate::proto::swarm::Manifest;
 use crate::proto::time::Now;
-use crate::proto::wire::{Message, Portion};
+use crate::proto::wire::{ErrorCode, Message, Portion};
+
+/// Why a file is not offered, as it follows the file's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// It never was: the disk or the server refused it.
+    Refused(String),
+    /// It is not what it was.
+    Withdrawn(String),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trouble::Refused(why) => write!(f, "cannot be offered: {why}"),
+            Trouble::Withdrawn(why) => write!(f, "is not offered any more: {why}"),
+        }
+    }
+}
 
 impl Member {
     /// Tells the server what we hold of a file, as soon as it has taken enough of the others.
@@ -33,7 +55,8 @@ impl Member {
                 Asked::Download | Asked::Search => 0,
             });
             let ahead: u64 = ahead.sum();
-            if ahead > 0 && ahead + octets(item) > REGISTERS_AHEAD_BYTES {
+            let full = guest.asked.len() >= REGISTERS_AHEAD_MAX;
+            if full || ahead > 0 && ahead + octets(item) > REGISTERS_AHEAD_BYTES {
                 return;
             }
             guest.to_register.pop_front();
@@ -70,7 +93,7 @@ impl Member {
             guest.asked.pop_front();
             let registered = self.library.at_mut(item);
             if registered.file().is_some() {
-                registered.is_registered = true;
+                (registered.is_registered, registered.registers_refused) = (true, 0);
                 log::info!("file offered file={file} holders={holders}");
             }
             self.register_more(common, os);
@@ -90,16 +113,76 @@ impl Member {
         let State::Whole { file: Some(file) } = withdrawn.state else { return };
         common.release(file, os);
         withdrawn.turn(State::Whole { file: None });
-        withdrawn.is_registered = false;
-        withdrawn.trouble = Some(why.to_owned());
-        let name = withdrawn.name.clone();
-        log::error!("file not offered any more file={name} why=\"{why}\"");
         self.unregister(item, common, os);
-        let Some(guest) = &self.guest else { return };
+        self.drop_offer(item, Trouble::Withdrawn(why.to_owned()), common, now, os);
+    }
+
+    /// The server does not take a file. That may be a matter of the moment if a limit is the reason.
+    pub(super) fn on_register_refused(
+        &mut self,
+        item: ItemId,
+        (code, text): (ErrorCode, &str),
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
+        let Some(guest) = &mut self.guest else { return };
+        let refused = self.library.at_mut(item);
+        if refused.trouble.is_some() {
+            return;
+        }
+        if code == ErrorCode::LimitReached && refused.registers_refused < REGISTER_TRIES_MAX {
+            refused.registers_refused += 1;
+            if guest.put_off.is_empty() {
+                log::warn!(
+                    "server has no room for a file file={} why=\"{text}\"; trying again",
+                    refused.name
+                );
+            }
+            guest.put_off.push(item);
+            guest.put_off_until = now.mono + REGISTER_AGAIN_PAUSE;
+            return;
+        }
         let offered = guest.offered.contains(&item);
+        if let (State::Whole { file: Some(file) }, true) = (&refused.state, offered) {
+            common.release(*file, os);
+            refused.turn(State::Whole { file: None });
+        }
+        if offered || refused.is_whole() {
+            return self.drop_offer(item, Trouble::Refused(text.to_owned()), common, now, os);
+        }
+        let name = refused.name.clone();
+        self.fail(&format!("{name} cannot be offered: {text}"), common, now, os);
+    }
+
+    /// Registers again what the server had no room for.
+    pub(super) fn register_put_off(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        if let Some(guest) = self.guest.as_mut().filter(|guest| now.mono >= guest.put_off_until) {
+            let put_off = std::mem::take(&mut guest.put_off);
+            put_off.into_iter().for_each(|item| self.register(item, common, os));
+        }
+    }
+
+    /// Nobody gets anything of a file from here, nor hears of it. The others stay; without any, it ends.
+    pub(super) fn drop_offer(
+        &mut self,
+        item: ItemId,
+        trouble: Trouble,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
+        let Some(guest) = &self.guest else { return };
+        let dropped = self.library.at_mut(item);
+        let why = format!("{} {trouble}", dropped.name);
+        (dropped.is_registered, dropped.trouble) = (false, Some(trouble));
+        let offered = guest.offered.contains(&item);
+        // Who shares is told by who runs it, at once.
+        let level = if offered { log::Level::Info } else { log::Level::Error };
+        log::log!(level, "file not offered why=\"{why}\"");
         let all_gone = guest.offered.iter().all(|item| self.library.at(*item).trouble.is_some());
         if offered && all_gone && guest.orders.get.is_none() {
-            self.fail(&format!("{name} is not offered any more: {why}"), common, now, os);
+            self.fail(&why, common, now, os);
         }
     }
 

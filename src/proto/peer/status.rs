@@ -9,6 +9,7 @@ use crate::proto::peer::Peers;
 use crate::proto::peer::guest::Holder;
 use crate::proto::peer::library::{Item, State};
 use crate::proto::peer::member::Member;
+use crate::proto::peer::offer::Trouble;
 use crate::proto::swarm::{Accounts, Manifest};
 
 /// How far a file has come.
@@ -56,8 +57,8 @@ pub struct FileStatus {
     pub sources: usize,
     /// The server has it in its catalog as ours.
     pub is_offered: bool,
-    /// Why it is not offered any more: it changed, or cannot be read.
-    pub trouble: Option<String>,
+    /// Why it is not offered, or not any more.
+    pub trouble: Option<Trouble>,
 }
 
 impl Peers {

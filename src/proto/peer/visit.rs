@@ -233,8 +233,8 @@ impl Member {
         };
         match asked {
             Some(Asked::Register(item)) => {
-                let name = self.library.at(item).name.clone();
-                self.fail(&format!("{name} cannot be offered: {text}"), common, now, os);
+                self.on_register_refused(item, (code, text), common, now, os);
+                self.register_more(common, os);
             }
             // Nobody has it, yet.
             Some(Asked::Download) if code == ErrorCode::UnknownFile => {}

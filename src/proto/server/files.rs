@@ -122,7 +122,9 @@ impl Server {
         let who = self.known(link)?;
         let name = file.clone();
         let manifest = Manifest::from_offer(file, bytes, chunk_bytes, octets).map_err(bad_manifest)?;
-        self.charge(link, (2 + self.catalog.parts(&who.group, name.as_str())) * LOOK_BYTES)?;
+        // Who comes back has many files to register, and each may have many holders.
+        self.charge(link, (2 + self.catalog.parts(&who.group, name.as_str())) * LOOK_BYTES)
+            .map_err(|(_, text)| (ErrorCode::LimitReached, text))?;
         let chunks = manifest.chunks();
         let registered = self.catalog.register(&who, manifest, portion)?;
         let holders = registered.holders;
