@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tickmesh::proto::ids::{DialId, FileId, LinkId};
-use tickmesh::proto::limits::{REGISTER_AGAIN_PAUSE, REGISTER_TRIES_MAX};
+use tickmesh::proto::limits::{LIES_MAX, LINE_BYTES_MAX, REGISTER_AGAIN_PAUSE, REGISTER_TRIES_MAX};
 use tickmesh::proto::machine::{
     CloseReason, DownReason, Effect, FileOp, Input, Machine, OpenMode, Origin, Os,
 };
@@ -303,4 +303,20 @@ fn a_file_that_the_server_has_no_room_for_is_registered_again() {
     assert!(files[1].is_offered && files[1].trouble.is_none());
     hand.elapse(Duration::from_secs(60));
     assert_eq!((hand.heard().as_str(), hand.peer.report().peers[0].outcome), ("", "unfinished"));
+}
+
+/// Whoever cannot keep to lines is no better than whoever sends wrong bytes.
+#[test]
+fn a_member_that_sends_overlong_lines_is_given_up() {
+    let (mut hand, _, mut eve) = Hand::linked();
+    for _ in 1..LIES_MAX {
+        hand.say(eve, &"x".repeat(2 * LINE_BYTES_MAX));
+        assert_eq!(hand.wants.closed.pop(), Some((eve, CloseReason::Misbehaved)));
+        hand.elapse(Duration::from_secs(2));
+        eve = hand.up();
+        hand.say(eve, "TICKMESH 1 peer x\nOK LINK\n");
+    }
+    hand.say(eve, &"x".repeat(2 * LINE_BYTES_MAX));
+    hand.elapse(Duration::from_secs(20));
+    assert!(hand.wants.dials.is_empty(), "nobody calls a liar");
 }
