@@ -275,6 +275,15 @@ pub const REGISTERS_BYTES_MAX: usize = 16 << 20;
 pub const REGISTER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Chunks that one `searchChunk` may name: people type them.
 pub const SEARCH_CHUNKS_MAX: usize = 64;
+/// Each line about files costs the loop a moment, with an answer or without: so many may come in a row, and then one each
+/// [`COMMAND_PAUSE`]. What registers a file anew does not count, for it is bounded by [`FILES_PER_MEMBER_MAX`].
+pub const COMMANDS_BURST: u64 = 2048;
+/// See [`COMMANDS_BURST`]; half of what it allows is more than anybody honest says.
+pub const COMMAND_PAUSE: Duration = Duration::from_micros(500);
+/// How often somebody who fetches a file tells the server what has come.
+pub const NEWS_PERIOD: Duration = Duration::from_millis(250);
+/// Lines that this may take each time; what is more waits for the next time.
+pub const NEWS_LINES_MAX: usize = 256;
 /// Members that one fetcher of a file may report for wrong chunks; with so many, the fault is its own.
 pub const REPORTS_MAX: usize = 64;
 /// How long a guest whose link broke may come back to its name and to what it holds: some
@@ -311,6 +320,8 @@ const _: () = {
     assert!(ANSWERS_BYTES_MAX + download + LINE_BYTES_MAX * ERRORS_MAX as usize <= LINK_QUEUE_BYTES_MAX);
     assert!(ANSWERS_BYTES_MAX + 2 * MEMBERS_MAX * 64 + LINE_BYTES_MAX < LINK_QUEUE_BYTES_MAX);
     assert!(CHUNKS_MAX as usize * 65 <= REGISTERS_BYTES_MAX);
+    assert!(NEWS_LINES_MAX as u128 * COMMAND_PAUSE.as_micros() * 3 / 2 <= NEWS_PERIOD.as_micros());
+    assert!((NEWS_LINES_MAX + REGISTERS_AHEAD_MAX) as u64 * 4 <= COMMANDS_BURST);
     assert!(GUEST_LOST_MAX.as_nanos() > 5 * (DIAL_TIMEOUT.as_nanos() + REDIAL_PAUSE_MAX.as_nanos()));
     // A file of any size can be cut; so can the longest record, two rows a tick.
     assert!(FILE_BYTES_MAX / CHUNKS_DEFAULT_MAX <= CHUNK_BYTES_MAX);

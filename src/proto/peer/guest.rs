@@ -117,6 +117,8 @@ pub(super) struct Guest {
     progress_at: Mono,
     /// When the server is asked for the file again.
     next_ask: Mono,
+    /// When it is told again what has come.
+    pub(super) next_news: Mono,
     /// When the file was here.
     pub(super) got_at: Option<Mono>,
     /// How the files stood at the end.
@@ -147,6 +149,7 @@ impl Guest {
             available: None,
             progress_at: Mono(0),
             next_ask: Mono(0),
+            next_news: Mono(0),
             got_at: None,
             left: None,
         }
@@ -165,7 +168,7 @@ impl Member {
         guest.to_register.clear();
         guest.put_off.clear();
         guest.progress_at = now.mono;
-        guest.next_ask = now.mono;
+        (guest.next_ask, guest.next_news) = (now.mono, now.mono);
         for item in 0..self.library.len() as ItemId {
             self.register(item, common, os);
         }
@@ -200,7 +203,7 @@ impl Member {
             }
         }
         self.register_put_off(common, now, os);
-        self.report_news(common, os);
+        self.report_news(common, now, os);
         if !got {
             self.ask_for_file(common, now, os);
         }

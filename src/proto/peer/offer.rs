@@ -78,13 +78,12 @@ impl Member {
         common.scratch.clear();
         Message::Register { file, bytes, chunk_bytes, octets, held: portion }.encode(&mut common.scratch);
         manifest.encode_hashes(&mut common.scratch);
-        if let Some(picker) = held.picker() {
-            for (first, last) in picker.stored().ranges() {
-                Message::Have { file, first, last }.encode(&mut common.scratch);
-            }
-        }
         os.perform(Effect::Send { link, bytes: &common.scratch });
         guest.asked.push_back(Asked::Register(item));
+        if let Some(picker) = held.picker() {
+            let stored = picker.stored().ranges().flat_map(|(first, last)| first..=last).collect();
+            self.library.at_mut(item).unreported = stored;
+        }
     }
 
     pub(super) fn on_registered(&mut self, file: &str, holders: u64, common: &mut Common, os: &mut dyn Os) {

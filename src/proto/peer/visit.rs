@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 
 use crate::proto::ids::{Key, LinkId, Name};
+use crate::proto::limits::{NEWS_LINES_MAX, NEWS_PERIOD};
 use crate::proto::machine::{CloseReason, Os};
 use crate::proto::peer::common::{Common, Listener};
 use crate::proto::peer::guest::{Asked, Holder};
@@ -64,16 +65,33 @@ impl Member {
         guest.asked.push_back(Asked::Search);
     }
 
-    /// Tells the server what has come since it was told last.
-    pub(super) fn report_news(&mut self, common: &mut Common, os: &mut dyn Os) {
-        let Some(link) = self.contact.joined() else { return };
+    /// Tells the server what has come since it was told last: not too often, and at once when a file is whole.
+    pub(super) fn report_news(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        let (Some(link), Some(guest)) = (self.contact.joined(), &mut self.guest) else { return };
+        let due = guest.next_news <= now.mono;
+        let mut lines = 0;
         for item in self.library.iter_mut().filter(|item| !item.unreported.is_empty()) {
-            let mut news = std::mem::take(&mut item.unreported);
-            news.sort_unstable();
-            for range in news.chunk_by(|one, next| one + 1 == *next) {
-                let (first, last) = (range[0], range[range.len() - 1]);
-                common.send(link, &Message::Have { file: item.name.as_str(), first, last }, os);
+            let file = item.name.as_str();
+            if let (true, Some(manifest)) = (item.is_whole(), &item.manifest) {
+                let last = manifest.chunks() - 1;
+                common.send(link, &Message::Have { file, first: 0, last }, os);
+                item.unreported.clear();
+            } else if due {
+                let mut news = std::mem::take(&mut item.unreported);
+                news.sort_unstable();
+                for range in news.chunk_by(|one, next| one + 1 == *next) {
+                    if lines == NEWS_LINES_MAX {
+                        item.unreported.extend_from_slice(range);
+                        continue;
+                    }
+                    let (first, last) = (range[0], range[range.len() - 1]);
+                    common.send(link, &Message::Have { file, first, last }, os);
+                    lines += 1;
+                }
             }
+        }
+        if lines > 0 {
+            guest.next_news = now.mono + NEWS_PERIOD;
         }
     }
 
