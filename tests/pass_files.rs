@@ -220,6 +220,37 @@ fn a_download_that_is_stopped_says_what_is_here() {
     drop(share);
 }
 
+/// Nobody should write to an unfinished file, but the file that has its name in the end is the right one.
+#[test]
+fn a_partial_that_is_cut_while_it_comes_is_mended() {
+    let place = Place::new();
+    let share = place.share("--upload-limit 400kB/s");
+    let mut get = place.start("get film.bin --to got --json");
+    some_chunks(&mut get);
+    let partial = place.path().join("got/film.bin.partial");
+    fs::OpenOptions::new().write(true).open(partial).unwrap().set_len(1000).unwrap();
+    let output = finish(get);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    place.assert_got("got/film.bin");
+    assert_eq!(names(&place.path().join("got")), ["film.bin"]);
+    drop(share);
+}
+
+#[test]
+fn another_file_of_the_name_is_kept_under_another() {
+    let place = Place::new();
+    let share = place.share("");
+    fs::create_dir(place.path().join("got")).unwrap();
+    fs::write(place.path().join("got/film.bin"), "another film").unwrap();
+    assert!(place.run("get film.bin --to got").status.success());
+    place.assert_got("got/film.bin");
+    let names = names(&place.path().join("got"));
+    assert_eq!(names.len(), 2);
+    let old = names.iter().find(|name| *name != "film.bin").unwrap();
+    assert_eq!(fs::read_to_string(place.path().join("got").join(old)).unwrap(), "another film");
+    drop(share);
+}
+
 #[test]
 fn a_holder_that_is_killed_and_comes_back_goes_on_serving() {
     let place = Place::new();

@@ -16,6 +16,7 @@ impl fmt::Display for Why {
             ErrorKind::StorageFull => "the disk is full; make room, or choose another folder",
             ErrorKind::ReadOnlyFilesystem => "the disk is read-only; choose another folder",
             ErrorKind::QuotaExceeded => "too many open files (ulimit -n), or the disk quota is used up",
+            ErrorKind::InvalidData => "somebody else has changed the file",
             ErrorKind::ResourceBusy => "somebody else is using it",
             ErrorKind::AddrNotAvailable => "this machine has no such address",
             ErrorKind::AddrInUse => "somebody else is listening there",

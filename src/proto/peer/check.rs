@@ -194,6 +194,13 @@ impl Member {
             }
             return;
         }
+        if let (State::Fetching { .. }, Some(manifest)) = (&hashed.state, &hashed.manifest) {
+            if manifest.hash(offset / manifest.chunk_bytes()) != Some(&hash) {
+                // Somebody else writes to it. What is left of it is found by looking at all of it.
+                self.on_item_failed(item, FileOp::Hash, ErrorKind::InvalidData, common, now, os);
+            }
+            return;
+        }
         if let State::Checking { check, .. } = &mut hashed.state {
             let chunk = (offset / check.chunk_bytes) as usize;
             check.hashed += u64::from(check.hashes[chunk].replace(hash).is_none());

@@ -291,6 +291,9 @@ impl Member {
             };
         }
         let failed = self.library.at_mut(item);
+        if op == FileOp::Hash && (error == ErrorKind::ResourceBusy || failed.picker().is_none()) {
+            return;
+        }
         let (State::Fetching { file, .. } | State::Storing { file }) = failed.state else { return };
         common.release(file, os);
         failed.turn(State::Wanted);

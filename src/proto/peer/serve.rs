@@ -159,8 +159,8 @@ impl Member {
         for (item, chunk) in sent.into_iter().filter(|_| self.guest.is_some()) {
             let served = self.library.at(item);
             let range = served.manifest.as_ref().and_then(|manifest| manifest.range(chunk));
-            if let (State::Whole { file: Some(file) }, Some((offset, len))) = (&served.state, range) {
-                os.perform(Effect::Hash { file: *file, offset, len });
+            if let (Some(file), Some((offset, len))) = (served.source_of(chunk), range) {
+                os.perform(Effect::Hash { file, offset, len });
             }
         }
     }
