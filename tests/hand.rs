@@ -23,6 +23,7 @@ struct Wants {
     dials: Vec<DialId>,
     listens: Vec<SocketAddr>,
     opens: Vec<(FileId, OpenMode)>,
+    hashes: Vec<(FileId, u64)>,
     closed: Vec<(LinkId, CloseReason)>,
     sent: String,
 }
@@ -30,6 +31,7 @@ struct Wants {
 impl Os for Wants {
     fn perform(&mut self, effect: Effect<'_>) {
         match effect {
+            Effect::Hash { file, offset, .. } => self.hashes.push((file, offset)),
             Effect::Dial { dial, .. } => self.dials.push(dial),
             Effect::Listen { addr } => self.listens.push(addr),
             Effect::Open { file, mode, .. } => self.opens.push((file, mode)),
@@ -50,6 +52,8 @@ struct Hand {
     file: Option<FileId>,
     /// Files that are looked for are there, and empty.
     has_files: bool,
+    /// What is there of the file that comes.
+    partial_bytes: u64,
 }
 
 impl Hand {
@@ -66,7 +70,8 @@ impl Hand {
 
     fn with(peer: Peers, has_files: bool) -> Hand {
         let now = Now { mono: Mono(0), wall: Wall(1_795_230_780_000_000_000) };
-        let mut hand = Hand { peer, wants: Wants::default(), now, links: 0, file: None, has_files };
+        let mut hand =
+            Hand { peer, wants: Wants::default(), now, links: 0, file: None, has_files, partial_bytes: 0 };
         hand.input(Input::Start);
         hand
     }
@@ -88,7 +93,8 @@ impl Hand {
                     let (op, error) = (FileOp::Open, ErrorKind::NotFound);
                     self.input(Input::FileFailed { file, op, offset: 0, error });
                 }
-                _ => self.input(Input::FileReady { file, bytes: 0, moved: None }),
+                OpenMode::Existing => self.input(Input::FileReady { file, bytes: 0, moved: None }),
+                _ => self.input(Input::FileReady { file, bytes: self.partial_bytes, moved: None }),
             }
         }
     }
@@ -319,4 +325,30 @@ fn a_member_that_sends_overlong_lines_is_given_up() {
     hand.say(eve, &"x".repeat(2 * LINE_BYTES_MAX));
     hand.elapse(Duration::from_secs(20));
     assert!(hand.wants.dials.is_empty(), "nobody calls a liar");
+}
+
+/// What lies on the disk is hashed once, however often the disk has no room for the rest.
+#[test]
+fn a_partial_is_not_hashed_again_while_the_disk_is_full() {
+    let mut hand = Hand::new();
+    hand.partial_bytes = 6;
+    let server = hand.up();
+    hand.say(server, &format!("TICKMESH 1 server x\nOK HELLO guest-7 {KEY}\n"));
+    hand.say(server, &format!("OK DOWNLOAD f.bin 9 3 195\n{HASH}{HASH}{HASH}"));
+    for hashed in [vec![0, 3], vec![], vec![]] {
+        let asked = std::mem::take(&mut hand.wants.hashes);
+        assert_eq!(asked.iter().map(|(_, offset)| *offset).collect::<Vec<_>>(), hashed);
+        for (file, offset) in asked {
+            hand.input(Input::Hashed { file, offset, hash: blake3::hash(b"abc") });
+        }
+        assert_eq!(hand.peer.files()[0].chunks_stored, 2);
+        let (file, error) = (hand.file.unwrap(), ErrorKind::StorageFull);
+        hand.input(Input::FileFailed { file, op: FileOp::WriteAt, offset: 6, error });
+        hand.elapse(Duration::from_secs(6));
+    }
+    // After any other failure nothing is sure.
+    let (file, error) = (hand.file.unwrap(), ErrorKind::InvalidData);
+    hand.input(Input::FileFailed { file, op: FileOp::Finish, offset: 0, error });
+    hand.elapse(Duration::from_secs(6));
+    assert_eq!(hand.wants.hashes.len(), 2);
 }

@@ -8,7 +8,7 @@ use crate::proto::machine::Os;
 use crate::proto::peer::check::Check;
 use crate::proto::peer::common::{Common, FileFor};
 use crate::proto::peer::offer::Trouble;
-use crate::proto::swarm::{Accounts, Manifest, Picker};
+use crate::proto::swarm::{Accounts, ChunkSet, Manifest, Picker};
 use crate::proto::time::Mono;
 
 /// The place of a file in its member's library.
@@ -48,6 +48,8 @@ pub(super) struct Item {
     pub(super) wasted_bytes: u64,
     /// What was asked for, and why more than once, in earlier attempts.
     former: Accounts,
+    /// Chunks whose hashes were right when it was looked at last; the disk need not do that again.
+    pub(super) verified: Option<ChunkSet>,
     /// How often the disk refused it, and it was begun anew.
     pub(super) refusals: u64,
     /// Why it is not offered, or not any more.
@@ -84,6 +86,7 @@ impl Item {
             fetched_bytes: 0,
             wasted_bytes: 0,
             former: Accounts::default(),
+            verified: None,
             refusals: 0,
             trouble: None,
         }
