@@ -321,15 +321,16 @@ fn what_cannot_be_got_is_said_with_the_reason() {
     assert_fails(&place.run("get film.bin --to film.bin"), 1, "choose another folder with --to");
     let dir = place.path().join("got");
     fs::create_dir_all(dir.join("film.bin")).unwrap();
-    let output = place.run("get film.bin --to got");
-    let said = text(&output.stderr);
-    assert!(said.contains("film.bin cannot be stored here: a folder has its name"), "{said}");
+    assert_fails(
+        &place.run("get film.bin --to got"),
+        1,
+        "film.bin cannot be stored here: a folder has its name",
+    );
     fs::remove_dir(dir.join("film.bin")).unwrap();
     for link in ["film.bin", "film.bin.partial"] {
         std::os::unix::fs::symlink(place.path().join("elsewhere"), dir.join(link)).unwrap();
-        let output = place.run("get film.bin --to got");
-        let said = text(&output.stderr);
-        assert!(said.contains("film.bin cannot be stored here: a symbolic link has its name"), "{said}");
+        let why = "film.bin cannot be stored here: a symbolic link has its name";
+        assert_fails(&place.run("get film.bin --to got"), 1, why);
         fs::remove_file(dir.join(link)).unwrap();
     }
     assert!(!place.path().join("elsewhere").exists());

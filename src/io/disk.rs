@@ -18,7 +18,7 @@ use crate::io::place::{folder_of, inside, make_folder_of, partial, set_aside};
 use crate::io::sockets::kind;
 use crate::proto::ids::FileId;
 use crate::proto::limits::{DISK_JOBS_MAX, WRITEBACK_BYTES};
-use crate::proto::machine::{FileOp, Holes, OpenMode};
+use crate::proto::machine::{FileOp, Holes, OpenMode, Why};
 
 /// Open files by the machine's ids.
 #[derive(Debug)]
@@ -100,6 +100,13 @@ impl Disk {
                 let len = open.len;
                 self.files.insert(file, open);
                 Ok((len, moved))
+            }
+            // Who looks for a file says what is in its way.
+            Err(error)
+                if matches!(mode, OpenMode::Existing | OpenMode::Resume { .. })
+                    && Why(error.kind()).is_plain() =>
+            {
+                Err(kind(&error))
             }
             Err(error) => Err(failed(FileOp::Open, &self.root.join(name), &error)),
         }
@@ -352,9 +359,7 @@ impl From<File> for Handle {
 
 /// What machines try again and again, they report once themselves.
 fn failed(op: FileOp, path: &Path, error: &io::Error) -> ErrorKind {
-    // To look for what is not there is no fault.
-    let expected = op == FileOp::Open && error.kind() == ErrorKind::NotFound;
-    let quiet = expected || matches!(op, FileOp::Append | FileOp::WriteAt);
+    let quiet = matches!(op, FileOp::Append | FileOp::WriteAt);
     let level = if quiet { Level::Debug } else { Level::Warn };
     log!(level, "file op={op} path={path:?} error=\"{error}\"");
     kind(error)
