@@ -252,6 +252,20 @@ fn another_file_of_the_name_is_kept_under_another() {
 }
 
 #[test]
+fn more_files_than_descriptors_are_refused_before_anything_is_done() {
+    let place = Place::new();
+    let mut command = Command::new("sh");
+    command.current_dir(place.path()).args(["-c", "ulimit -n 100 && exec \"$@\"", "sh"]);
+    command.arg(env!("CARGO_BIN_EXE_tickmesh"));
+    command.args(place.args("share film.bin").split_whitespace());
+    assert_fails(
+        &finish(start_command(command).unwrap()),
+        1,
+        "1 file needs 129 descriptors, and 100 are allowed",
+    );
+}
+
+#[test]
 fn a_holder_that_is_killed_and_comes_back_goes_on_serving() {
     let place = Place::new();
     let first = place.share(&format!("{SLOW} --id alice"));

@@ -12,8 +12,9 @@ use crate::app::cli::ShareOptions;
 use crate::app::summary::{bytes, count};
 use crate::app::watched::Watched;
 use crate::app::{drive, logging, terminal};
-use crate::io::{Host, Reactor};
+use crate::io::{Host, Reactor, descriptors_max};
 use crate::proto::ids::FileName;
+use crate::proto::limits::DESCRIPTORS_SPARE;
 use crate::proto::peer::{FileStatus, GuestConfig, Offer, Orders, Peers, Trouble};
 use crate::proto::time::Mono;
 
@@ -27,6 +28,14 @@ pub(super) fn run(options: &ShareOptions) -> Result<bool> {
     if offers.is_empty() {
         return Ok(false);
     }
+    let reactor = Reactor::new().context("cannot start the event loop")?;
+    let (needed, max) = (offers.len() as u64 + DESCRIPTORS_SPARE, descriptors_max());
+    let verb = if offers.len() == 1 { "needs" } else { "need" };
+    ensure!(
+        needed <= max,
+        "{} {verb} {needed} descriptors, and {max} are allowed; share fewer at a time, or raise the hard limit (ulimit -Hn)",
+        count(offers.len() as u64, "file")
+    );
     let peers = Peers::guest(GuestConfig {
         server: guest.server,
         group: guest.group,
@@ -37,7 +46,6 @@ pub(super) fn run(options: &ShareOptions) -> Result<bool> {
     let mut teller = Teller { json: guest.json, told: Vec::new(), pace: Pace::default() };
     let mut peers =
         Watched::every(bar::PERIOD, peers, move |peers: &Peers, now| teller.look(peers, now.mono));
-    let reactor = Reactor::new().context("cannot start the event loop")?;
     drive(reactor, &mut [Host { machine: &mut peers, root: PathBuf::from("/") }])?;
     peers.look_back();
     terminal::clear_progress();

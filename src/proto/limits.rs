@@ -194,6 +194,8 @@ pub const REGISTERS_AHEAD_MAX: usize = 64;
 pub const REGISTER_AGAIN_PAUSE: Duration = Duration::from_secs(3);
 /// So often: for half a minute.
 pub const REGISTER_TRIES_MAX: u32 = 10;
+/// Descriptors that whoever shares keeps free of files, for links and for itself.
+pub const DESCRIPTORS_SPARE: u64 = 128;
 /// Files that a guest looks at at once before it offers them, beside the one that it gets.
 pub const OFFERS_CHECKED_MAX: usize = 15;
 /// Chunks last sent over a link that are looked at again when the other side complains, or the disk does.
