@@ -205,3 +205,27 @@ fn names_are_for_one_and_what_is_no_name_is_refused() {
     town.finish(&[peer]);
     town.assert_complete(peer);
 }
+
+/// Every line costs the loop a moment, and some are never answered: nobody may say them without end.
+#[test]
+fn who_floods_the_server_with_lines_about_files_is_sent_away() {
+    let mut town = Town::new(79);
+    let (alice, _) = guest(&mut town, "HELLO alice 40000");
+    let (eve, _) = guest(&mut town, "HELLO eve 40000");
+    let files: String = (0..3000).map(|number| format!("REGISTER f{number} 0 1 0 all\n")).collect();
+    for files in files.as_bytes().chunks(1000) {
+        town.world.write(alice, files);
+        town.world.run_for(ms(1));
+    }
+    say(&mut town, alice, &format!("REGISTER f 9 3 195 none\n{}", hashes(3)));
+    // As much as somebody honest has to say who gets a file in a second.
+    for _ in 0..40 {
+        say(&mut town, alice, &"HAVE f 0 0\n".repeat(50));
+    }
+    assert!(!town.world.is_closed(alice), "what is new is welcome, and so is what has come");
+    assert!(say(&mut town, eve, "DOWNLOAD f\n").contains("OK DOWNLOAD f "));
+    let heard = say(&mut town, eve, &"HAVE f 0 0\n".repeat(20_000));
+    assert_eq!(heard, "ERR too-fast lines about files come faster than 2000 a second\n");
+    assert!(town.world.is_closed(eve));
+    assert_eq!(town.world.machine::<Server>(town.server).unwrap().status().links_too_fast, 1);
+}

@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tickmesh::proto::ids::{DialId, FileId, LinkId};
+use tickmesh::proto::limits::{LIES_MAX, LINE_BYTES_MAX, REGISTER_AGAIN_PAUSE, REGISTER_TRIES_MAX};
 use tickmesh::proto::machine::{
     CloseReason, DownReason, Effect, FileOp, Input, Machine, OpenMode, Origin, Os,
 };
-use tickmesh::proto::peer::{Get, GuestConfig, Orders, Peers, PeersConfig};
+use tickmesh::proto::peer::{Get, GuestConfig, Offer, Orders, Peers, PeersConfig, Trouble};
 use tickmesh::proto::time::{Mono, Now, Wall};
 
 const KEY: &str = "00000000000000000000000000000000";
@@ -22,6 +23,7 @@ struct Wants {
     dials: Vec<DialId>,
     listens: Vec<SocketAddr>,
     opens: Vec<(FileId, OpenMode)>,
+    hashes: Vec<(FileId, u64)>,
     closed: Vec<(LinkId, CloseReason)>,
     sent: String,
 }
@@ -29,6 +31,7 @@ struct Wants {
 impl Os for Wants {
     fn perform(&mut self, effect: Effect<'_>) {
         match effect {
+            Effect::Hash { file, offset, .. } => self.hashes.push((file, offset)),
             Effect::Dial { dial, .. } => self.dials.push(dial),
             Effect::Listen { addr } => self.listens.push(addr),
             Effect::Open { file, mode, .. } => self.opens.push((file, mode)),
@@ -47,6 +50,10 @@ struct Hand {
     links: u32,
     /// Opened last.
     file: Option<FileId>,
+    /// Files that are looked for are there, and empty.
+    has_files: bool,
+    /// What is there of the file that comes.
+    partial_bytes: u64,
 }
 
 impl Hand {
@@ -58,8 +65,13 @@ impl Hand {
     }
 
     fn of(peer: Peers) -> Hand {
+        Hand::with(peer, false)
+    }
+
+    fn with(peer: Peers, has_files: bool) -> Hand {
         let now = Now { mono: Mono(0), wall: Wall(1_795_230_780_000_000_000) };
-        let mut hand = Hand { peer, wants: Wants::default(), now, links: 0, file: None };
+        let mut hand =
+            Hand { peer, wants: Wants::default(), now, links: 0, file: None, has_files, partial_bytes: 0 };
         hand.input(Input::Start);
         hand
     }
@@ -77,11 +89,12 @@ impl Hand {
         while let Some((file, mode)) = self.wants.opens.pop() {
             self.file = Some(file);
             match mode {
-                OpenMode::Existing => {
+                OpenMode::Existing if !self.has_files => {
                     let (op, error) = (FileOp::Open, ErrorKind::NotFound);
                     self.input(Input::FileFailed { file, op, offset: 0, error });
                 }
-                _ => self.input(Input::FileReady { file, bytes: 0, moved: None }),
+                OpenMode::Existing => self.input(Input::FileReady { file, bytes: 0, moved: None }),
+                _ => self.input(Input::FileReady { file, bytes: self.partial_bytes, moved: None }),
             }
         }
     }
@@ -267,4 +280,75 @@ fn a_guest_whose_name_was_given_away_takes_another() {
     assert!(hand.heard().contains("REGISTER f.bin 9 3 195 none\n"));
     assert_eq!(hand.peer.report().peers[0].id.as_deref(), Some("guest-8"));
     assert_eq!(hand.peer.files()[0].chunks_stored, 1, "the transfer went on");
+}
+
+/// A server that has just started has many to hear of: who is refused for a limit asks again, and not for ever.
+#[test]
+fn a_file_that_the_server_has_no_room_for_is_registered_again() {
+    let offers = ["a.bin", "b.bin"].map(|name| {
+        let (path, name) = (name.to_owned(), name.parse().unwrap());
+        Offer { path, name, chunks: None }
+    });
+    let orders = Orders { offers: offers.to_vec(), ..Orders::default() };
+    let (server, group) = ("10.0.0.2:5555".parse().unwrap(), "lab".parse().unwrap());
+    let config = GuestConfig { server, group, id: None, orders, upload_limit: None };
+    let mut hand = Hand::with(Peers::guest(config), true);
+    let server = hand.up();
+    hand.say(server, &format!("TICKMESH 1 server x\nOK HELLO guest-7 {KEY}\n"));
+    hand.elapse(Duration::from_secs(1));
+    assert!(hand.heard().ends_with("REGISTER a.bin 0 262144 0 all\nREGISTER b.bin 0 262144 0 all\n"));
+    hand.say(server, "ERR limit-reached no room\nOK REGISTER b.bin 1\n");
+    for _ in 0..REGISTER_TRIES_MAX {
+        assert_eq!((hand.heard().as_str(), &hand.peer.files()[0].trouble), ("", &None));
+        hand.elapse(REGISTER_AGAIN_PAUSE + Duration::from_secs(1));
+        assert_eq!(hand.heard(), "REGISTER a.bin 0 262144 0 all\n");
+        hand.say(server, "ERR limit-reached no room\n");
+    }
+    let files = hand.peer.files();
+    assert_eq!(files[0].trouble, Some(Trouble::Refused("no room".to_owned())));
+    assert!(files[1].is_offered && files[1].trouble.is_none());
+    hand.elapse(Duration::from_secs(60));
+    assert_eq!((hand.heard().as_str(), hand.peer.report().peers[0].outcome), ("", "unfinished"));
+}
+
+/// Whoever cannot keep to lines is no better than whoever sends wrong bytes.
+#[test]
+fn a_member_that_sends_overlong_lines_is_given_up() {
+    let (mut hand, _, mut eve) = Hand::linked();
+    for _ in 1..LIES_MAX {
+        hand.say(eve, &"x".repeat(2 * LINE_BYTES_MAX));
+        assert_eq!(hand.wants.closed.pop(), Some((eve, CloseReason::Misbehaved)));
+        hand.elapse(Duration::from_secs(2));
+        eve = hand.up();
+        hand.say(eve, "TICKMESH 1 peer x\nOK LINK\n");
+    }
+    hand.say(eve, &"x".repeat(2 * LINE_BYTES_MAX));
+    hand.elapse(Duration::from_secs(20));
+    assert!(hand.wants.dials.is_empty(), "nobody calls a liar");
+}
+
+/// What lies on the disk is hashed once, however often the disk has no room for the rest.
+#[test]
+fn a_partial_is_not_hashed_again_while_the_disk_is_full() {
+    let mut hand = Hand::new();
+    hand.partial_bytes = 6;
+    let server = hand.up();
+    hand.say(server, &format!("TICKMESH 1 server x\nOK HELLO guest-7 {KEY}\n"));
+    hand.say(server, &format!("OK DOWNLOAD f.bin 9 3 195\n{HASH}{HASH}{HASH}"));
+    for hashed in [vec![0, 3], vec![], vec![]] {
+        let asked = std::mem::take(&mut hand.wants.hashes);
+        assert_eq!(asked.iter().map(|(_, offset)| *offset).collect::<Vec<_>>(), hashed);
+        for (file, offset) in asked {
+            hand.input(Input::Hashed { file, offset, hash: blake3::hash(b"abc") });
+        }
+        assert_eq!(hand.peer.files()[0].chunks_stored, 2);
+        let (file, error) = (hand.file.unwrap(), ErrorKind::StorageFull);
+        hand.input(Input::FileFailed { file, op: FileOp::WriteAt, offset: 6, error });
+        hand.elapse(Duration::from_secs(6));
+    }
+    // After any other failure nothing is sure.
+    let (file, error) = (hand.file.unwrap(), ErrorKind::InvalidData);
+    hand.input(Input::FileFailed { file, op: FileOp::Finish, offset: 0, error });
+    hand.elapse(Duration::from_secs(6));
+    assert_eq!(hand.wants.hashes.len(), 2);
 }

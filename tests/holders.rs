@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use common::town::Town;
-use tickmesh::proto::peer::{Get, GuestConfig, Offer, Orders, Peers, PeersConfig};
+use tickmesh::proto::peer::{Get, GuestConfig, Offer, Orders, Peers, PeersConfig, Trouble};
 use tickmesh::sim::{MachineId, NetConfig, NodeId, ReadRate, World};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -149,7 +149,7 @@ fn a_file_that_shrinks_is_offered_no_more_and_the_others_are() {
     assert_failed(&mut town, bob.1, "nobody who holds the rest of film.bin has been there for 30s");
     assert!(town.world.is_running(alice));
     let files = peers(&town, alice).files();
-    assert_eq!(files[0].trouble.as_deref(), Some("it is shorter than it was"));
+    assert_eq!(files[0].trouble, Some(Trouble::Withdrawn("it is shorter than it was".to_owned())));
     assert_eq!((files[0].is_offered, files[1].is_offered), (false, true));
     // What Bob has goes on when somebody offers the file again.
     holder(&mut town);

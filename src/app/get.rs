@@ -163,6 +163,6 @@ fn event(what: &str, file: &FileStatus, sent: u64, per_s: u64) -> Value {
         "chunks": file.chunks,
         "chunks_stored": file.chunks_stored,
         "sources": file.sources,
-        "root": file.root,
+        "root": file.root.map(|root| root.to_string()),
     })
 }

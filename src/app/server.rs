@@ -61,12 +61,13 @@ pub(super) fn conclude(status: &ServerStatus) -> Result<bool> {
         status.tables_failed
     );
     log::info!(
-        "catalog ended guests={} files_registered={} files_refused={} downloads={} chunks_reported={}",
+        "catalog ended guests={} files_registered={} files_refused={} downloads={} chunks_reported={} links_too_fast={}",
         status.guests_greeted,
         status.files_registered,
         status.files_refused,
         status.downloads,
-        status.chunks_reported
+        status.chunks_reported,
+        status.links_too_fast
     );
     Ok(status.tables_failed == 0)
 }

@@ -12,81 +12,152 @@ use crate::app::cli::ShareOptions;
 use crate::app::summary::{bytes, count};
 use crate::app::watched::Watched;
 use crate::app::{drive, logging, terminal};
-use crate::io::{Host, Reactor};
+use crate::io::{Host, Reactor, descriptors_max};
 use crate::proto::ids::FileName;
-use crate::proto::peer::{FileStatus, GuestConfig, Offer, Orders, Peers};
+use crate::proto::limits::DESCRIPTORS_SPARE;
+use crate::proto::peer::{FileStatus, GuestConfig, Offer, Orders, Peers, Trouble};
+use crate::proto::time::Mono;
 
-/// Serves the files until it is stopped; true if all of them were offered.
+/// Serves the files until it is stopped; true if all of them were offered, and still are.
 pub(super) fn run(options: &ShareOptions) -> Result<bool> {
     let guest = &options.guest;
     logging::start(&guest.log)?;
+    let (offers, refused) = offers(options)?;
+    refused.iter().for_each(|(path, why)| tell_refused(path, why, guest.json));
+    let mut problems: Vec<String> = refused.into_iter().map(|(_, why)| why).collect();
+    if offers.is_empty() {
+        return Ok(false);
+    }
+    let reactor = Reactor::new().context("cannot start the event loop")?;
+    let (needed, max) = (offers.len() as u64 + DESCRIPTORS_SPARE, descriptors_max());
+    let verb = if offers.len() == 1 { "needs" } else { "need" };
+    ensure!(
+        needed <= max,
+        "{} {verb} {needed} descriptors, and {max} are allowed; share fewer at a time, or raise the hard limit (ulimit -Hn)",
+        count(offers.len() as u64, "file")
+    );
     let peers = Peers::guest(GuestConfig {
         server: guest.server,
         group: guest.group,
         id: guest.id,
-        orders: Orders { offers: offers(options)?, ..Orders::default() },
+        orders: Orders { offers, ..Orders::default() },
         upload_limit: guest.upload_limit.map(|rate| rate.0),
     });
-    let json = guest.json;
-    let mut told = vec![false; options.files.len()];
-    let mut pace = Pace::default();
-    let mut peers = Watched::every(bar::PERIOD, peers, move |peers: &Peers, now| {
+    let mut teller = Teller { json: guest.json, told: Vec::new(), pace: Pace::default() };
+    let mut peers =
+        Watched::every(bar::PERIOD, peers, move |peers: &Peers, now| teller.look(peers, now.mono));
+    drive(reactor, &mut [Host { machine: &mut peers, root: PathBuf::from("/") }])?;
+    peers.look_back();
+    terminal::clear_progress();
+    let peers = peers.machine();
+    let files = peers.files();
+    // These were told when they came.
+    problems.extend(files.iter().filter_map(trouble_of));
+    let mut ends = peers.report().peers.remove(0).problems;
+    ends.retain(|end| !problems.contains(end));
+    if ends.is_empty() && files.iter().any(|file| !file.is_offered && file.trouble.is_none()) {
+        ends.push("interrupted before all files were offered".to_owned());
+    }
+    ends.iter().for_each(|end| eprintln!("tickmesh: {end}"));
+    problems.append(&mut ends);
+    if guest.json {
+        let line = json!({ "event": "ended", "bytes_sent": peers.served_bytes(), "problems": problems });
+        terminal::print(&format!("{line}\n"))?;
+    } else if files.iter().any(|file| file.is_offered) {
+        terminal::print(&format!("{} sent\n", bytes(peers.served_bytes())))?;
+    }
+    Ok(problems.is_empty())
+}
+
+/// Tells of each file once that it is offered, and once that it is not, or not any more.
+struct Teller {
+    json: bool,
+    told: Vec<(bool, bool)>,
+    pace: Pace,
+}
+
+impl Teller {
+    fn look(&mut self, peers: &Peers, now: Mono) {
         let files = peers.files();
-        for (file, told) in files.iter().zip(&mut told).filter(|(file, told)| file.is_offered && !**told) {
-            *told = true;
-            // Whoever reads this may have gone: that ends nothing here.
-            let _ = terminal::print(&format!("{}\n", offered(file, json)));
+        self.told.resize(files.len(), (false, false));
+        for (file, (offered_told, trouble_told)) in files.iter().zip(&mut self.told) {
+            if file.is_offered && !std::mem::replace(offered_told, true) {
+                // Whoever reads this may have gone: that ends nothing here.
+                let _ = terminal::print(&format!("{}\n", offered(file, self.json)));
+            }
+            if file.trouble.is_some() && !std::mem::replace(trouble_told, true) {
+                tell_trouble(file, self.json);
+            }
         }
-        if terminal::shows_progress() && !json {
+        if terminal::shows_progress() && !self.json {
             let (sent, links) = (peers.served_bytes(), peers.direct_links());
             terminal::show_progress(&match peers.is_known() || sent > 0 {
-                true => pace.share_line(&files, sent, links, now.mono),
+                true => self.pace.share_line(&files, sent, links, now),
                 false => "looking for the server".to_owned(),
             });
         }
-    });
-    let reactor = Reactor::new().context("cannot start the event loop")?;
-    drive(reactor, &mut [Host { machine: &mut peers, root: PathBuf::from("/") }])?;
-    let peers = peers.machine();
-    let all_offered = peers.files().iter().all(|file| file.is_offered);
-    let mut problems = peers.report().peers.remove(0).problems;
-    if problems.is_empty() && !all_offered {
-        problems.push("interrupted before all files were offered".to_owned());
     }
-    if json {
-        let line = json!({ "event": "ended", "bytes_sent": peers.served_bytes(), "problems": problems });
-        terminal::print(&format!("{line}\n"))?;
-    } else if all_offered {
-        terminal::print(&format!("{} sent\n", bytes(peers.served_bytes())))?;
-    }
-    problems.iter().for_each(|problem| eprintln!("tickmesh: {problem}"));
-    Ok(problems.is_empty())
 }
 
 fn offered(file: &FileStatus, json: bool) -> String {
     let size = file.bytes.unwrap_or(0);
     match json {
         true => json!({
-            "event": "offered", "file": file.name, "bytes": size, "chunks": file.chunks, "root": file.root,
+            "event": "offered", "file": file.name, "bytes": size, "chunks": file.chunks,
+            "root": file.root.map(|root| root.to_string()),
         })
         .to_string(),
         false => format!("sharing {} ({} in {})", file.name, bytes(size), count(file.chunks, "chunk")),
     }
 }
 
-fn offers(options: &ShareOptions) -> Result<Vec<Offer>> {
-    let mut names = BTreeSet::new();
-    let mut offers = Vec::new();
-    for path in &options.files {
-        let offer = offer(path, options.chunks).with_context(|| format!("cannot share {path:?}"))?;
-        let name = &offer.name;
-        ensure!(
-            names.insert(name.clone()),
-            "two of the files are called {name}; a shared file is known by its name alone"
-        );
-        offers.push(offer);
+fn trouble_of(file: &FileStatus) -> Option<String> {
+    file.trouble.as_ref().map(|trouble| format!("{} {trouble}", file.name))
+}
+
+fn tell_trouble(file: &FileStatus, json: bool) {
+    let (event, why) = match &file.trouble {
+        None => return,
+        Some(Trouble::Refused(why)) => ("refused", why),
+        Some(Trouble::Withdrawn(why)) => ("withdrawn", why),
+    };
+    terminal::clear_progress();
+    trouble_of(file).iter().for_each(|trouble| eprintln!("tickmesh: {trouble}"));
+    if json {
+        let line = json!({ "event": event, "file": file.name, "why": why });
+        let _ = terminal::print(&format!("{line}\n"));
     }
-    Ok(offers)
+}
+
+fn tell_refused(path: &Path, why: &str, json: bool) {
+    eprintln!("tickmesh: {why}");
+    if json {
+        let line = json!({ "event": "refused", "file": path.to_string_lossy(), "why": why });
+        let _ = terminal::print(&format!("{line}\n"));
+    }
+}
+
+/// A file that cannot be shared, and why.
+type Refused = (PathBuf, String);
+
+/// The files that can be shared, and those that cannot.
+fn offers(options: &ShareOptions) -> Result<(Vec<Offer>, Vec<Refused>)> {
+    let mut names = BTreeSet::new();
+    let (mut offers, mut refused) = (Vec::new(), Vec::new());
+    for path in &options.files {
+        match offer(path, options.chunks).with_context(|| format!("cannot share {path:?}")) {
+            Err(why) => refused.push((path.clone(), format!("{why:#}"))),
+            Ok(offer) => {
+                let name = &offer.name;
+                ensure!(
+                    names.insert(name.clone()),
+                    "two of the files are called {name}; a shared file is known by its name alone"
+                );
+                offers.push(offer);
+            }
+        }
+    }
+    Ok((offers, refused))
 }
 
 /// The file, by a path that leads to it from the root of the file system. Its folder may be reached

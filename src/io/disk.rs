@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Seek, SeekFrom};
 use std::ops::Deref;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::io::place::{folder_of, inside, make_folder_of, partial, set_aside};
 use crate::io::sockets::kind;
 use crate::proto::ids::FileId;
 use crate::proto::limits::{DISK_JOBS_MAX, WRITEBACK_BYTES};
-use crate::proto::machine::{FileOp, Holes, OpenMode};
+use crate::proto::machine::{FileOp, Holes, OpenMode, Why};
 
 /// Open files by the machine's ids.
 #[derive(Debug)]
@@ -52,6 +52,8 @@ struct OpenFile {
     unstarted_bytes: u64,
     /// While there are any, the file must not look finished.
     holes: Holes,
+    /// Somebody else has cut it, or made it longer.
+    disturbed: bool,
     /// Hashes and reads of it that the helper is at.
     reads: usize,
 }
@@ -99,6 +101,13 @@ impl Disk {
                 self.files.insert(file, open);
                 Ok((len, moved))
             }
+            // Who looks for a file says what is in its way.
+            Err(error)
+                if matches!(mode, OpenMode::Existing | OpenMode::Resume { .. })
+                    && Why(error.kind()).is_plain() =>
+            {
+                Err(kind(&error))
+            }
             Err(error) => Err(failed(FileOp::Open, &self.root.join(name), &error)),
         }
     }
@@ -138,6 +147,7 @@ impl Disk {
             aside: aside.to_owned(),
             unstarted_bytes: 0,
             holes: Holes::default(),
+            disturbed: false,
             reads: 0,
         };
         Ok((open, moved))
@@ -193,6 +203,11 @@ impl Disk {
                 return Some(Finishing::Failed(failed(FileOp::Finish, &open.path, &error)));
             }
             (Stage::Open, None) => {}
+        }
+        open.look();
+        if open.disturbed {
+            let error = io::Error::new(ErrorKind::InvalidData, "somebody else has changed it");
+            return Some(Finishing::Failed(failed(FileOp::Finish, &open.path, &error)));
         }
         open.stage = Stage::Finishing { released: false };
         let OpenFile { handle, path, aside, .. } = open;
@@ -288,12 +303,28 @@ impl OpenFile {
         if self.stage != Stage::Open {
             return Err(io::Error::new(ErrorKind::PermissionDenied, "the file is finished"));
         }
-        self.handle.write_all_at(bytes, offset)?;
+        self.look();
+        if let Err(error) = self.handle.write_all_at(bytes, offset) {
+            // A part may have been written.
+            self.len = self.resumed_len().unwrap_or(self.len);
+            return Err(error);
+        }
         let len = bytes.len() as u64;
         self.holes.fill(offset, len);
         self.len = self.len.max(offset + len);
         self.unstarted_bytes += len;
         Ok(())
+    }
+
+    /// Whether a file that is worth going on with is as we left it. Of its bytes nobody could tell.
+    fn look(&mut self) {
+        self.disturbed |= self.resumed_len().is_some_and(|len| len != self.len);
+    }
+
+    /// How long it is on the disk; asked in the way that costs least, also far away.
+    fn resumed_len(&self) -> Option<u64> {
+        let mut file: &File = &self.handle;
+        matches!(self.mode, OpenMode::Resume { .. }).then(|| file.seek(SeekFrom::End(0)).ok())?
     }
 
     fn is_released(&self) -> bool {
@@ -328,9 +359,7 @@ impl From<File> for Handle {
 
 /// What machines try again and again, they report once themselves.
 fn failed(op: FileOp, path: &Path, error: &io::Error) -> ErrorKind {
-    // To look for what is not there is no fault.
-    let expected = op == FileOp::Open && error.kind() == ErrorKind::NotFound;
-    let quiet = expected || matches!(op, FileOp::Append | FileOp::WriteAt);
+    let quiet = matches!(op, FileOp::Append | FileOp::WriteAt);
     let level = if quiet { Level::Debug } else { Level::Warn };
     log!(level, "file op={op} path={path:?} error=\"{error}\"");
     kind(error)

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -83,6 +83,10 @@ fn take_name(file: &Finish, synced: io::Result<()>) -> Outcome {
     let named = synced.and_then(|()| {
         if !file.is_partial {
             return Ok(None);
+        }
+        let (ours, there) = (file.handle.metadata()?, fs::symlink_metadata(partial(&file.path))?);
+        if (ours.dev(), ours.ino()) != (there.dev(), there.ino()) {
+            return Err(io::Error::new(ErrorKind::NotFound, "another file has its name"));
         }
         let moved = move_aside(&file.root, &file.path, &file.aside)?;
         if let Err(error) = rename_new(&partial(&file.path), &file.path) {

@@ -40,7 +40,7 @@ mod timer;
 mod token;
 mod visit;
 
-pub use reactor::{Host, Reactor, RunEnd};
+pub use reactor::{Host, Reactor, RunEnd, descriptors_max};
 pub use stats::Stats;
 
 #[cfg(test)]

@@ -187,6 +187,15 @@ pub const SOURCES_DIALED_MAX: usize = 16;
 /// Octets of hashes that a guest sends before the server has answered: with the largest offer behind them they
 /// fit the queue of a link.
 pub const REGISTERS_AHEAD_BYTES: u64 = 256 << 10;
+/// `REGISTER` lines that a guest sends before the server has answered: they cost the server's loop a moment each.
+pub const REGISTERS_AHEAD_MAX: usize = 64;
+/// How long a guest waits before it registers files again that the server had no room for: many may
+/// come at once after it has started anew.
+pub const REGISTER_AGAIN_PAUSE: Duration = Duration::from_secs(3);
+/// So often: for half a minute.
+pub const REGISTER_TRIES_MAX: u32 = 10;
+/// Descriptors that whoever shares keeps free of files, for links and for itself.
+pub const DESCRIPTORS_SPARE: u64 = 128;
 /// Files that a guest looks at at once before it offers them, beside the one that it gets.
 pub const OFFERS_CHECKED_MAX: usize = 15;
 /// Chunks last sent over a link that are looked at again when the other side complains, or the disk does.
@@ -268,6 +277,15 @@ pub const REGISTERS_BYTES_MAX: usize = 16 << 20;
 pub const REGISTER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Chunks that one `searchChunk` may name: people type them.
 pub const SEARCH_CHUNKS_MAX: usize = 64;
+/// Each line about files costs the loop a moment, with an answer or without: so many may come in a row, and then one each
+/// [`COMMAND_PAUSE`]. What registers a file anew does not count, for it is bounded by [`FILES_PER_MEMBER_MAX`].
+pub const COMMANDS_BURST: u64 = 2048;
+/// See [`COMMANDS_BURST`]; half of what it allows is more than anybody honest says.
+pub const COMMAND_PAUSE: Duration = Duration::from_micros(500);
+/// How often somebody who fetches a file tells the server what has come.
+pub const NEWS_PERIOD: Duration = Duration::from_millis(250);
+/// Lines that this may take each time; what is more waits for the next time.
+pub const NEWS_LINES_MAX: usize = 256;
 /// Members that one fetcher of a file may report for wrong chunks; with so many, the fault is its own.
 pub const REPORTS_MAX: usize = 64;
 /// How long a guest whose link broke may come back to its name and to what it holds: some
@@ -304,6 +322,8 @@ const _: () = {
     assert!(ANSWERS_BYTES_MAX + download + LINE_BYTES_MAX * ERRORS_MAX as usize <= LINK_QUEUE_BYTES_MAX);
     assert!(ANSWERS_BYTES_MAX + 2 * MEMBERS_MAX * 64 + LINE_BYTES_MAX < LINK_QUEUE_BYTES_MAX);
     assert!(CHUNKS_MAX as usize * 65 <= REGISTERS_BYTES_MAX);
+    assert!(NEWS_LINES_MAX as u128 * COMMAND_PAUSE.as_micros() * 3 / 2 <= NEWS_PERIOD.as_micros());
+    assert!((NEWS_LINES_MAX + REGISTERS_AHEAD_MAX) as u64 * 4 <= COMMANDS_BURST);
     assert!(GUEST_LOST_MAX.as_nanos() > 5 * (DIAL_TIMEOUT.as_nanos() + REDIAL_PAUSE_MAX.as_nanos()));
     // A file of any size can be cut; so can the longest record, two rows a tick.
     assert!(FILE_BYTES_MAX / CHUNKS_DEFAULT_MAX <= CHUNK_BYTES_MAX);

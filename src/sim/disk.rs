@@ -37,6 +37,8 @@ struct Contents {
     synced_bytes: u64,
     /// Names, open files and queued ranges.
     holders: u32,
+    /// A test has cut it since it was opened.
+    disturbed: bool,
 }
 
 #[derive(Debug)]
@@ -105,8 +107,9 @@ impl Disk {
 
     /// Cuts a file to `len` bytes, behind the back of whoever has it open.
     pub fn truncate(&mut self, path: &str, len: u64) {
-        if let Some(inode) = self.names.get(path) {
-            self.cut(*inode, len);
+        if let Some(inode) = self.names.get(path).copied() {
+            self.cut(inode, len);
+            self.inodes[inode].disturbed = true;
         }
     }
 
@@ -212,6 +215,14 @@ impl Disk {
     /// The file of that name.
     pub(super) fn find(&self, path: &str) -> Option<Inode> {
         self.names.get(path).copied()
+    }
+
+    pub(super) fn set_disturbed(&mut self, inode: Inode, disturbed: bool) {
+        self.inodes[inode].disturbed = disturbed;
+    }
+
+    pub(super) fn is_disturbed(&self, inode: Inode) -> bool {
+        self.inodes[inode].disturbed
     }
 
     pub(super) fn len_of(&self, inode: Inode) -> u64 {

@@ -193,6 +193,7 @@ fn open_on(disk: &mut Disk, path: &str, mode: OpenMode, aside: &str) -> Result<O
             match (mode, disk.find(&partial_path)) {
                 (OpenMode::Resume { bytes }, Some(left)) => {
                     disk.cut(left, bytes);
+                    disk.set_disturbed(left, false);
                     left
                 }
                 _ => disk.create(&partial_path),
@@ -214,6 +215,9 @@ pub(super) fn finish_on(disk: &mut Disk, handle: &mut Handle) -> Result<Option<B
         let partial_path = handle.partial_path();
         if !disk.names_inode(&partial_path, handle.inode) {
             return Err(ErrorKind::NotFound);
+        }
+        if matches!(handle.mode, OpenMode::Resume { .. }) && disk.is_disturbed(handle.inode) {
+            return Err(ErrorKind::InvalidData);
         }
         moved = disk.move_aside(&handle.name, &handle.aside)?;
         disk.rename(&partial_path, &handle.name);

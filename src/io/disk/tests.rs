@@ -143,6 +143,30 @@ fn two_do_not_write_the_same_partial() {
     assert_eq!(fs::read(dir.path().join("root/a")).unwrap(), b"mine");
 }
 
+/// What somebody else has cut may have a gap in the middle by the end; and a name may lead to another file by then.
+#[test]
+fn a_partial_that_somebody_else_has_cut_or_replaced_is_not_finished() {
+    for (seen, expected) in [("cut", ErrorKind::InvalidData), ("replaced", ErrorKind::NotFound)] {
+        let (dir, mut disk) = folder();
+        let path = dir.path().join("root/a.partial");
+        open(&mut disk, A, "a", OpenMode::Resume { bytes: 9 }, "a.old").unwrap();
+        disk.write_at(A, 0, b"123456").unwrap().unwrap();
+        if seen == "cut" {
+            File::options().write(true).open(&path).unwrap().set_len(1).unwrap();
+        } else {
+            fs::remove_file(&path).unwrap();
+            fs::write(&path, "123456789").unwrap();
+        }
+        disk.write_at(A, 6, b"789").unwrap().unwrap();
+        assert_eq!(finish(&mut disk, A), Some(Err(expected)), "{seen}");
+        assert!(!dir.path().join("root/a").exists());
+        disk.release(A);
+        open(&mut disk, B, "a", OpenMode::Resume { bytes: 9 }, "a.old").unwrap();
+        disk.write_at(B, 0, b"123456789").unwrap().unwrap();
+        assert_eq!(finish(&mut disk, B), Some(Ok(None)), "it is ours again");
+    }
+}
+
 #[test]
 fn nothing_outside_and_no_symbolic_link() {
     let (dir, mut disk) = folder();

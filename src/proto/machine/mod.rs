@@ -136,7 +136,8 @@ pub enum Effect<'a> {
     /// Bring the file to disk, and a partial under its name. It stays open, for reading only, from
     /// now on. Answer: `Finished` or `FileFailed`; the latter also if bytes are missing because a
     /// `WriteAt` has failed, and after it the file can be written again. A second one before the
-    /// answer does nothing.
+    /// answer does nothing. It fails with `NotFound` if another file has its name by then, and with
+    /// `InvalidData` if somebody else has cut or lengthened a file of [`OpenMode::Resume`].
     Finish { file: FileId },
     /// Hash a range of the file, as it is by then. Answer: `Hashed` or `FileFailed`; the latter with
     /// `UnexpectedEof` if the file is shorter, and with `ResourceBusy` if

@@ -10,12 +10,20 @@ use crate::proto::machine::FileOp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Why(pub ErrorKind);
 
+impl Why {
+    /// Whether its kind says what it is.
+    pub fn is_plain(self) -> bool {
+        !self.0.to_string().contains("uncategorized")
+    }
+}
+
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             ErrorKind::StorageFull => "the disk is full; make room, or choose another folder",
             ErrorKind::ReadOnlyFilesystem => "the disk is read-only; choose another folder",
             ErrorKind::QuotaExceeded => "too many open files (ulimit -n), or the disk quota is used up",
+            ErrorKind::InvalidData => "somebody else has changed the file",
             ErrorKind::ResourceBusy => "somebody else is using it",
             ErrorKind::AddrNotAvailable => "this machine has no such address",
             ErrorKind::AddrInUse => "somebody else is listening there",
@@ -23,7 +31,7 @@ impl fmt::Display for Why {
             ErrorKind::NotFound => "the file or its folder is gone",
             ErrorKind::AlreadyExists => "something else has that name",
             // The standard library's own words are about itself.
-            kind if kind.to_string().contains("uncategorized") => "an error that only the log names",
+            _ if !self.is_plain() => "an error that only the log names",
             kind => return kind.fmt(f),
         })
     }

@@ -11,6 +11,7 @@ use crate::proto::machine::{Effect, FileOp, OpenMode, Os, Why};
 use crate::proto::peer::common::{Common, FileFor};
 use crate::proto::peer::library::{ItemId, State};
 use crate::proto::peer::member::Member;
+use crate::proto::peer::offer::Trouble;
 use crate::proto::record::names;
 use crate::proto::swarm::Manifest;
 use crate::proto::time::Now;
@@ -75,6 +76,15 @@ impl Member {
         }
     }
 
+    /// A file that was looked at cannot be offered; the next ones are looked at.
+    fn refuse_offer(&mut self, item: ItemId, why: String, common: &mut Common, now: Now, os: &mut dyn Os) {
+        if let Some(guest) = &mut self.guest {
+            guest.looked_at -= 1;
+        }
+        self.drop_offer(item, Trouble::Refused(why), common, now, os);
+        self.open_more_offers(common, os);
+    }
+
     /// Somebody has told what the wanted file consists of: looks for it under its own name first.
     pub(super) fn look_for_file(&mut self, item: ItemId, common: &mut Common, now: Now, os: &mut dyn Os) {
         let wanted = self.library.at(item);
@@ -128,8 +138,9 @@ impl Member {
                 match chunk_bytes {
                     Ok(chunk_bytes) => check.chunk_bytes = chunk_bytes,
                     Err(error) => {
-                        let why = format!("{} cannot be offered: {error}", looked_at.name);
-                        return self.fail(&why, common, now, os);
+                        common.release(file, os);
+                        looked_at.state = State::Wanted;
+                        return self.refuse_offer(item, error.to_string(), common, now, os);
                     }
                 }
                 check.chunks = bytes.div_ceil(check.chunk_bytes);
@@ -154,8 +165,17 @@ impl Member {
 
     /// Has the disk hash the next chunks, a few at a time.
     fn hash_more(&mut self, item: ItemId, common: &mut Common, now: Now, os: &mut dyn Os) {
-        let State::Checking { check, file } = &mut self.library.at_mut(item).state else { return };
+        let looked_at = self.library.at_mut(item);
+        let State::Checking { check, file } = &mut looked_at.state else { return };
         while check.asked < check.chunks && check.asked < check.hashed + HASHES_IN_FLIGHT_MAX {
+            let verified = looked_at.verified.as_ref().filter(|_| check.purpose == Purpose::Rest);
+            if verified.is_some_and(|verified| verified.contains(check.asked)) {
+                check
+                    .hashes
+                    .push(looked_at.manifest.as_ref().and_then(|known| known.hash(check.asked)).copied());
+                (check.asked, check.hashed) = (check.asked + 1, check.hashed + 1);
+                continue;
+            }
             let offset = check.asked * check.chunk_bytes;
             let len = check.chunk_bytes.min(check.bytes - offset);
             os.perform(Effect::Hash { file: *file, offset, len });
@@ -180,6 +200,13 @@ impl Member {
             let same = manifest.hash(offset / manifest.chunk_bytes()) == Some(&hash);
             if !same {
                 self.withdraw(item, "it has changed since it was offered", common, now, os);
+            }
+            return;
+        }
+        if let (State::Fetching { .. }, Some(manifest)) = (&hashed.state, &hashed.manifest) {
+            if manifest.hash(offset / manifest.chunk_bytes()) != Some(&hash) {
+                // Somebody else writes to it. What is left of it is found by looking at all of it.
+                self.on_item_failed(item, FileOp::Hash, ErrorKind::InvalidData, common, now, os);
             }
             return;
         }
@@ -246,6 +273,7 @@ impl Member {
             let (stored, chunks) = (picker.stored().count(), picker.stored().chunks());
             log::info!("going on with a file file={} chunks={stored} of={chunks}", resumed.name);
         }
+        resumed.verified = Some(picker.stored().clone());
         resumed.state = State::Fetching { file, picker };
         // Of what the server and the others heard before, the disk may have lost some, and what they
         // denied us since is here after all.
@@ -279,7 +307,7 @@ impl Member {
                 self.open_for_check(item, Purpose::Rest, common, now, os);
             }
             (Purpose::Offer, ..) => {
-                self.fail(&format!("{name} cannot be offered: {}", Why(error)), common, now, os);
+                self.refuse_offer(item, Why(error).to_string(), common, now, os);
             }
             (Purpose::Rest, FileOp::Open, ErrorKind::ResourceBusy) => {
                 let why = format!("{name} is being fetched into this folder by another program");

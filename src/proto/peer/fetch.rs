@@ -291,6 +291,13 @@ impl Member {
             };
         }
         let failed = self.library.at_mut(item);
+        if op == FileOp::Hash && (error == ErrorKind::ResourceBusy || failed.picker().is_none()) {
+            return;
+        }
+        // What could not be written leaves the rest as it was; after anything else nothing is sure.
+        if op != FileOp::WriteAt {
+            failed.verified = None;
+        }
         let (State::Fetching { file, .. } | State::Storing { file }) = failed.state else { return };
         common.release(file, os);
         failed.turn(State::Wanted);
@@ -324,7 +331,7 @@ impl Member {
         let forgotten = self.library.at_mut(item);
         forgotten.close(common, os);
         forgotten.turn(State::Wanted);
-        forgotten.manifest = None;
+        (forgotten.manifest, forgotten.verified) = (None, None);
         forgotten.watchers.clear();
     }
 }

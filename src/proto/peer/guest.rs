@@ -102,6 +102,9 @@ pub(super) struct Guest {
     pub(super) asked: VecDeque<Asked>,
     /// Files that the server is to hear of, in order.
     pub(super) to_register: VecDeque<ItemId>,
+    /// Files that the server had no room for, and when it hears of them again.
+    pub(super) put_off: Vec<ItemId>,
+    pub(super) put_off_until: Mono,
     /// Offers that were opened, and those of them that are being looked at.
     pub(super) opened: usize,
     pub(super) looked_at: usize,
@@ -114,6 +117,8 @@ pub(super) struct Guest {
     progress_at: Mono,
     /// When the server is asked for the file again.
     next_ask: Mono,
+    /// When it is told again what has come.
+    pub(super) next_news: Mono,
     /// When the file was here.
     pub(super) got_at: Option<Mono>,
     /// How the files stood at the end.
@@ -135,6 +140,8 @@ impl Guest {
             wanted: None,
             asked: VecDeque::new(),
             to_register: VecDeque::new(),
+            put_off: Vec::new(),
+            put_off_until: Mono(0),
             opened: 0,
             looked_at: 0,
             refusal: None,
@@ -142,6 +149,7 @@ impl Guest {
             available: None,
             progress_at: Mono(0),
             next_ask: Mono(0),
+            next_news: Mono(0),
             got_at: None,
             left: None,
         }
@@ -158,8 +166,9 @@ impl Member {
         let Some(guest) = &mut self.guest else { return };
         guest.asked.clear();
         guest.to_register.clear();
+        guest.put_off.clear();
         guest.progress_at = now.mono;
-        guest.next_ask = now.mono;
+        (guest.next_ask, guest.next_news) = (now.mono, now.mono);
         for item in 0..self.library.len() as ItemId {
             self.register(item, common, os);
         }
@@ -193,7 +202,8 @@ impl Member {
                 return self.fail(&why, common, now, os);
             }
         }
-        self.report_news(common, os);
+        self.register_put_off(common, now, os);
+        self.report_news(common, now, os);
         if !got {
             self.ask_for_file(common, now, os);
         }

@@ -7,7 +7,8 @@ use crate::proto::ids::{FileId, FileName};
 use crate::proto::machine::Os;
 use crate::proto::peer::check::Check;
 use crate::proto::peer::common::{Common, FileFor};
-use crate::proto::swarm::{Accounts, Manifest, Picker};
+use crate::proto::peer::offer::Trouble;
+use crate::proto::swarm::{Accounts, ChunkSet, Manifest, Picker};
 use crate::proto::time::Mono;
 
 /// The place of a file in its member's library.
@@ -39,16 +40,20 @@ pub(super) struct Item {
     pub(super) unreported: Vec<u64>,
     /// The server has taken it into its catalog as ours.
     pub(super) is_registered: bool,
+    /// How often in a row the server had no room for it.
+    pub(super) registers_refused: u32,
     /// Bytes of chunks that came from others and were right.
     pub(super) fetched_bytes: u64,
     /// Bytes that came and were wrong, or not needed any more.
     pub(super) wasted_bytes: u64,
     /// What was asked for, and why more than once, in earlier attempts.
     former: Accounts,
+    /// Chunks whose hashes were right when it was looked at last; the disk need not do that again.
+    pub(super) verified: Option<ChunkSet>,
     /// How often the disk refused it, and it was begun anew.
     pub(super) refusals: u64,
-    /// Why it is not offered any more.
-    pub(super) trouble: Option<String>,
+    /// Why it is not offered, or not any more.
+    pub(super) trouble: Option<Trouble>,
 }
 
 /// How far a file has come.
@@ -77,9 +82,11 @@ impl Item {
             next_try: Mono(0),
             unreported: Vec::new(),
             is_registered: false,
+            registers_refused: 0,
             fetched_bytes: 0,
             wasted_bytes: 0,
             former: Accounts::default(),
+            verified: None,
             refusals: 0,
             trouble: None,
         }

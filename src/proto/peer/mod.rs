@@ -8,6 +8,7 @@ mod fetch;
 mod guest;
 mod library;
 mod member;
+mod offer;
 mod other;
 mod pair;
 mod report;
@@ -35,6 +36,7 @@ use crate::proto::time::{Mono, Now, Wall};
 use crate::proto::wire::{ErrorCode, Message, ParseError, Piece, Role, TOO_LONG_TEXT};
 
 pub use guest::{Find, Get, GuestConfig, Holder, Offer, Orders};
+pub use offer::Trouble;
 pub use report::{Outcome, PeerReport, Progress, Report};
 pub use status::{FileState, FileStatus};
 
@@ -196,6 +198,10 @@ impl Peers {
                 members[member as usize].on_pair_octets(other, link, bytes, *last, common, now, os);
             }
             (Whose::Stranger, Piece::Line(line)) => self.on_stranger_line(link, line, now, os),
+            (Whose::Pair(member, other), Piece::TooLong) => {
+                let fault = (ErrorCode::LineTooLong, TOO_LONG_TEXT.to_owned());
+                members[member as usize].condemn(other, link, fault, common, now, os);
+            }
             (_, Piece::TooLong) | (Whose::Stranger, Piece::Octets { .. }) => {
                 let (code, text) = (ErrorCode::LineTooLong, TOO_LONG_TEXT);
                 common.send(link, &Message::Err { code, text }, os);

@@ -159,35 +159,9 @@ impl Member {
         for (item, chunk) in sent.into_iter().filter(|_| self.guest.is_some()) {
             let served = self.library.at(item);
             let range = served.manifest.as_ref().and_then(|manifest| manifest.range(chunk));
-            if let (State::Whole { file: Some(file) }, Some((offset, len))) = (&served.state, range) {
-                os.perform(Effect::Hash { file: *file, offset, len });
+            if let (Some(file), Some((offset, len))) = (served.source_of(chunk), range) {
+                os.perform(Effect::Hash { file, offset, len });
             }
-        }
-    }
-
-    /// A file is not what was offered any more: nobody gets anything of it from here.
-    pub(super) fn withdraw(
-        &mut self,
-        item: ItemId,
-        why: &str,
-        common: &mut Common,
-        now: Now,
-        os: &mut dyn Os,
-    ) {
-        let withdrawn = self.library.at_mut(item);
-        let State::Whole { file: Some(file) } = withdrawn.state else { return };
-        common.release(file, os);
-        withdrawn.turn(State::Whole { file: None });
-        withdrawn.is_registered = false;
-        withdrawn.trouble = Some(why.to_owned());
-        let name = withdrawn.name.clone();
-        log::error!("file not offered any more file={name} why=\"{why}\"");
-        self.unregister(item, common, os);
-        let Some(guest) = &self.guest else { return };
-        let offered = guest.offered.contains(&item);
-        let all_gone = guest.offered.iter().all(|item| self.library.at(*item).trouble.is_some());
-        if offered && all_gone && guest.orders.get.is_none() {
-            self.fail(&format!("{name} is not offered any more: {why}"), common, now, os);
         }
     }
 

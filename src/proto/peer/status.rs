@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use blake3::Hash;
 use serde::Serialize;
 
 use crate::proto::peer::Peers;
 use crate::proto::peer::guest::Holder;
 use crate::proto::peer::library::{Item, State};
 use crate::proto::peer::member::Member;
+use crate::proto::peer::offer::Trouble;
 use crate::proto::swarm::{Accounts, Manifest};
 
 /// How far a file has come.
@@ -35,8 +37,8 @@ pub struct FileStatus {
     pub state: FileState,
     /// Its size, once that is known.
     pub bytes: Option<u64>,
-    /// The hash of its size and of the hashes of its chunks, in hexadecimal digits, once known.
-    pub root: Option<String>,
+    /// The hash of its size and of the hashes of its chunks, once known.
+    pub root: Option<Hash>,
     /// Chunks that it has, or that are there to be hashed.
     pub chunks: u64,
     /// Of these, verified and here, or hashed.
@@ -55,8 +57,8 @@ pub struct FileStatus {
     pub sources: usize,
     /// The server has it in its catalog as ours.
     pub is_offered: bool,
-    /// Why it is not offered any more: it changed, or cannot be read.
-    pub trouble: Option<String>,
+    /// Why it is not offered, or not any more.
+    pub trouble: Option<Trouble>,
 }
 
 impl Peers {
@@ -130,7 +132,7 @@ fn status(item: &Item) -> FileStatus {
         name: item.name.to_string(),
         state,
         bytes,
-        root: manifest.map(|manifest| manifest.root().to_hex().to_string()),
+        root: manifest.map(Manifest::root),
         chunks,
         chunks_stored,
         bytes_stored,

@@ -4,17 +4,17 @@
 use std::net::SocketAddr;
 
 use crate::proto::ids::{Key, LinkId, Name};
-use crate::proto::limits::REGISTERS_AHEAD_BYTES;
-use crate::proto::machine::{CloseReason, Effect, Os};
+use crate::proto::limits::{NEWS_LINES_MAX, NEWS_PERIOD};
+use crate::proto::machine::{CloseReason, Os};
 use crate::proto::peer::common::{Common, Listener};
 use crate::proto::peer::guest::{Asked, Holder};
-use crate::proto::peer::library::{ItemId, State};
+use crate::proto::peer::library::ItemId;
 use crate::proto::peer::member::Member;
 use crate::proto::peer::other::OtherState;
 
 use crate::proto::swarm::Manifest;
 use crate::proto::time::Now;
-use crate::proto::wire::{Availability, ErrorCode, Message, Numbers, Portion};
+use crate::proto::wire::{Availability, ErrorCode, Message, Numbers};
 
 impl Member {
     // --- What we say --------------------------------------------------------------------------
@@ -51,58 +51,6 @@ impl Member {
         self.on_server_down(text, common, now, os);
     }
 
-    /// Tells the server what we hold of a file, as soon as it has taken enough of the others.
-    pub(super) fn register(&mut self, item: ItemId, common: &mut Common, os: &mut dyn Os) {
-        let Some(guest) = self.guest.as_mut().filter(|guest| !guest.to_register.contains(&item)) else {
-            return;
-        };
-        guest.to_register.push_back(item);
-        self.register_more(common, os);
-    }
-
-    /// The hashes of all files together may be more than the queue of a link takes.
-    pub(super) fn register_more(&mut self, common: &mut Common, os: &mut dyn Os) {
-        while let (Some(_), Some(guest)) = (self.contact.joined(), &mut self.guest)
-            && let Some(item) = guest.to_register.front().copied()
-        {
-            let library = &self.library;
-            let octets = |item: ItemId| library.at(item).manifest.as_ref().map_or(0, Manifest::octets);
-            let ahead = guest.asked.iter().map(|asked| match asked {
-                Asked::Register(item) => octets(*item),
-                Asked::Download | Asked::Search => 0,
-            });
-            let ahead: u64 = ahead.sum();
-            if ahead > 0 && ahead + octets(item) > REGISTERS_AHEAD_BYTES {
-                return;
-            }
-            guest.to_register.pop_front();
-            self.say_register(item, common, os);
-        }
-    }
-
-    fn say_register(&mut self, item: ItemId, common: &mut Common, os: &mut dyn Os) {
-        let (Some(link), Some(guest)) = (self.contact.joined(), &mut self.guest) else { return };
-        let held = self.library.at(item);
-        let Some(manifest) = &held.manifest else { return };
-        let portion = match &held.state {
-            State::Whole { file: Some(_) } | State::Storing { .. } => Portion::All,
-            State::Fetching { .. } => Portion::None,
-            State::Whole { file: None } | State::Wanted | State::Checking { .. } => return,
-        };
-        let (file, bytes) = (held.name.as_str(), manifest.bytes());
-        let (chunk_bytes, octets) = (manifest.chunk_bytes(), manifest.octets());
-        common.scratch.clear();
-        Message::Register { file, bytes, chunk_bytes, octets, held: portion }.encode(&mut common.scratch);
-        manifest.encode_hashes(&mut common.scratch);
-        if let Some(picker) = held.picker() {
-            for (first, last) in picker.stored().ranges() {
-                Message::Have { file, first, last }.encode(&mut common.scratch);
-            }
-        }
-        os.perform(Effect::Send { link, bytes: &common.scratch });
-        guest.asked.push_back(Asked::Register(item));
-    }
-
     pub(super) fn search(&mut self, common: &mut Common, os: &mut dyn Os) {
         let (Some(link), Some(guest)) = (self.contact.joined(), &mut self.guest) else { return };
         let Some(find) = guest.orders.find.as_ref().filter(|_| guest.available.is_none()) else { return };
@@ -117,16 +65,33 @@ impl Member {
         guest.asked.push_back(Asked::Search);
     }
 
-    /// Tells the server what has come since it was told last.
-    pub(super) fn report_news(&mut self, common: &mut Common, os: &mut dyn Os) {
-        let Some(link) = self.contact.joined() else { return };
+    /// Tells the server what has come since it was told last: not too often, and at once when a file is whole.
+    pub(super) fn report_news(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        let (Some(link), Some(guest)) = (self.contact.joined(), &mut self.guest) else { return };
+        let due = guest.next_news <= now.mono;
+        let mut lines = 0;
         for item in self.library.iter_mut().filter(|item| !item.unreported.is_empty()) {
-            let mut news = std::mem::take(&mut item.unreported);
-            news.sort_unstable();
-            for range in news.chunk_by(|one, next| one + 1 == *next) {
-                let (first, last) = (range[0], range[range.len() - 1]);
-                common.send(link, &Message::Have { file: item.name.as_str(), first, last }, os);
+            let file = item.name.as_str();
+            if let (true, Some(manifest)) = (item.is_whole(), &item.manifest) {
+                let last = manifest.chunks() - 1;
+                common.send(link, &Message::Have { file, first: 0, last }, os);
+                item.unreported.clear();
+            } else if due {
+                let mut news = std::mem::take(&mut item.unreported);
+                news.sort_unstable();
+                for range in news.chunk_by(|one, next| one + 1 == *next) {
+                    if lines == NEWS_LINES_MAX {
+                        item.unreported.extend_from_slice(range);
+                        continue;
+                    }
+                    let (first, last) = (range[0], range[range.len() - 1]);
+                    common.send(link, &Message::Have { file, first, last }, os);
+                    lines += 1;
+                }
             }
+        }
+        if lines > 0 {
+            guest.next_news = now.mono + NEWS_PERIOD;
         }
     }
 
@@ -184,32 +149,6 @@ impl Member {
         let item = self.library.expect(name.clone(), None);
         guest.wanted = Some(item);
         Some(item)
-    }
-
-    pub(super) fn on_registered(&mut self, file: &str, holders: u64, common: &mut Common, os: &mut dyn Os) {
-        let Some(guest) = &mut self.guest else { return };
-        if let Some(Asked::Register(item)) = guest.asked.front().copied() {
-            guest.asked.pop_front();
-            let registered = self.library.at_mut(item);
-            if registered.file().is_some() {
-                registered.is_registered = true;
-                log::info!("file offered file={file} holders={holders}");
-            }
-            self.register_more(common, os);
-        }
-    }
-
-    /// Tells the server that we hold nothing of a file any more.
-    pub(super) fn unregister(&mut self, item: ItemId, common: &mut Common, os: &mut dyn Os) {
-        let (Some(link), Some(guest)) = (self.contact.joined(), &mut self.guest) else { return };
-        let Some(manifest) = &self.library.at(item).manifest else { return };
-        let (file, bytes, held) = (manifest.file().as_str(), manifest.bytes(), Portion::None);
-        let (chunk_bytes, octets) = (manifest.chunk_bytes(), manifest.octets());
-        common.scratch.clear();
-        Message::Register { file, bytes, chunk_bytes, octets, held }.encode(&mut common.scratch);
-        manifest.encode_hashes(&mut common.scratch);
-        os.perform(Effect::Send { link, bytes: &common.scratch });
-        guest.asked.push_back(Asked::Register(item));
     }
 
     /// Begins with the hashes of the wanted file; returns how many octets are to come.
@@ -312,8 +251,8 @@ impl Member {
         };
         match asked {
             Some(Asked::Register(item)) => {
-                let name = self.library.at(item).name.clone();
-                self.fail(&format!("{name} cannot be offered: {text}"), common, now, os);
+                self.on_register_refused(item, (code, text), common, now, os);
+                self.register_more(common, os);
             }
             // Nobody has it, yet.
             Some(Asked::Download) if code == ErrorCode::UnknownFile => {}

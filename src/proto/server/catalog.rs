@@ -145,7 +145,8 @@ impl Catalog {
         let (root, chunks) = (manifest.root(), manifest.chunks());
         let name = manifest.file().as_str();
         self.check_register(who, name, chunks)?;
-        if let Some(number) = self.number(&who.group, name).filter(|number| self.files[number].root() != root)
+        if let Some(number) =
+            self.number(&who.group, name).filter(|number| self.files[number].manifest.root() != root)
         {
             self.files[&number].check_replace(&who.id)?;
             self.remove_file(number);

@@ -2,14 +2,17 @@
 //! here are the links.
 
 use crate::proto::ids::{FileName, LinkId, Name};
-use crate::proto::limits::{ANSWERS_BYTES_MAX, REGISTER_TIMEOUT, REGISTERS_BYTES_MAX, SEARCH_CHUNKS_MAX};
+use crate::proto::limits::{
+    ANSWERS_BYTES_MAX, COMMAND_PAUSE, COMMANDS_BURST, REGISTER_TIMEOUT, REGISTERS_BYTES_MAX,
+    SEARCH_CHUNKS_MAX,
+};
 use crate::proto::machine::{Effect, Os};
 use crate::proto::server::catalog::{Meeting, Who};
 use crate::proto::server::directory::{Refusal, refuse, ticket};
 use crate::proto::server::talk::Taking;
 use crate::proto::server::{Server, Timer};
 use crate::proto::swarm::{Manifest, ManifestError};
-use crate::proto::time::Now;
+use crate::proto::time::{Now, ns};
 use crate::proto::wire::{Availability, ErrorCode, Message, Numbers, Portion};
 
 /// The work of looking at one member for an answer, in bytes of answer.
@@ -24,6 +27,11 @@ impl Server {
         now: Now,
         os: &mut dyn Os,
     ) -> Result<(), Refusal> {
+        if is_about_files(message) && !self.admit(link, now) {
+            self.status.links_too_fast += 1;
+            self.expel(link, ErrorCode::TooFast, "lines about files come faster than 2000 a second", now, os);
+            return Ok(());
+        }
         match *message {
             Message::Hello { id, port, group, key } => self.on_hello(link, (id, group, key), port, now, os),
             Message::Register { file, bytes, chunk_bytes, octets, held } => {
@@ -122,7 +130,9 @@ impl Server {
         let who = self.known(link)?;
         let name = file.clone();
         let manifest = Manifest::from_offer(file, bytes, chunk_bytes, octets).map_err(bad_manifest)?;
-        self.charge(link, (2 + self.catalog.parts(&who.group, name.as_str())) * LOOK_BYTES)?;
+        // Who comes back has many files to register, and each may have many holders.
+        self.charge(link, (2 + self.catalog.parts(&who.group, name.as_str())) * LOOK_BYTES)
+            .map_err(|(_, text)| (ErrorCode::LimitReached, text))?;
         let chunks = manifest.chunks();
         let registered = self.catalog.register(&who, manifest, portion)?;
         let holders = registered.holders;
@@ -137,6 +147,7 @@ impl Server {
         );
         self.send(link, &Message::OkRegister { file: name.as_str(), holders }, os);
         if registered.is_news {
+            self.forgive_command(link);
             let meeting = self.catalog.introduce(&who, name.as_str());
             for other in &meeting.others {
                 self.tell_source(&who, &Who { id: *other, ..who }, name.as_str(), os);
@@ -275,11 +286,41 @@ impl Server {
         Ok(())
     }
 
+    /// Whether a line comes no faster than agreed. (The generic cell rate algorithm, ITU-T I.371.)
+    fn admit(&mut self, link: LinkId, now: Now) -> bool {
+        let session = self.sessions.get_mut(link).expect("a line has a session");
+        let until = session.talk.commands_until.max(now.mono) + COMMAND_PAUSE;
+        let admitted = until.since_ns(now.mono) <= ns(COMMAND_PAUSE) * COMMANDS_BURST;
+        if admitted {
+            session.talk.commands_until = until;
+        }
+        admitted
+    }
+
+    fn forgive_command(&mut self, link: LinkId) {
+        if let Some(session) = self.sessions.get_mut(link) {
+            let until = &mut session.talk.commands_until;
+            until.0 = until.0.saturating_sub(ns(COMMAND_PAUSE));
+        }
+    }
+
     fn note_answer(&mut self, link: LinkId, bytes: usize) {
         if let Some(session) = self.sessions.get_mut(link) {
             session.talk.owed_bytes += bytes;
         }
     }
+}
+
+fn is_about_files(message: &Message<'_>) -> bool {
+    matches!(
+        message,
+        Message::Register { .. }
+            | Message::Download { .. }
+            | Message::Have { .. }
+            | Message::Report { .. }
+            | Message::SearchFile { .. }
+            | Message::SearchChunk { .. }
+    )
 }
 
 fn bad_manifest(error: ManifestError) -> Refusal {

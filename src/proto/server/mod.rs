@@ -95,6 +95,8 @@ pub struct ServerStatus {
     pub files_refused: u64,
     /// Members that began to fetch a file.
     pub downloads: u64,
+    /// Links that were closed because their lines about files came too fast.
+    pub links_too_fast: u64,
     /// Chunks that were reported to have failed their hashes.
     pub chunks_reported: u64,
 }

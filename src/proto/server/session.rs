@@ -137,8 +137,8 @@ impl Server {
     /// Answers with an error; a link with too many of them is closed.
     pub(super) fn complain(&mut self, link: LinkId, code: ErrorCode, text: &str, now: Now, os: &mut dyn Os) {
         let Some(session) = self.sessions.get_mut(link) else { return };
-        // To ask for what is not there yet is no fault, and is done again and again.
-        session.errors += u32::from(!matches!(code, ErrorCode::UnknownFile | ErrorCode::UnknownChunk));
+        let known = session.seat.is_some() || session.talk.guest.is_some();
+        session.errors += u32::from(!is_honest(code, known));
         let errors = session.errors;
         self.status.errors += 1;
         log::debug!("refused from={} code={} text=\"{text}\"", session.remote, code.as_str());
@@ -368,6 +368,16 @@ impl Server {
         self.send(link, &Message::OkLeave, os);
         self.depart(link, Departure::Complete, now, os);
         Ok(())
+    }
+}
+
+/// Whether somebody who keeps to the rules may be told so again and again: to ask for what is not there yet is no
+/// fault, nor to offer many files of which others have the names, or for which there is no room.
+fn is_honest(code: ErrorCode, known: bool) -> bool {
+    match code {
+        ErrorCode::UnknownFile | ErrorCode::UnknownChunk => true,
+        ErrorCode::FileDiffers | ErrorCode::LimitReached => known,
+        _ => false,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::proto::server::catalog::Who;
 use crate::proto::server::directory::{Refusal, refuse};
 use crate::proto::server::guests::{Contact, Hello};
 use crate::proto::server::{Server, Timer};
-use crate::proto::time::Now;
+use crate::proto::time::{Mono, Now};
 use crate::proto::wire::{ErrorCode, GROUP_DEFAULT, Message, Portion};
 
 /// What the server keeps of a link for guests and files.
@@ -22,6 +22,8 @@ pub(super) struct Talk {
     pub(super) announced: u64,
     /// Bytes of answers that may still wait on the link.
     pub(super) owed_bytes: usize,
+    /// Until when the commands so far would have lasted at the steady rate.
+    pub(super) commands_until: Mono,
 }
 
 #[derive(Debug, Default)]

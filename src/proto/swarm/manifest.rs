@@ -28,6 +28,7 @@ pub struct Manifest {
     bytes: u64,
     chunk_bytes: u64,
     hashes: Vec<Hash>,
+    root: Hash,
 }
 
 /// What is wrong with an offer, or with a wish to cut a file. Whoever sent or typed it is at fault.
@@ -66,7 +67,8 @@ impl Manifest {
     /// The manifest of a file of ours.
     pub fn new(file: FileName, bytes: u64, chunk_bytes: u64, hashes: Vec<Hash>) -> Manifest {
         assert_eq!(hashes.len() as u64, bytes.div_ceil(chunk_bytes), "one hash a chunk");
-        Manifest { file, bytes, chunk_bytes, hashes }
+        let root = root_of(bytes, chunk_bytes, &hashes);
+        Manifest { file, bytes, chunk_bytes, hashes, root }
     }
 
     /// The size of the chunks, in bytes, for a file whose owner does not care: [`CHUNK_BYTES`],
@@ -142,7 +144,7 @@ impl Manifest {
         };
         let lines = octets.chunks_exact(HASH_LINE_BYTES as usize).enumerate();
         let hashes = lines.map(hash).collect::<Result<_, _>>()?;
-        Ok(Manifest { file, bytes, chunk_bytes, hashes })
+        Ok(Manifest::new(file, bytes, chunk_bytes, hashes))
     }
 
     /// Appends the octets of an offer.
@@ -162,13 +164,7 @@ impl Manifest {
     /// little endian), and the chunk hashes in order. Two files have the same root exactly if they
     /// have the same bytes and are cut alike; their names may differ.
     pub fn root(&self) -> Hash {
-        let mut hasher = Hasher::new();
-        hasher.update(&self.bytes.to_le_bytes());
-        hasher.update(&self.chunk_bytes.to_le_bytes());
-        for hash in &self.hashes {
-            hasher.update(hash.as_bytes());
-        }
-        hasher.finalize()
+        self.root
     }
 
     /// The file's name.
@@ -212,6 +208,17 @@ impl Manifest {
         let offset = chunk * self.chunk_bytes;
         Some((offset, self.chunk_bytes.min(self.bytes - offset)))
     }
+}
+
+/// Thousands of hashes: too much for each time that somebody asks.
+fn root_of(bytes: u64, chunk_bytes: u64, hashes: &[Hash]) -> Hash {
+    let mut hasher = Hasher::new();
+    hasher.update(&bytes.to_le_bytes());
+    hasher.update(&chunk_bytes.to_le_bytes());
+    for hash in hashes {
+        hasher.update(hash.as_bytes());
+    }
+    hasher.finalize()
 }
 
 /// Which numbers of chunks are possible, in words.

@@ -119,6 +119,9 @@
 //!   Whoever comes back over a new link says `REGISTER` or `DOWNLOAD` again.
 //! - **Holding.** `HAVE` names chunks that were verified and stored, from the first to the
 //!   last. `REPORT` names a member whose chunk failed its hash: it is not named to the reporter again.
+//! - **Rates.** Some 2000 lines about files may come in a row, and then as many a second; a link with more is closed
+//!   (`too-fast`). A `REGISTER` that brings the sender a file anew does not count. One that is refused with `limit-reached` may be
+//!   said again after a while.
 //! - **Chunks.** A file's root is the BLAKE3 hash over its bytes and chunk_bytes, each a number of 64
 //!   bits with its lowest byte first, and the 32 bytes of each chunk's hash in order. `WANT` says
 //!   which file is meant; `HOLDS` answers with a bit for each chunk, chunk 0 in the lowest bit of the first

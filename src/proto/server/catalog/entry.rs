@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use blake3::Hash;
-
 use crate::proto::ids::Name;
 use crate::proto::limits::{REPORTS_MAX, SOURCES_MAX};
 use crate::proto::server::directory::{Refusal, refuse};
@@ -15,7 +13,6 @@ use crate::proto::wire::ErrorCode;
 pub(super) struct Entry {
     pub(super) group: Name,
     pub(super) manifest: Manifest,
-    root: Hash,
     pub(super) parts: BTreeMap<Name, Part>,
 }
 
@@ -72,11 +69,7 @@ impl Part {
 
 impl Entry {
     pub(super) fn new(group: Name, manifest: Manifest) -> Entry {
-        Entry { group, root: manifest.root(), manifest, parts: BTreeMap::new() }
-    }
-
-    pub(super) fn root(&self) -> Hash {
-        self.root
+        Entry { group, manifest, parts: BTreeMap::new() }
     }
 
     pub(super) fn bytes(&self) -> usize {
