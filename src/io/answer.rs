@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use crate::proto::ids::{DialId, FileId, LinkId};
-use crate::proto::machine::FileOp;
+use crate::proto::machine::{FileOp, Input, Load, Row};
 
 /// An input that waits. Those about a link are looked up again when their turn comes: the machine
 /// may have closed the link meanwhile.
@@ -59,5 +59,55 @@ pub(super) enum Answer {
         offset: u64,
         error: ErrorKind,
     },
+    Stored {
+        batch: u64,
+    },
+    StoreFailed {
+        batch: u64,
+        error: ErrorKind,
+    },
+    Row {
+        row: Row<'static>,
+    },
+    Loaded {
+        load: Load,
+        version: u64,
+    },
+    LoadFailed {
+        load: Load,
+        error: ErrorKind,
+    },
     Shutdown,
+}
+
+impl Answer {
+    /// The input that it stands for, if that takes no look at a link.
+    pub(super) fn input(&self) -> Option<Input<'_>> {
+        Some(match self {
+            Answer::Listening { addr } => Input::Listening { addr: *addr },
+            Answer::ListenFailed { addr, error } => Input::ListenFailed { addr: *addr, error: *error },
+            Answer::DialFailed { dial, error } => Input::DialFailed { dial: *dial, error: *error },
+            Answer::Blocked { link } => Input::Blocked { link: *link },
+            Answer::Drained { link } => Input::Drained { link: *link },
+            Answer::Down { .. } => return None,
+            Answer::FileReady { file, bytes, moved } => {
+                Input::FileReady { file: *file, bytes: *bytes, moved: moved.as_deref() }
+            }
+            Answer::Appended { file } => Input::Appended { file: *file },
+            Answer::Finished { file, moved } => Input::Finished { file: *file, moved: moved.as_deref() },
+            Answer::Hashed { file, offset, hash } => {
+                Input::Hashed { file: *file, offset: *offset, hash: *hash }
+            }
+            Answer::Read { file, offset, bytes } => Input::Read { file: *file, offset: *offset, bytes },
+            Answer::FileFailed { file, op, offset, error } => {
+                Input::FileFailed { file: *file, op: *op, offset: *offset, error: *error }
+            }
+            Answer::Stored { batch } => Input::Stored { batch: *batch },
+            Answer::StoreFailed { batch, error } => Input::StoreFailed { batch: *batch, error: *error },
+            Answer::Row { row } => Input::Row { row: row.clone() },
+            Answer::Loaded { load, version } => Input::Loaded { load: *load, version: *version },
+            Answer::LoadFailed { load, error } => Input::LoadFailed { load: *load, error: *error },
+            Answer::Shutdown => Input::Shutdown,
+        })
+    }
 }

@@ -69,6 +69,10 @@ impl Os for Hands<'_> {
                     self.reactor.hand_over(Job::Forget((self.machine, file)));
                 }
             }
+            Effect::Store { batch, changes } => {
+                self.reactor.seats[self.machine].keeping.store(batch, changes)
+            }
+            Effect::Load { load } => self.reactor.seats[self.machine].keeping.load(load),
             Effect::Exit => self.reactor.retire(self.machine),
         }
     }

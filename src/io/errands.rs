@@ -4,10 +4,14 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
+
+use log::debug;
 
 use crate::io::disk::Handle;
 use crate::io::finish::{Finish, Outcome, finish_all, start_writeback};
+use crate::io::store::checkpoint;
 use crate::proto::ids::FileId;
 use crate::proto::limits::{FINISH_BATCH_MAX, HASH_SLICE_BYTES};
 
@@ -22,6 +26,8 @@ pub(super) enum Job {
     Hash(Whose, Part),
     /// Much of it was written: the disk should begin with that. Released meanwhile, it is let go.
     Start(Weak<Handle>),
+    /// Much was stored in that database: its log should be moved into it.
+    Checkpoint(PathBuf),
     /// The machine has released the file: nobody wants to know any more what is in it.
     Forget(Whose),
 }
@@ -34,7 +40,7 @@ pub(super) struct Part {
     pub(super) len: u64,
 }
 
-/// Something that is done; there is one for each job, except for those to begin and to forget.
+/// Something that is done; there is one for each job, except for those to begin, to move a log, and to forget.
 #[derive(Debug)]
 pub(super) enum Done {
     Finish(Whose, Outcome),
@@ -48,6 +54,7 @@ pub(super) enum Done {
 #[derive(Default)]
 pub(super) struct Errands {
     starts: Vec<Weak<Handle>>,
+    checkpoints: Vec<PathBuf>,
     finishes: VecDeque<(Whose, Finish)>,
     reads: VecDeque<(Whose, Part)>,
     hashes: VecDeque<Hashing>,
@@ -68,14 +75,15 @@ const BUFFER_BYTES: usize = 256 << 10;
 
 impl Job {
     pub(super) fn is_answered(&self) -> bool {
-        !matches!(self, Job::Start(_) | Job::Forget(_))
+        !matches!(self, Job::Start(_) | Job::Checkpoint(_) | Job::Forget(_))
     }
 }
 
 impl Errands {
     pub(super) fn is_empty(&self) -> bool {
-        let Errands { starts, finishes, reads, hashes, forgotten, .. } = self;
+        let Errands { starts, checkpoints, finishes, reads, hashes, forgotten, .. } = self;
         starts.is_empty()
+            && checkpoints.is_empty()
             && finishes.is_empty()
             && reads.is_empty()
             && hashes.is_empty()
@@ -91,6 +99,10 @@ impl Errands {
             }
             Job::Start(handle) if self.starts.iter().any(|other| other.ptr_eq(&handle)) => {}
             Job::Start(handle) => self.starts.push(handle),
+            Job::Checkpoint(path) => {
+                self.checkpoints.retain(|other| *other != path);
+                self.checkpoints.push(path);
+            }
             Job::Forget(whose) => self.forget(whose),
         }
     }
@@ -98,6 +110,10 @@ impl Errands {
     /// Does one turn's work, and returns what came of it.
     pub(super) fn turn(&mut self) -> Vec<Done> {
         self.starts.drain(..).filter_map(|handle| handle.upgrade()).for_each(|file| start_writeback(&file));
+        for path in self.checkpoints.drain(..) {
+            // The next one moves it as well.
+            checkpoint(&path).unwrap_or_else(|error| debug!("checkpoint error=\"{error}\""));
+        }
         let mut done: Vec<Done> = self.forgotten.drain(..).map(Done::Forgotten).collect();
         self.finish(&mut done);
         if let Some((whose, part)) = self.reads.pop_front() {

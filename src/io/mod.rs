@@ -9,6 +9,7 @@
 //! - `listener`, `dialer`, `sockets`: how links begin, and the options that all of them have.
 //! - `disk`, `opening`, `place`: files, how they are opened, and their names. `helper` is a thread of
 //!   its own, `errands` what it does there, and `finish` how files are brought to disk.
+//! - `store`: the database, and `keeping` whose orders it carries out when.
 //! - `clock`, `timer`, `signals`, `token`, `answer`, `stats`: small parts.
 //!
 //! # One turn
@@ -26,6 +27,7 @@ mod effects;
 mod errands;
 mod finish;
 mod helper;
+mod keeping;
 mod link;
 mod links;
 mod listener;
@@ -36,12 +38,14 @@ mod reactor;
 mod signals;
 mod sockets;
 mod stats;
+mod store;
 mod timer;
 mod token;
 mod visit;
 
 pub use reactor::{Host, Reactor, RunEnd, descriptors_max};
 pub use stats::Stats;
+pub use store::{Store, StoreError};
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
+use std::iter;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,12 +17,15 @@ use crate::io::answer::Answer;
 use crate::io::clock::Clock;
 use crate::io::disk::Disk;
 use crate::io::effects::Hands;
+use crate::io::errands::Job;
 use crate::io::helper::Helper;
+use crate::io::keeping::Keeping;
 use crate::io::link::State;
 use crate::io::links::Links;
 use crate::io::listener::Listener;
 use crate::io::signals::Signals;
 use crate::io::stats::Stats;
+use crate::io::store::Store;
 use crate::io::timer::Timer;
 use crate::io::token::Source;
 use crate::proto::ids::LinkId;
@@ -61,6 +65,8 @@ pub struct Reactor {
     pub(super) links_max: usize,
     pub(super) listeners: Vec<Option<Listener>>,
     pub(super) inherited: Vec<TcpListener>,
+    /// By the places of their machines.
+    stores: Vec<Option<Store>>,
     /// Accepting pauses until then.
     pub(super) accept_pause: Option<Mono>,
     /// Nothing was accepted since the last pause: it has been said already.
@@ -91,6 +97,7 @@ pub struct Reactor {
 /// What the reactor knows of one machine.
 pub(super) struct Seat {
     pub(super) disk: Disk,
+    pub(super) keeping: Keeping,
     pub(super) ended: bool,
     shutdown_told: bool,
 }
@@ -115,6 +122,7 @@ impl Reactor {
             links_max: LINKS_MAX,
             listeners: Vec::new(),
             inherited: Vec::new(),
+            stores: Vec::new(),
             accept_pause: None,
             accept_starved: false,
             dials: VecDeque::new(),
@@ -139,6 +147,13 @@ impl Reactor {
         self.inherited.push(listener);
     }
 
+    /// Gives the reactor what a machine keeps beyond the life of the process; `place` is the machine's
+    /// among those that will run.
+    pub fn keep_in(&mut self, place: usize, store: Store) {
+        self.stores.resize_with(self.stores.len().max(place + 1), || None);
+        self.stores[place] = Some(store);
+    }
+
     /// What was counted so far.
     pub fn stats(&self) -> &Stats {
         &self.stats
@@ -152,8 +167,14 @@ impl Reactor {
     /// # Errors
     /// If the kernel refuses to wait or to set the timer, which should not happen.
     pub fn run(&mut self, hosts: &mut [Host<'_>]) -> io::Result<RunEnd> {
-        let seat = |host: &Host<'_>| Seat { disk: Disk::new(&host.root), ended: false, shutdown_told: false };
-        self.seats = hosts.iter().map(seat).collect();
+        let seat = |(host, store): (&Host<'_>, Option<Store>)| Seat {
+            disk: Disk::new(&host.root),
+            keeping: Keeping::new(store),
+            ended: false,
+            shutdown_told: false,
+        };
+        let stores = std::mem::take(&mut self.stores).into_iter().chain(iter::repeat_with(|| None));
+        self.seats = hosts.iter().zip(stores).map(seat).collect();
         self.turn_began = self.clock.mono();
         for machine in 0..hosts.len() {
             self.tell(hosts, machine, Input::Start);
@@ -163,6 +184,7 @@ impl Reactor {
             self.expire();
             self.deliver(hosts);
             self.flush_all();
+            self.keep();
             if let Some(end) = self.end() {
                 // Also of machines that were not waited for: nobody finishes their partials.
                 self.seats.iter_mut().for_each(|seat| drop(seat.disk.release_all()));
@@ -227,28 +249,27 @@ impl Reactor {
     /// The input that an answer stands for, unless its link is gone for the machine.
     fn input_of<'a>(&mut self, answer: &'a Answer) -> Option<Input<'a>> {
         let open = |link: &LinkId| self.links.get(*link).is_some_and(|link| link.state == State::Open);
-        Some(match answer {
-            Answer::Listening { addr } => Input::Listening { addr: *addr },
-            Answer::ListenFailed { addr, error } => Input::ListenFailed { addr: *addr, error: *error },
-            Answer::DialFailed { dial, error } => Input::DialFailed { dial: *dial, error: *error },
-            Answer::Blocked { link } if open(link) => Input::Blocked { link: *link },
-            Answer::Drained { link } if open(link) => Input::Drained { link: *link },
-            Answer::Blocked { .. } | Answer::Drained { .. } => return None,
-            Answer::Down { link } => Input::LinkDown { link: *link, reason: self.bury(*link)? },
-            Answer::FileReady { file, bytes, moved } => {
-                Input::FileReady { file: *file, bytes: *bytes, moved: moved.as_deref() }
+        match answer {
+            Answer::Blocked { link } | Answer::Drained { link } if !open(link) => None,
+            Answer::Down { link } => Some(Input::LinkDown { link: *link, reason: self.bury(*link)? }),
+            other => other.input(),
+        }
+    }
+
+    /// What machines want kept is kept, once a turn.
+    fn keep(&mut self) {
+        for machine in 0..self.seats.len() {
+            let keeping = &mut self.seats[machine].keeping;
+            if keeping.is_idle() {
+                continue;
             }
-            Answer::Appended { file } => Input::Appended { file: *file },
-            Answer::Finished { file, moved } => Input::Finished { file: *file, moved: moved.as_deref() },
-            Answer::Hashed { file, offset, hash } => {
-                Input::Hashed { file: *file, offset: *offset, hash: *hash }
+            let answers = &mut self.answers;
+            keeping.carry_out(self.clock.mono(), &mut |answer| answers.push_back((machine, answer)));
+            if let Some(path) = keeping.unmoved() {
+                let job = Job::Checkpoint(path.to_owned());
+                self.hand_over(job);
             }
-            Answer::Read { file, offset, bytes } => Input::Read { file: *file, offset: *offset, bytes },
-            Answer::FileFailed { file, op, offset, error } => {
-                Input::FileFailed { file: *file, op: *op, offset: *offset, error: *error }
-            }
-            Answer::Shutdown => Input::Shutdown,
-        })
+        }
     }
 
     fn end(&self) -> Option<RunEnd> {
@@ -257,7 +278,8 @@ impl Reactor {
             return Some(RunEnd::Forced);
         }
         let written = self.helper.as_ref().is_none_or(Helper::is_idle);
-        let done = written && self.links.is_empty() && self.seats.iter().all(|seat| seat.ended);
+        let kept = self.seats.iter().all(|seat| seat.keeping.is_idle());
+        let done = written && kept && self.links.is_empty() && self.seats.iter().all(|seat| seat.ended);
         done.then_some(RunEnd::Exited)
     }
 
@@ -266,7 +288,8 @@ impl Reactor {
         let running = hosts.iter().zip(&self.seats).filter(|(_, seat)| !seat.ended);
         let machines = running.filter_map(|(host, _)| host.machine.poll_timeout()).min();
         let [dial, linger] = [&self.dials, &self.lingers].map(|list| list.front().map(|entry| entry.0));
-        self.deadline = [machines, dial, linger, self.accept_pause].into_iter().flatten().min();
+        let keep = self.seats.iter().filter_map(|seat| seat.keeping.next_at()).min();
+        self.deadline = [machines, dial, linger, keep, self.accept_pause].into_iter().flatten().min();
         let now = self.clock.mono();
         self.stats.count_turn(now.since_ns(self.turn_began));
         let lists_empty = self.fresh.is_empty() && self.leftover.is_empty();

@@ -242,6 +242,12 @@ pub const FINISH_BATCH_MAX: usize = 1024;
 /// Hashes and reads of files that one machine may have under way: with
 /// [`CHUNK_READ_BYTES_MAX`] this bounds what waits in memory.
 pub const DISK_JOBS_MAX: usize = 64;
+/// Changes of a database after which its log is moved into it, by the helper: some megabytes.
+pub const CHECKPOINT_CHANGES: usize = 4096;
+/// How soon a database that another program writes to is tried again.
+pub const STORE_RETRY_PAUSE: Duration = Duration::from_millis(5);
+/// How long a change waits for another program, such as one that brings in many accounts.
+pub const STORE_BUSY_MAX: Duration = Duration::from_secs(3);
 /// Longest range that is read into memory at once: what is sent compressed, and small chunks.
 pub const CHUNK_READ_BYTES_MAX: u64 = 1 << 20;
 /// Bytes that are hashed before a file that waits to be finished or read gets its turn: a few

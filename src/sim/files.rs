@@ -106,6 +106,7 @@ impl Kernel {
     /// An orderly end: what was to be finished is, and other partials are deleted.
     pub(super) fn release_all(&mut self, machine: MachineId) {
         self.end_jobs(machine);
+        self.end_orders(machine);
         let files: Vec<FileId> = self.processes[machine.at()].files.keys().copied().collect();
         for file in files {
             self.release(machine, file);
@@ -115,6 +116,7 @@ impl Kernel {
     /// A sudden end: partials stay.
     pub(super) fn drop_all(&mut self, machine: MachineId) {
         self.drop_jobs(machine);
+        self.drop_orders(machine);
         for handle in std::mem::take(&mut self.processes[machine.at()].files).into_values() {
             self.disk_of(machine).release(handle.inode);
         }

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::proto::ids::{DialId, FileId, LinkId};
-use crate::proto::machine::{DownReason, FileOp, Input, Origin};
+use crate::proto::machine::{DownReason, FileOp, Input, Load, Origin, Row};
 use crate::proto::time::{Mono, Now, Wall, ns};
 use crate::sim::files::Handle;
 use crate::sim::jobs::Job;
@@ -16,6 +16,7 @@ use crate::sim::net::{Conn, EndRef, NetConfig, Owner};
 use crate::sim::node::{IdState, MachineId, Node, NodeId};
 use crate::sim::queue::Queue;
 use crate::sim::rng::Rng;
+use crate::sim::store::Order;
 use crate::sim::stranger::Stranger;
 use crate::sim::trace::{NOBODY, Place, Stats, Trace, What};
 
@@ -56,6 +57,8 @@ pub(super) struct Process {
     pub(super) exiting: bool,
     pub(super) told_shutdown: bool,
     pub(super) files: BTreeMap<FileId, Handle>,
+    /// What it wants of its store, in order; the first is under way.
+    pub(super) orders: VecDeque<Order>,
 }
 
 /// Something that is going to happen.
@@ -65,6 +68,8 @@ pub(super) enum Event {
     Net(NetEvent, EndRef),
     /// The next step of something that a disk does, by its serial number.
     Disk(u64),
+    /// The store carries out the next order of a machine.
+    Store(MachineId),
     /// Chaos strikes, by its epoch.
     ChaosStrikes(u32),
     /// A fault of chaos ends, by its place in the list.
@@ -112,12 +117,18 @@ pub(super) enum Answer {
     Hashed { file: FileId, offset: u64, hash: blake3::Hash },
     Read { file: FileId, offset: u64, bytes: Vec<u8> },
     FileFailed { file: FileId, op: FileOp, offset: u64, error: ErrorKind },
+    Stored { batch: u64 },
+    StoreFailed { batch: u64, error: ErrorKind },
+    Row { row: Row<'static> },
+    Loaded { load: Load, version: u64 },
+    LoadFailed { load: Load, error: ErrorKind },
     Shutdown,
 }
 
 impl Process {
     pub(super) fn new(node: NodeId) -> Process {
-        Process { node, running: true, exiting: false, told_shutdown: false, files: BTreeMap::new() }
+        let (files, orders) = (BTreeMap::new(), VecDeque::new());
+        Process { node, running: true, exiting: false, told_shutdown: false, files, orders }
     }
 }
 
@@ -142,6 +153,11 @@ impl Answer {
             Answer::Hashed { file, offset, hash } => Input::Hashed { file, offset, hash },
             Answer::Read { file, offset, ref bytes } => Input::Read { file, offset, bytes },
             Answer::FileFailed { file, op, offset, error } => Input::FileFailed { file, op, offset, error },
+            Answer::Stored { batch } => Input::Stored { batch },
+            Answer::StoreFailed { batch, error } => Input::StoreFailed { batch, error },
+            Answer::Row { ref row } => Input::Row { row: row.clone() },
+            Answer::Loaded { load, version } => Input::Loaded { load, version },
+            Answer::LoadFailed { load, error } => Input::LoadFailed { load, error },
             Answer::Shutdown => Input::Shutdown,
         }
     }
@@ -244,6 +260,7 @@ impl Kernel {
                 self.conns[conn].ends[usize::from(end.side)].node
             }
             Event::Disk(job) => self.job_machine(job).map(|machine| self.node_of(machine)),
+            Event::Store(machine) => Some(self.node_of(machine)),
             Event::ChaosStrikes(_) | Event::ChaosEnds(_) => None,
         }
     }

@@ -41,6 +41,7 @@ mod node;
 mod os;
 mod queue;
 mod rng;
+mod store;
 mod stranger;
 #[cfg(test)]
 mod tests;
@@ -56,6 +57,7 @@ pub use disk::Disk;
 pub use net::{NetConfig, ReadRate};
 pub use node::{Lateness, MachineId, NodeConfig, NodeId};
 pub use rng::Rng;
+pub use store::Store;
 pub use stranger::{StrangerId, StrangerState};
 pub use trace::Stats;
 pub use world::World;

@@ -10,6 +10,7 @@ use crate::proto::time::Mono;
 use crate::sim::clock::Clock;
 use crate::sim::disk::Disk;
 use crate::sim::net::ReadRate;
+use crate::sim::store::Store;
 
 /// A node of a world: a host on which one driver runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,6 +79,7 @@ pub(super) struct Node {
     pub(super) clock: Clock,
     pub(super) lateness: Lateness,
     pub(super) disk: Disk,
+    pub(super) store: Store,
     /// Whether the host has power.
     pub(super) up: bool,
     /// Until then the loop sleeps, and nothing is served.
@@ -102,6 +104,7 @@ impl Node {
             clock,
             lateness: config.lateness,
             disk: Disk::default(),
+            store: Store::default(),
             up: true,
             stalled_until_ns: 0,
             machines: Vec::new(),

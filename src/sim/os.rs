@@ -3,10 +3,11 @@
 
 use crate::proto::ids::{FileId, LinkId};
 use crate::proto::limits::{LINK_QUEUE_BYTES_MAX, LINK_RANGES_MAX};
-use crate::proto::machine::{DownReason, Effect, FileOp, Os};
+use crate::proto::machine::{Change, DownReason, Effect, FileOp, Os};
 use crate::sim::kernel::Kernel;
 use crate::sim::net::Part;
 use crate::sim::node::MachineId;
+use crate::sim::store::Order;
 
 /// The hands of a machine, for the length of one call.
 pub(super) struct Hands<'a> {
@@ -40,6 +41,11 @@ impl Os for Hands<'_> {
             Effect::Hash { file, offset, len } => kernel.read(machine, file, FileOp::Hash, offset, len),
             Effect::Read { file, offset, len } => kernel.read(machine, file, FileOp::Read, offset, len),
             Effect::Release { file } => kernel.release(machine, file),
+            Effect::Store { batch, changes } => {
+                let changes = changes.iter().cloned().map(Change::into_owned).collect();
+                kernel.order(machine, Order::Store { batch, changes });
+            }
+            Effect::Load { load } => kernel.order(machine, Order::Load(load)),
             Effect::Exit => kernel.processes[machine.at()].exiting = true,
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::proto::ids::LinkId;
-use crate::proto::machine::{CloseReason, DownReason, Effect, Input};
+use crate::proto::machine::{CloseReason, DownReason, Effect, Input, Load, Row};
 use crate::proto::time::SECOND_NS;
 
 /// Counts of one world since its start.
@@ -56,6 +56,11 @@ pub(super) enum What {
     Hashed,
     Read,
     FileFailed,
+    Stored,
+    StoreFailed,
+    Row,
+    Loaded,
+    LoadFailed,
     Shutdown,
     DoListen,
     DoDial,
@@ -70,6 +75,8 @@ pub(super) enum What {
     DoHash,
     DoRead,
     DoRelease,
+    DoStore,
+    DoLoad,
     DoExit,
     StrangerReads,
     StrangerWrites,
@@ -170,6 +177,11 @@ impl Trace {
                 self.mix(*offset);
                 (What::FileFailed, u64::from(file.0), *op as u64, &[])
             }
+            Input::Stored { batch } => (What::Stored, *batch, 0, &[]),
+            Input::StoreFailed { batch, error } => (What::StoreFailed, *batch, *error as u64, &[]),
+            Input::Row { row } => (What::Row, 0, 0, subject_of(row)),
+            Input::Loaded { version, .. } => (What::Loaded, *version, 0, &[]),
+            Input::LoadFailed { error, .. } => (What::LoadFailed, 0, *error as u64, &[]),
             Input::Shutdown => (What::Shutdown, 0, 0, &[]),
         };
         self.record(place, what, subject, amount, bytes);
@@ -199,6 +211,9 @@ impl Trace {
                 (What::DoRead, u64::from(file.0), *offset, &[])
             }
             Effect::Release { file } => (What::DoRelease, u64::from(file.0), 0, &[]),
+            Effect::Store { batch, changes } => (What::DoStore, *batch, changes.len() as u64, &[]),
+            Effect::Load { load: Load::Book { known } } => (What::DoLoad, 0, *known, &[]),
+            Effect::Load { load: Load::Mail { to, after, .. } } => (What::DoLoad, 1, *after, to.as_bytes()),
             Effect::Exit => (What::DoExit, 0, 0, &[]),
         };
         self.record(place, what, subject, amount, bytes);
@@ -260,6 +275,14 @@ impl Entry {
 
 fn word(link: LinkId) -> u64 {
     u64::from(link.generation) << 32 | u64::from(link.index)
+}
+
+fn subject_of<'a>(row: &'a Row<'_>) -> &'a [u8] {
+    match row {
+        Row::Account { name, .. } => name.as_bytes(),
+        Row::Block { user, .. } => user.as_bytes(),
+        Row::Mail(mail) => mail.text.as_bytes(),
+    }
 }
 
 fn text(moved: Option<&str>) -> &[u8] {

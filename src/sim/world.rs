@@ -16,6 +16,7 @@ use crate::sim::net::NetConfig;
 use crate::sim::node::{IdState, MachineId, Node, NodeConfig, NodeId};
 use crate::sim::os::Hands;
 use crate::sim::rng::Rng;
+use crate::sim::store::Store;
 use crate::sim::trace::{Stats, What};
 
 /// A number of nodes that run machines in virtual time. Whatever happens follows from the seed
@@ -172,6 +173,16 @@ impl World {
         &mut self.kernel.nodes[node.at()].disk
     }
 
+    /// What machines of a node keep beyond their lives.
+    pub fn store(&self, node: NodeId) -> &Store {
+        &self.kernel.nodes[node.at()].store
+    }
+
+    /// The same, to change or to break it.
+    pub fn store_mut(&mut self, node: NodeId) -> &mut Store {
+        &mut self.kernel.nodes[node.at()].store
+    }
+
     /// Counts since the start.
     pub fn stats(&self) -> &Stats {
         &self.kernel.stats
@@ -223,7 +234,7 @@ impl World {
         match event {
             Event::ChaosStrikes(epoch) => self.chaos_strikes(epoch),
             Event::ChaosEnds(fault) => self.chaos_ends(fault),
-            Event::Wake(_) | Event::Net(..) | Event::Disk(_) => {
+            Event::Wake(_) | Event::Net(..) | Event::Disk(_) | Event::Store(_) => {
                 if let Some(node) = self.kernel.scene(event, serial) {
                     self.turn(node, event);
                 }
@@ -259,6 +270,7 @@ impl World {
         match event {
             Event::Net(event, end) => self.kernel.net_event(event, end),
             Event::Disk(job) => self.kernel.on_job(job),
+            Event::Store(machine) => self.kernel.on_store(machine),
             _ => self.wake_again(id),
         }
         self.settle();

@@ -1,11 +1,13 @@
 //! The driver on real sockets and files, with toy machines on one side and plain threads on the
-//! other: `traffic` while all is well, `ending` of links, `bounds` that are reached, `files`.
+//! other: `traffic` while all is well, `ending` of links, `bounds` that are reached,
+//! `files`, and what is kept (`keeping`).
 
 #![allow(clippy::needless_pass_by_value)] // inputs come as the border hands them over
 
 mod bounds;
 mod ending;
 mod files;
+mod keeping;
 mod traffic;
 
 use std::io::{Read, Write};

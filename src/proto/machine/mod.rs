@@ -9,6 +9,7 @@
 //!   leads to arrives as a later input. The order of a machine's effects is kept.
 //! - After `handle_timeout(now)`, `poll_timeout()` is `None` or later than `now.mono`.
 //! - An effect on a link or file that is gone does nothing; the machine has been told, or will be.
+//! - [`Effect::Store`] and [`Effect::Load`] are carried out in their order, and answered later, in that order.
 //! - [`Effect::Finish`], [`Effect::Hash`] and [`Effect::Read`] take their time: their answers come
 //!   later than those of what was asked for after them, and in any order among themselves.
 //! - After `handle_input`, `poll_timeout()` may already be due; the driver then fires it next.
@@ -19,6 +20,7 @@
 
 mod holes;
 mod link_map;
+mod store;
 mod why;
 
 use std::any::Any;
@@ -31,6 +33,7 @@ use crate::proto::time::{Mono, Now, Wall};
 
 pub use holes::Holes;
 pub use link_map::LinkMap;
+pub use store::{Change, Load, Mail, Row};
 pub use why::Why;
 
 /// A pure state machine: a server, the peers of a process, or anything else that a driver runs.
@@ -89,6 +92,17 @@ pub enum Input<'a> {
     /// the effect, 0 if it has none. A `WriteAt` may have written a part of its bytes. `QuotaExceeded`
     /// if descriptors have run out; so it is with `ListenFailed` and `DialFailed`.
     FileFailed { file: FileId, op: FileOp, offset: u64, error: ErrorKind },
+    /// The changes of an [`Effect::Store`] are made, and a killed process does not take them back.
+    Stored { batch: u64 },
+    /// None of them is made: `ResourceBusy` if another program kept the store to itself for too long,
+    /// `StorageFull`, or what else the disk says; `NotFound` if this machine has no store.
+    StoreFailed { batch: u64, error: ErrorKind },
+    /// Something that an [`Effect::Load`] asked for.
+    Row { row: Row<'a> },
+    /// That was all. `version` is that of a book, else 0.
+    Loaded { load: Load, version: u64 },
+    /// Nothing, or no more of it, can be read; as `StoreFailed`, and `InvalidData` if what is there makes no sense.
+    LoadFailed { load: Load, error: ErrorKind },
     /// End soon and orderly.
     Shutdown,
 }
@@ -151,6 +165,10 @@ pub enum Effect<'a> {
     /// [`OpenMode::Resume`]. Ranges that are queued are still sent, and a `Finish` that is under way
     /// is carried through and answered; hashes and reads are given up without an answer.
     Release { file: FileId },
+    /// Change what is kept; all changes or none. Answer: `Stored` or `StoreFailed`, in the order of the effects.
+    Store { batch: u64, changes: &'a [Change<'a>] },
+    /// Read back what is kept, with all that was stored before. Answer: `Row` for each, then `Loaded` or `LoadFailed`.
+    Load { load: Load },
     /// This machine has ended.
     Exit,
 }

@@ -347,7 +347,12 @@ impl Machine for Peers {
                     member.on_file_failed(whose, op, error, common, now, os)
                 });
             }
-            Input::Read { .. } => {}
+            Input::Read { .. }
+            | Input::Stored { .. }
+            | Input::StoreFailed { .. }
+            | Input::Row { .. }
+            | Input::Loaded { .. }
+            | Input::LoadFailed { .. } => {}
             Input::Shutdown => members.iter_mut().for_each(|member| member.interrupt(common, now, os)),
         }
         self.exit_when_ended(os);

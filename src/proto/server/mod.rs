@@ -339,7 +339,14 @@ impl Machine for Server {
                 self.on_file(file, |run| run.on_failed(op, error, os));
             }
             Input::Shutdown => self.stop(now, os),
-            Input::DialFailed { .. } | Input::Hashed { .. } | Input::Read { .. } => {}
+            Input::DialFailed { .. }
+            | Input::Hashed { .. }
+            | Input::Read { .. }
+            | Input::Stored { .. }
+            | Input::StoreFailed { .. }
+            | Input::Row { .. }
+            | Input::Loaded { .. }
+            | Input::LoadFailed { .. } => {}
         }
         self.exit_when_stopped(os);
     }

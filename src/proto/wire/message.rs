@@ -7,6 +7,7 @@ use blake3::Hash;
 use crate::proto::ids::{Key, Name};
 use crate::proto::limits::LINE_BYTES_MAX;
 use crate::proto::time::Wall;
+use crate::proto::wire::chat::Chat;
 use crate::proto::wire::numbers::Numbers;
 use crate::proto::wire::words::{Availability, Departure, ErrorCode, MemberState, Portion, Role};
 
@@ -105,21 +106,23 @@ pub enum Message<'a> {
     Holds { file: &'a str, octets: u64 },
     /// The file is complete, verified and on disk here.
     Got { file: &'a str },
+    /// A line of the messenger.
+    Chat(Chat<'a>),
     /// What was asked for is refused.
     Err { code: ErrorCode, text: &'a str },
 }
 
 /// Appends the lower half of a line: numbers and words, each with a space before it.
-struct Line<'a>(&'a mut Vec<u8>);
+pub(super) struct Line<'a>(&'a mut Vec<u8>);
 
 impl Line<'_> {
-    fn word(&mut self, word: &str) -> &mut Self {
+    pub(super) fn word(&mut self, word: &str) -> &mut Self {
         self.0.push(b' ');
         self.0.extend_from_slice(word.as_bytes());
         self
     }
 
-    fn number(&mut self, number: u64) -> &mut Self {
+    pub(super) fn number(&mut self, number: u64) -> &mut Self {
         self.word(itoa::Buffer::new().format(number))
     }
 
@@ -148,7 +151,7 @@ impl Line<'_> {
         }
     }
 
-    fn shown(&mut self, value: impl std::fmt::Display) -> &mut Self {
+    pub(super) fn shown(&mut self, value: impl std::fmt::Display) -> &mut Self {
         use std::io::Write as _;
         let _ = write!(self.0, " {value}");
         self
@@ -230,6 +233,10 @@ impl<'a> Message<'a> {
             Message::Got { file } | Message::Download { file } | Message::SearchFile { file } => {
                 line.word(file)
             }
+            Message::Chat(ref chat) => {
+                chat.encode_args(&mut line);
+                &mut line
+            }
             Message::Err { code, text } => line.word(code.as_str()).word(text),
         };
         out.push(b'\n');
@@ -274,6 +281,7 @@ impl<'a> Message<'a> {
             Message::Want { .. } => "WANT",
             Message::Holds { .. } => "HOLDS",
             Message::Got { .. } => "GOT",
+            Message::Chat(chat) => chat.verb(),
             Message::Err { .. } => "ERR",
         }
     }

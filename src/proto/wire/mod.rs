@@ -154,6 +154,7 @@
 #![doc = include_str!("direct.txt")]
 //! ```
 
+mod chat;
 mod line;
 mod message;
 mod numbers;
@@ -162,8 +163,9 @@ mod parse;
 mod tests;
 mod words;
 
+pub use chat::{Chat, Secret};
 pub use line::{LineReader, Piece};
 pub use message::{GROUP_DEFAULT, Message, TOO_LONG_TEXT, VERSION};
 pub use numbers::Numbers;
 pub use parse::ParseError;
-pub use words::{Availability, Departure, ErrorCode, MemberState, Portion, Role};
+pub use words::{Availability, Delivery, Departure, ErrorCode, MemberState, Portion, Reach, Role};

@@ -6,6 +6,7 @@ use blake3::Hash;
 
 use crate::proto::ids::{FileName, Key, Name};
 use crate::proto::time::Wall;
+use crate::proto::wire::chat::Chat;
 use crate::proto::wire::message::Message;
 use crate::proto::wire::numbers::{Numbers, number};
 use crate::proto::wire::words::{Availability, Departure, ErrorCode, MemberState, Portion, Role};
@@ -45,7 +46,12 @@ impl<'a> Message<'a> {
     /// If it is empty, no text, begins with no known verb, or an argument is missing, wrong or too many.
     pub fn parse(line: &'a [u8]) -> Result<Message<'a>, ParseError> {
         let text = text(line)?;
+        if let Some(chat) = Chat::parse_percent(text) {
+            return Ok(Message::Chat(chat));
+        }
         let text = text.strip_prefix("* ").unwrap_or(text);
+        // A verb with nothing behind it but spaces, as people type it.
+        let text = Some(text.trim_end()).filter(|verb| !verb.contains(' ')).unwrap_or(text);
         let mut args = Args(text);
         let message = match args.verb()? {
             "TICK" => Message::Tick { seq: args.number("seq")?, t1: args.wall("t1")? },
@@ -92,7 +98,7 @@ fn text(line: &[u8]) -> Result<&str, ParseError> {
 }
 
 /// What is left of a line, taken from the front word by word.
-struct Args<'a>(&'a str);
+pub(super) struct Args<'a>(&'a str);
 
 impl<'a> Args<'a> {
     fn verb(&mut self) -> Result<&'a str, ParseError> {
@@ -110,7 +116,7 @@ impl<'a> Args<'a> {
         (!word.is_empty()).then_some(word)
     }
 
-    fn arg<T>(
+    pub(super) fn arg<T>(
         &mut self,
         what: &'static str,
         read: impl FnOnce(&'a str) -> Option<T>,
@@ -118,15 +124,15 @@ impl<'a> Args<'a> {
         self.word().and_then(read).ok_or(ParseError::BadArgument(what))
     }
 
-    fn number(&mut self, what: &'static str) -> Result<u64, ParseError> {
+    pub(super) fn number(&mut self, what: &'static str) -> Result<u64, ParseError> {
         self.arg(what, number)
     }
 
-    fn wall(&mut self, what: &'static str) -> Result<Wall, ParseError> {
+    pub(super) fn wall(&mut self, what: &'static str) -> Result<Wall, ParseError> {
         self.arg(what, number).map(Wall)
     }
 
-    fn small<T: TryFrom<u64>>(&mut self, what: &'static str) -> Result<T, ParseError> {
+    pub(super) fn small<T: TryFrom<u64>>(&mut self, what: &'static str) -> Result<T, ParseError> {
         self.arg(what, |word| T::try_from(number(word)?).ok())
     }
 
@@ -134,11 +140,11 @@ impl<'a> Args<'a> {
         self.arg(what, |word| if word == "*" { Some(None) } else { number(word).map(Some) })
     }
 
-    fn name(&mut self, what: &'static str) -> Result<Name, ParseError> {
+    pub(super) fn name(&mut self, what: &'static str) -> Result<Name, ParseError> {
         self.arg(what, |word| word.parse().ok())
     }
 
-    fn key(&mut self, what: &'static str) -> Result<Key, ParseError> {
+    pub(super) fn key(&mut self, what: &'static str) -> Result<Key, ParseError> {
         self.arg(what, |word| word.parse().ok())
     }
 
@@ -146,16 +152,36 @@ impl<'a> Args<'a> {
         self.arg(what, |word| FileName::check(word.as_bytes()).is_ok().then_some(word))
     }
 
-    fn one_of<T>(&mut self, what: &'static str, parse: fn(&str) -> Option<T>) -> Result<T, ParseError> {
+    pub(super) fn one_of<T>(
+        &mut self,
+        what: &'static str,
+        parse: fn(&str) -> Option<T>,
+    ) -> Result<T, ParseError> {
         self.arg(what, parse)
     }
 
     /// Everything that is left, spaces included.
-    fn rest(&mut self, what: &'static str) -> Result<&'a str, ParseError> {
+    pub(super) fn rest(&mut self, what: &'static str) -> Result<&'a str, ParseError> {
         match std::mem::take(&mut self.0) {
             "" => Err(ParseError::BadArgument(what)),
             rest => Ok(rest),
         }
+    }
+
+    /// Everything that is left, or nothing.
+    pub(super) fn all(&mut self) -> &'a str {
+        std::mem::take(&mut self.0)
+    }
+
+    /// A word, and everything behind it; each may be empty. What people type is not refused for its form.
+    pub(super) fn split(&mut self) -> (&'a str, &'a str) {
+        let all = self.all();
+        all.split_once(' ').unwrap_or((all, ""))
+    }
+
+    /// A last word, if there is one.
+    pub(super) fn last(&mut self, what: &'static str) -> Result<Option<&'a str>, ParseError> {
+        if self.0.is_empty() { Ok(None) } else { self.arg(what, Some).map(Some) }
     }
 
     fn join(&mut self) -> Result<Message<'a>, ParseError> {
@@ -244,7 +270,7 @@ impl<'a> Args<'a> {
             "DENY" => Message::Deny { file: self.file("file")?, chunk: self.number("chunk")? },
             "CANCEL" => Message::Cancel { file: self.file("file")?, chunk: self.number("chunk")? },
             "GOT" => Message::Got { file: self.file("file")? },
-            _ => return Err(ParseError::UnknownVerb),
+            verb => Message::Chat(Chat::parse(verb, self)?),
         })
     }
 
@@ -289,13 +315,13 @@ impl<'a> Args<'a> {
             }
             "searchFile" => Message::OkSearchFile { found: self.availability()? },
             "searchChunk" => Message::OkSearchChunk { found: self.availability()? },
-            _ => return Err(ParseError::BadArgument("what is OK")),
+            kind => Message::Chat(Chat::parse_ok(kind, self)?),
         })
     }
 }
 
 /// An address as [`Message::encode`] writes it: IPv6 has many spellings.
-fn addr(word: &str) -> Option<SocketAddr> {
+pub(super) fn addr(word: &str) -> Option<SocketAddr> {
     word.parse().ok().filter(|addr: &SocketAddr| addr.to_string() == word)
 }
 

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use crate::proto::ids::{Key, Name};
 use crate::proto::time::Wall;
 use crate::proto::wire::{
-    Availability, Departure, ErrorCode, MemberState, Message, Numbers, ParseError, Portion, Role,
+    Availability, Chat, Delivery, Departure, ErrorCode, MemberState, Message, Numbers, ParseError, Portion,
+    Reach, Role, Secret,
 };
 
 fn name(text: &str) -> Name {
@@ -14,7 +15,7 @@ fn name(text: &str) -> Name {
 
 /// Each message beside its line: the protocol, byte for byte.
 fn golden() -> Vec<(Message<'static>, &'static str)> {
-    [golden_run(), golden_catalog(), golden_direct()].concat()
+    [golden_run(), golden_catalog(), golden_direct(), golden_chat()].concat()
 }
 
 fn golden_run() -> Vec<(Message<'static>, &'static str)> {
@@ -143,6 +144,77 @@ fn golden_catalog() -> Vec<(Message<'static>, &'static str)> {
     ]
 }
 
+fn golden_chat() -> Vec<(Message<'static>, &'static str)> {
+    let (key, hex) = (Key(0xab), "000000000000000000000000000000ab");
+    let line = |text: String| -> &'static str { text.leak() };
+    let addr = "10.0.0.7:40000".parse().unwrap();
+    let bob = name("bob");
+    let lines = [
+        (Chat::Login { name: bob, password: Secret("pass %word") }, "login bob pass %word"),
+        (Chat::Auth { port: 7, text: "biwsbj1ib2I=" }, "AUTH SCRAM-SHA-256 7 biwsbj1ib2I="),
+        (Chat::AuthMore { text: "Yz1iaXdz" }, "AUTH Yz1iaXdz"),
+        (Chat::OkAuth { text: "cj1h" }, "OK AUTH cj1h"),
+        (Chat::OkLogin { name: bob, waiting: 2, text: None }, "OK login bob 2"),
+        (Chat::OkLogin { name: bob, waiting: 0, text: Some("dj1h") }, "OK login bob 0 dj1h"),
+        (Chat::Send { to: "bob", text: "hi  there " }, "message bob hi  there "),
+        (Chat::OkSend { how: Delivery::Delivered }, "OK message delivered"),
+        (Chat::OkSend { how: Delivery::Kept }, "OK message kept"),
+        (Chat::Broadcast { text: "hi 100%" }, "broadcast hi 100%"),
+        (Chat::OkBroadcast { reach: Reach::All }, "OK broadcast all"),
+        (Chat::OkBroadcast { reach: Reach::Some }, "OK broadcast some"),
+        (Chat::WhoElse, "whoelse"),
+        (Chat::User { name: bob }, "USER bob"),
+        (Chat::OkWhoElse { count: 1 }, "OK whoelse 1"),
+        (Chat::WhoElseSince { seconds: 60 }, "whoelsesince 60"),
+        (Chat::OkWhoElseSince { count: 0 }, "OK whoelsesince 0"),
+        (Chat::Block { user: "bob" }, "block bob"),
+        (Chat::OkBlock { user: bob }, "OK block bob"),
+        (Chat::Unblock { user: "b%" }, "unblock b%"),
+        (Chat::OkUnblock { user: bob }, "OK unblock bob"),
+        (Chat::Logout, "logout"),
+        (Chat::OkLogout, "OK logout"),
+        (Chat::StartPrivate { user: "bob" }, "startprivate bob"),
+        (
+            Chat::OkStartPrivate { user: bob, addr, ticket: key },
+            line(format!("OK startprivate bob 10.0.0.7:40000 {hex}")),
+        ),
+        (Chat::Private { user: bob, addr, ticket: key }, line(format!("PRIVATE bob 10.0.0.7:40000 {hex}"))),
+        (Chat::Ack { number: 9 }, "ACK 9"),
+        (Chat::Message { from: bob, text: "hi" }, "MESSAGE bob hi"),
+        (Chat::Mail { number: 9, at: Wall(5), from: bob, text: "hi  there" }, "MAIL 9 5 bob hi  there"),
+        (Chat::BroadcastFrom { from: bob, text: "hi" }, "BROADCAST bob hi"),
+        (Chat::Online { name: bob }, "ONLINE bob"),
+        (Chat::Offline { name: bob }, "OFFLINE bob"),
+    ];
+    lines.into_iter().map(|(chat, line)| (Message::Chat(chat), line)).collect()
+}
+
+#[test]
+fn what_people_type_is_taken_as_they_type_it() {
+    let send = |to, text| Ok(Message::Chat(Chat::Send { to, text }));
+    for (line, expected) in [
+        ("%bob%hi", send("bob", "hi")),
+        ("%bob%100 % of it%", send("bob", "100 % of it%")),
+        ("%%", send("", "")),
+        ("%bob%", send("bob", "")),
+        ("message", send("", "")),
+        ("message ", send("", "")),
+        ("message bob", send("bob", "")),
+        ("message bob ", send("bob", "")),
+        ("message  bob hi", send("", "bob hi")),
+        ("broadcast  ", Ok(Message::Chat(Chat::Broadcast { text: "" }))),
+        ("whoelse ", Ok(Message::Chat(Chat::WhoElse))),
+        ("%bob", Err(ParseError::UnknownVerb)),
+        ("whoelsesince soon", Err(ParseError::BadArgument("a whole number of seconds is expected"))),
+        ("block", Err(ParseError::BadArgument("the name of a user is missing"))),
+        ("login bob", Err(ParseError::BadArgument("password"))),
+    ] {
+        assert_eq!(Message::parse(line.as_bytes()), expected, "{line}");
+    }
+    let shown = format!("{:?}", Message::parse(b"login bob hunter2"));
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
 fn golden_direct() -> Vec<(Message<'static>, &'static str)> {
     let file = "f.txt";
     let root = blake3::hash(b"");
@@ -182,8 +254,20 @@ fn an_item_of_a_list_is_the_same_message() {
 #[test]
 fn a_line_with_a_word_less_or_more_is_refused() {
     for (message, line) in golden() {
-        let free_text =
-            matches!(message, Message::Greeting { .. } | Message::Bye { .. } | Message::Err { .. });
+        let free_chat = matches!(
+            message,
+            Message::Chat(
+                Chat::Login { .. }
+                    | Chat::OkLogin { .. }
+                    | Chat::Send { .. }
+                    | Chat::Broadcast { .. }
+                    | Chat::Message { .. }
+                    | Chat::Mail { .. }
+                    | Chat::BroadcastFrom { .. }
+            )
+        );
+        let free_text = free_chat
+            || matches!(message, Message::Greeting { .. } | Message::Bye { .. } | Message::Err { .. });
         // Their last words may be left out, or be more.
         let optional = matches!(
             message,

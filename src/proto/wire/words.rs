@@ -77,6 +77,26 @@ words! {
 }
 
 words! {
+    /// What became of a message to one user.
+    Delivery {
+        /// It was sent on to where that user is.
+        Delivered = "delivered",
+        /// It waits for that user, on disk.
+        Kept = "kept",
+    }
+}
+
+words! {
+    /// Whom a message to all has reached.
+    Reach {
+        /// Everybody who is online.
+        All = "all",
+        /// Not those who have blocked the sender.
+        Some = "some",
+    }
+}
+
+words! {
     /// What kind of error a line reports; the text behind it is for people.
     ErrorCode {
         /// No such verb.

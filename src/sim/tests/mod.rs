@@ -10,6 +10,7 @@ mod files;
 mod late;
 mod links;
 mod seeds;
+mod store;
 mod strangers;
 mod time;
 mod toys;

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::proto::ids::{DialId, FileId, LinkId};
-use crate::proto::machine::{CloseReason, DownReason, Effect, FileOp, Input, Machine, Origin, Os};
+use crate::proto::machine::{CloseReason, DownReason, Effect, FileOp, Input, Load, Machine, Origin, Os, Row};
 use crate::proto::time::{Mono, Now, Wall};
 use crate::sim::{MachineId, NodeConfig, NodeId, World};
 
@@ -27,6 +27,9 @@ pub(super) enum Seen {
     Hashed(FileId, u64, blake3::Hash),
     Read(FileId, u64, Vec<u8>),
     Failed(FileId, FileOp, ErrorKind),
+    Stored(u64, Result<(), ErrorKind>),
+    Row(Row<'static>),
+    Loaded(Load, Result<u64, ErrorKind>),
     Shutdown,
 }
 
@@ -74,6 +77,11 @@ impl Machine for Puppet {
                 self.failed_at = offset;
                 Seen::Failed(file, op, error)
             }
+            Input::Stored { batch } => Seen::Stored(batch, Ok(())),
+            Input::StoreFailed { batch, error } => Seen::Stored(batch, Err(error)),
+            Input::Row { row } => Seen::Row(row.into_owned()),
+            Input::Loaded { load, version } => Seen::Loaded(load, Ok(version)),
+            Input::LoadFailed { load, error } => Seen::Loaded(load, Err(error)),
             Input::Shutdown => Seen::Shutdown,
         };
         self.seen.push(seen);

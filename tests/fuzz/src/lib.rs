@@ -70,7 +70,7 @@ impl Os for Hand {
             Effect::Finish { file } => self.ask(file, FileOp::Finish, 0),
             Effect::WriteAt { file, offset, .. } => self.ask(file, FileOp::WriteAt, offset),
             Effect::Release { file } => drop(self.released.insert(file)),
-            Effect::SendFile { .. } => {}
+            Effect::SendFile { .. } | Effect::Store { .. } | Effect::Load { .. } => {}
             Effect::Exit => self.exited = true,
         }
     }

@@ -1,0 +1,217 @@
+//! What a database keeps, and what it says when it cannot.
+
+use std::fs;
+use std::net::IpAddr;
+
+use tempfile::TempDir;
+
+use super::*;
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn account(who: &str) -> Change<'_> {
+    Change::PutAccount { name: name(who), verifier: Cow::Borrowed("verifier") }
+}
+
+fn mail<'a>(to: &str, number: u64, text: &'a str) -> Change<'a> {
+    Change::PutMail(Mail {
+        to: name(to),
+        number,
+        from: name("bob"),
+        at: Wall(number * 10),
+        text: Cow::Borrowed(text),
+    })
+}
+
+fn book(store: &Store) -> Vec<Row<'static>> {
+    rows(store, Load::Book { known: 0 })
+}
+
+fn rows(store: &Store, load: Load) -> Vec<Row<'static>> {
+    let mut rows = Vec::new();
+    store.load(load, |row| rows.push(row.into_owned())).unwrap();
+    rows
+}
+
+fn waiting(store: &Store, to: &str, after: u64, rows_max: u32) -> Vec<(u64, String)> {
+    let read = rows(store, Load::Mail { to: name(to), after, rows_max });
+    let texts = read.into_iter().map(|row| match row {
+        Row::Mail(mail) => (mail.number, mail.text.into_owned()),
+        other => panic!("{other:?}"),
+    });
+    texts.collect()
+}
+
+#[test]
+fn what_is_stored_is_there_after_it_was_closed_and_while_it_is_open_elsewhere() {
+    let folder = TempDir::new().unwrap();
+    let mut store = Store::open(&folder.path().join("new")).unwrap();
+    let from: IpAddr = "fe80::1".parse().unwrap();
+    store
+        .apply(&[account("alice"), account("bob"), mail("alice", 1, "one"), mail("alice", 2, "zwei €")])
+        .unwrap();
+    store
+        .apply(&[
+            Change::PutBlock { user: name("alice"), other: name("eve") },
+            Change::PutBlock { user: name("alice"), other: name("eve") },
+            Change::PutLogin { name: name("bob"), at: Wall(7), from },
+            Change::RemoveMail { to: name("alice"), first: 1, last: 1 },
+        ])
+        .unwrap();
+    let expected = |name: &str, mail_last, mail_first, mail_bytes, login| Row::Account {
+        name: super::tests::name(name),
+        verifier: Cow::Borrowed("verifier"),
+        mail_last,
+        mail_first,
+        mail_bytes,
+        login,
+    };
+    let expected = [
+        expected("alice", 2, 2, 8, None),
+        expected("bob", 0, 1, 0, Some((Wall(7), from))),
+        Row::Block { user: name("alice"), other: name("eve") },
+    ];
+    let again = Store::open(&folder.path().join("new")).unwrap();
+    assert_eq!((book(&store), book(&again)), (expected.to_vec(), expected.to_vec()));
+    drop((store, again));
+    let store = Store::open(&folder.path().join("new")).unwrap();
+    assert_eq!(book(&store), expected);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(store.path().parent().unwrap()), mode(store.path())), (0o700, 0o600));
+}
+
+#[test]
+fn mail_comes_in_its_order_page_by_page_and_numbers_are_never_given_again() {
+    let folder = TempDir::new().unwrap();
+    let mut store = Store::open(folder.path()).unwrap();
+    store.apply(&[account("alice"), account("al"), mail("al", 1, "not hers")]).unwrap();
+    store.apply(&(1..=9).map(|number| mail("alice", number, "text")).collect::<Vec<_>>()).unwrap();
+    let numbers = |read: Vec<(u64, String)>| read.into_iter().map(|(number, _)| number).collect::<Vec<_>>();
+    assert_eq!(numbers(waiting(&store, "alice", 0, 4)), [1, 2, 3, 4]);
+    assert_eq!(numbers(waiting(&store, "alice", 4, 9)), [5, 6, 7, 8, 9]);
+    store.apply(&[Change::RemoveMail { to: name("alice"), first: 1, last: 9 }]).unwrap();
+    assert!(waiting(&store, "alice", 0, 9).is_empty());
+    assert!(matches!(book(&store)[1], Row::Account { mail_last: 9, mail_first: 10, mail_bytes: 0, .. }));
+}
+
+#[test]
+fn an_account_goes_with_all_that_is_about_it() {
+    let folder = TempDir::new().unwrap();
+    let mut store = Store::open(folder.path()).unwrap();
+    let block = |user, other| Change::PutBlock { user: name(user), other: name(other) };
+    store
+        .apply(&[
+            account("alice"),
+            account("bob"),
+            mail("alice", 1, "x"),
+            block("alice", "bob"),
+            block("bob", "alice"),
+        ])
+        .unwrap();
+    store.apply(&[Change::RemoveAccount { name: name("alice") }]).unwrap();
+    assert!(matches!(&book(&store)[..], [Row::Account { name, .. }] if name.as_str() == "bob"));
+    assert!(waiting(&store, "alice", 0, 9).is_empty());
+}
+
+#[test]
+fn a_book_is_read_again_only_when_another_program_changed_it() {
+    let folder = TempDir::new().unwrap();
+    let mut store = Store::open(folder.path()).unwrap();
+    let version = store.load(Load::Book { known: 0 }, |_| ()).unwrap();
+    let unchanged = |store: &Store| {
+        store.load(Load::Book { known: version }, |row| panic!("{row:?}")).unwrap() == version
+    };
+    assert!(version != 0 && unchanged(&store));
+    store.apply(&[account("alice")]).unwrap();
+    assert!(unchanged(&store), "its own changes are known");
+    let mut other = Store::open(folder.path()).unwrap();
+    other.apply(&[account("bob")]).unwrap();
+    let mut seen = 0;
+    let newer = store.load(Load::Book { known: version }, |_| seen += 1).unwrap();
+    assert!(newer != version && seen == 2);
+}
+
+#[test]
+fn while_another_program_writes_it_is_busy_and_nothing_is_half_done() {
+    let folder = TempDir::new().unwrap();
+    let mut store = Store::open(folder.path()).unwrap();
+    let mut other = Store::open(folder.path()).unwrap();
+    let writing = other.db.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+    let error = store.apply(&[account("alice")]).unwrap_err();
+    assert!(error.is_busy() && book(&store).is_empty());
+    drop(writing);
+    store.apply(&[account("alice")]).unwrap();
+    assert_eq!(book(&store).len(), 1);
+}
+
+#[test]
+fn a_full_disk_refuses_the_whole_batch() {
+    let folder = TempDir::new().unwrap();
+    let mut store = Store::open(folder.path()).unwrap();
+    store.apply(&[account("alice"), mail("alice", 1, "kept")]).unwrap();
+    store.db.execute_batch("PRAGMA max_page_count = 10").unwrap();
+    let long = "x".repeat(100_000);
+    let error = store.apply(&[mail("alice", 2, "small"), mail("alice", 3, &long)]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
+    assert_eq!(waiting(&store, "alice", 0, 9), [(1, "kept".to_owned())]);
+    store.apply(&[mail("alice", 2, "again")]).unwrap();
+    assert_eq!(waiting(&store, "alice", 1, 9), [(2, "again".to_owned())]);
+}
+
+#[test]
+fn what_is_no_database_of_ours_is_left_alone() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join(FILE);
+    fs::write(&path, "not a database, but long enough to look like the header of one, if one is in a hurry")
+        .unwrap();
+    assert!(matches!(Store::open(folder.path()).unwrap_err(), StoreError::Foreign(_)));
+    assert!(fs::read(&path).unwrap().starts_with(b"not a"));
+    fs::remove_file(&path).unwrap();
+    let db = Connection::open(&path).unwrap();
+    db.execute_batch("CREATE TABLE theirs (a)").unwrap();
+    drop(db);
+    assert!(matches!(Store::open(folder.path()).unwrap_err(), StoreError::Foreign(_)));
+    fs::remove_file(&path).unwrap();
+    drop(Store::open(folder.path()).unwrap());
+    Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
+    let error = Store::open(folder.path()).unwrap_err();
+    assert!(
+        matches!(error, StoreError::Newer(_, 99)) && error.to_string().contains("newer program"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_damaged_database_is_an_error_and_no_panic() {
+    let folder = TempDir::new().unwrap();
+    let mut store = Store::open(folder.path()).unwrap();
+    store.apply(&(0..500).map(|number| mail("alice", number, "some text")).collect::<Vec<_>>()).unwrap();
+    checkpoint(store.path()).unwrap();
+    let path = store.path().to_owned();
+    drop(store);
+    let bytes = fs::read(&path).unwrap();
+    assert!(bytes.len() > 20_000);
+    for kept in [0, 50, 100, 5000, bytes.len() / 2] {
+        fs::write(&path, &bytes[..kept]).unwrap();
+        let Ok(mut store) = Store::open(folder.path()) else { continue };
+        let read = store.load(Load::Mail { to: name("alice"), after: 0, rows_max: 999 }, |_| ());
+        let made = store.apply(&[account("bob")]);
+        assert!(kept == 0 || read.is_err() || made.is_err(), "cut at {kept}");
+    }
+    assert!(matches!(Store::open(Path::new("/dev/null/x")).unwrap_err(), StoreError::Folder(..)));
+}
+
+#[test]
+fn a_log_is_moved_into_the_database_while_it_is_in_use() {
+    let folder = TempDir::new().unwrap();
+    let mut store = Store::open(folder.path()).unwrap();
+    let size = |store: &Store| fs::metadata(store.path()).unwrap().len();
+    store.apply(&(0..500).map(|number| mail("alice", number, "some text")).collect::<Vec<_>>()).unwrap();
+    let before = size(&store);
+    checkpoint(store.path()).unwrap();
+    assert!(size(&store) > before);
+    store.apply(&[mail("alice", 1000, "more")]).unwrap();
+    assert_eq!(waiting(&store, "alice", 499, 9).len(), 1);
+}
