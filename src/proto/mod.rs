@@ -14,6 +14,7 @@ pub mod peer;
 pub mod record;
 pub mod server;
 pub mod swarm;
+pub mod text;
 pub mod time;
 pub mod wheel;
 pub mod wire;
