@@ -5,6 +5,7 @@
 //! [`machine::Input`].
 
 pub mod cadence;
+pub mod chat;
 pub mod clock;
 pub mod exchange;
 pub mod ids;
