@@ -310,6 +310,8 @@ pub const FLIGHT_BYTES_MAX: usize = 256 << 10;
 pub const FLIGHTS_BYTES_MAX: usize = 64 << 20;
 /// Numbers that a store promises not to give again before they are needed: one write for so many messages.
 pub const NUMBERS_AHEAD: u64 = 1024;
+/// Greatest number of a message that a store is believed to have given: no user gets so many more in one life.
+pub const NUMBER_MAX: u64 = 1 << 62;
 /// Private links of one user.
 pub const PRIVATES_PER_USER_MAX: usize = 64;
 /// Guests that are remembered after they have gone.

@@ -3,7 +3,7 @@
 use crate::proto::chat::session::Mailbox;
 use crate::proto::chat::{Chat, Gone, Id, Person, Presence, Refusal};
 use crate::proto::ids::Name;
-use crate::proto::limits::{ACCOUNTS_MAX, BLOCKS_MAX, BLOCKS_PER_USER_MAX};
+use crate::proto::limits::{ACCOUNTS_MAX, BLOCKS_MAX, BLOCKS_PER_USER_MAX, NUMBER_MAX};
 use crate::proto::time::Mono;
 
 /// What waits for a user, as it was stored.
@@ -11,7 +11,7 @@ use crate::proto::time::Mono;
 pub struct WaitingMail {
     /// The greatest number that was ever given, or reserved.
     pub last: u64,
-    /// Messages that wait.
+    /// Messages that wait. What is counted when they are read back is believed instead.
     pub count: u32,
     /// Bytes of their texts.
     pub bytes: u32,
@@ -46,8 +46,10 @@ impl Chat {
         self.counted(refusal.map_or(Ok(()), Err))?;
         let guest = self.leave(&name, now);
         self.left.remove_guest(&name);
-        let WaitingMail { last, count, bytes } = mail;
-        let count = count.min(u32::try_from(last).unwrap_or(u32::MAX));
+        // What comes from a store is believed, but only as far as it makes sense.
+        let last = mail.last.min(NUMBER_MAX);
+        let count = mail.count.min(u32::try_from(last).unwrap_or(u32::MAX));
+        let bytes = if count > 0 { mail.bytes } else { 0 };
         let mailbox = Mailbox { last, settled: 0, count, bytes };
         self.add_person(
             name,

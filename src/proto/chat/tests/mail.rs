@@ -249,6 +249,22 @@ fn a_store_that_has_less_or_more_than_it_said_is_believed() {
 }
 
 #[test]
+fn a_store_that_makes_no_sense_does_no_harm() {
+    let mut chat = book();
+    chat.remove_user(&dave(), at(0)).unwrap();
+    let mad = WaitingMail { last: u64::MAX, count: u32::MAX, bytes: u32::MAX };
+    chat.add_user(dave(), mad, at(0)).unwrap();
+    assert_eq!(say(&mut chat, "alice", "dave", "x"), Err(Refusal::PostFull));
+    dave_comes(&mut chat, Reader::Acks).unwrap();
+    assert_eq!(rows(&mut chat, u64::MAX, u64::MAX), 0);
+    chat.mail_loaded(&dave());
+    assert_eq!(say(&mut chat, "alice", "dave", "x"), now_at(3, NUMBER_MAX + 1));
+    chat.add_user(name("erin"), WaitingMail { last: 0, count: 9, bytes: 9 }, at(0)).unwrap();
+    assert_eq!(chat.mail(), (1, 1));
+    chat.check_invariants();
+}
+
+#[test]
 fn a_town_of_slow_readers_does_not_take_all_memory() {
     let mut chat = book();
     let text = "x".repeat(MESSAGE_BYTES_MAX);
