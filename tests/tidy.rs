@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 /// Lowest floor first. Code may name only modules on lower floors, or its own.
 const FLOORS: &[&[&str]] = &[
     &["proto::limits"],
-    &["proto::time", "proto::ids"],
+    &["proto::time", "proto::ids", "proto::text"],
     &["proto::wheel", "proto::cadence", "proto::wire", "proto::record", "proto::clock"],
     &["proto::machine"],
-    &["proto::exchange", "proto::swarm"],
+    &["proto::exchange", "proto::swarm", "proto::chat"],
     &["proto::server", "proto::peer"],
     &["io", "sim"],
     &["app"],

@@ -139,13 +139,12 @@ impl Store {
             return Ok(version);
         }
         let mut accounts = self.db.prepare_cached(
-            "SELECT name, verifier, mail_last, login_ns, login_from, mail_first, mail_bytes FROM account
-             LEFT JOIN (SELECT recipient, min(number) AS mail_first, sum(octet_length(text)) AS mail_bytes
+            "SELECT name, verifier, mail_last, login_ns, login_from, mail_count, mail_bytes FROM account
+             LEFT JOIN (SELECT recipient, count(*) AS mail_count, sum(octet_length(text)) AS mail_bytes
                         FROM mail GROUP BY recipient) ON recipient = name ORDER BY name",
         )?;
         let mut rows = accounts.query([])?;
         while let Some(row) = rows.next()? {
-            let mail_last: i64 = row.get(2)?;
             let login: Option<(Wall, _)> =
                 match (row.get::<_, Option<i64>>(3)?, row.get_ref(4)?.as_str_or_null().ok().flatten()) {
                     (Some(at), Some(from)) => from.parse().ok().map(|from| (wall(at), from)),
@@ -154,8 +153,8 @@ impl Store {
             tell(Row::Account {
                 name: name_in(row, 0)?,
                 verifier: Cow::Borrowed(row.get_ref(1)?.as_str()?),
-                mail_last: mail_last.cast_unsigned(),
-                mail_first: row.get::<_, Option<i64>>(5)?.unwrap_or(mail_last + 1).cast_unsigned(),
+                mail_last: row.get::<_, i64>(2)?.cast_unsigned(),
+                mail_count: row.get::<_, Option<i64>>(5)?.unwrap_or(0).cast_unsigned(),
                 mail_bytes: row.get::<_, Option<i64>>(6)?.unwrap_or(0).cast_unsigned(),
                 login,
             });
@@ -225,6 +224,10 @@ fn make(transaction: &Transaction<'_>, change: &Change<'_>) -> rusqlite::Result<
                 params![to.as_str(), number],
             )
         }
+        Change::ReserveMail { to, upto } => run(
+            "UPDATE account SET mail_last = max(mail_last, ?2) WHERE name = ?1",
+            params![to.as_str(), upto.cast_signed()],
+        ),
         Change::RemoveMail { to, first, last } => run(
             "DELETE FROM mail WHERE recipient = ?1 AND number BETWEEN ?2 AND ?3",
             params![to.as_str(), first.cast_signed(), last.cast_signed()],

@@ -5,6 +5,7 @@
 //! [`machine::Input`].
 
 pub mod cadence;
+pub mod chat;
 pub mod clock;
 pub mod exchange;
 pub mod ids;
@@ -14,6 +15,7 @@ pub mod peer;
 pub mod record;
 pub mod server;
 pub mod swarm;
+pub mod text;
 pub mod time;
 pub mod wheel;
 pub mod wire;

@@ -86,6 +86,11 @@ impl Store {
                 }
                 self.mail.insert((mail.to, mail.number), mail);
             }
+            Change::ReserveMail { to, upto } => {
+                if let Some(account) = self.accounts.get_mut(&to) {
+                    account.mail_last = account.mail_last.max(upto);
+                }
+            }
             Change::RemoveMail { to, first, last } => {
                 self.mail.retain(|(user, number), _| *user != to || !(first..=last).contains(number));
             }
@@ -114,7 +119,7 @@ impl Store {
             name,
             verifier: Cow::Owned(account.verifier.clone()),
             mail_last: account.mail_last,
-            mail_first: self.mail_of(name).next().map_or(account.mail_last + 1, |mail| mail.number),
+            mail_count: self.mail_of(name).count() as u64,
             mail_bytes: self.mail_of(name).map(|mail| mail.text.len() as u64).sum(),
             login: account.login,
         }

@@ -60,17 +60,17 @@ fn what_is_stored_is_there_after_it_was_closed_and_while_it_is_open_elsewhere() 
             Change::RemoveMail { to: name("alice"), first: 1, last: 1 },
         ])
         .unwrap();
-    let expected = |name: &str, mail_last, mail_first, mail_bytes, login| Row::Account {
+    let expected = |name: &str, mail_last, mail_count, mail_bytes, login| Row::Account {
         name: super::tests::name(name),
         verifier: Cow::Borrowed("verifier"),
         mail_last,
-        mail_first,
+        mail_count,
         mail_bytes,
         login,
     };
     let expected = [
-        expected("alice", 2, 2, 8, None),
-        expected("bob", 0, 1, 0, Some((Wall(7), from))),
+        expected("alice", 2, 1, 8, None),
+        expected("bob", 0, 0, 0, Some((Wall(7), from))),
         Row::Block { user: name("alice"), other: name("eve") },
     ];
     let again = Store::open(&folder.path().join("new")).unwrap();
@@ -92,8 +92,10 @@ fn mail_comes_in_its_order_page_by_page_and_numbers_are_never_given_again() {
     assert_eq!(numbers(waiting(&store, "alice", 0, 4)), [1, 2, 3, 4]);
     assert_eq!(numbers(waiting(&store, "alice", 4, 9)), [5, 6, 7, 8, 9]);
     store.apply(&[Change::RemoveMail { to: name("alice"), first: 1, last: 9 }]).unwrap();
+    store.apply(&[Change::ReserveMail { to: name("al"), upto: 1000 }, mail("al", 2, "in the middle")]).unwrap();
+    assert!(matches!(book(&store)[0], Row::Account { mail_last: 1000, mail_count: 2, .. }));
     assert!(waiting(&store, "alice", 0, 9).is_empty());
-    assert!(matches!(book(&store)[1], Row::Account { mail_last: 9, mail_first: 10, mail_bytes: 0, .. }));
+    assert!(matches!(book(&store)[1], Row::Account { mail_last: 9, mail_count: 0, mail_bytes: 0, .. }));
 }
 
 #[test]

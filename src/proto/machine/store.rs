@@ -49,6 +49,13 @@ pub enum Change<'a> {
     },
     /// A message waits for somebody.
     PutMail(Mail<'a>),
+    /// Numbers up to that one count as given, whether there is mail with them or not.
+    ReserveMail {
+        /// For whom.
+        to: Name,
+        /// The last of them.
+        upto: u64,
+    },
     /// Messages have come to where they should.
     RemoveMail {
         /// For whom they were.
@@ -104,10 +111,10 @@ pub enum Row<'a> {
         name: Name,
         /// What a password is checked against.
         verifier: Cow<'a, str>,
-        /// The number of the last mail that was ever kept for it; 0 if there was none.
+        /// The last number that was ever given to mail for it; 0 if there was none.
         mail_last: u64,
-        /// The number of the first mail that is still kept; one after `mail_last` if there is none.
-        mail_first: u64,
+        /// Messages that wait.
+        mail_count: u64,
         /// Bytes of text that wait.
         mail_bytes: u64,
         /// The last login: when, and from where.
@@ -136,6 +143,7 @@ impl Change<'_> {
             Change::PutBlock { user, other } => Change::PutBlock { user, other },
             Change::RemoveBlock { user, other } => Change::RemoveBlock { user, other },
             Change::PutMail(mail) => Change::PutMail(mail.into_owned()),
+            Change::ReserveMail { to, upto } => Change::ReserveMail { to, upto },
             Change::RemoveMail { to, first, last } => Change::RemoveMail { to, first, last },
         }
     }
@@ -153,9 +161,9 @@ impl Row<'_> {
     /// The same, without borrowing anything.
     pub fn into_owned(self) -> Row<'static> {
         match self {
-            Row::Account { name, verifier, mail_last, mail_first, mail_bytes, login } => {
+            Row::Account { name, verifier, mail_last, mail_count, mail_bytes, login } => {
                 let verifier = Cow::Owned(verifier.into_owned());
-                Row::Account { name, verifier, mail_last, mail_first, mail_bytes, login }
+                Row::Account { name, verifier, mail_last, mail_count, mail_bytes, login }
             }
             Row::Block { user, other } => Row::Block { user, other },
             Row::Mail(mail) => Row::Mail(mail.into_owned()),

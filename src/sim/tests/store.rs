@@ -47,7 +47,7 @@ fn orders_are_answered_in_their_order_and_later() {
         assert_eq!(seen[2..4], [Seen::Loaded(ALL_MAIL(), Ok(0)), Seen::Stored(2, Ok(()))]);
         assert!(matches!(
             seen[4],
-            Seen::Row(Row::Account { mail_last: 3, mail_first: 1, mail_bytes: 12, .. })
+            Seen::Row(Row::Account { mail_last: 3, mail_count: 3, mail_bytes: 12, .. })
         ));
         let Seen::Loaded(Load::Book { known: 0 }, Ok(version)) = seen[5] else { panic!("{seen:?}") };
         // What has not changed is not told again.
