@@ -280,6 +280,27 @@ pub const ABSENT_LOOK_SOON: Duration = Duration::from_millis(100);
 /// Members whose files are forgotten in one look; each may have [`FILES_PER_MEMBER_MAX`].
 pub const ABSENT_FORGOTTEN_MAX: usize = 4;
 
+// --- Accounts ---------------------------------------------------------------------------------
+
+/// Accounts of one server: all are in memory, about 200 bytes each.
+pub const ACCOUNTS_MAX: usize = 100_000;
+/// Longest password as it is typed: a sentence, and far below what a line holds.
+pub const PASSWORD_BYTES_MAX: usize = 256;
+/// Bytes of a salt, as in the example of RFC 7677: no two accounts get the same by chance.
+pub const SALT_BYTES: usize = 16;
+/// Random bytes that each side adds to a login's nonce; in base64 they need no padding.
+pub const SCRAM_NONCE_BYTES: usize = 18;
+/// Longest nonce that is taken from the other side, both its parts together.
+pub const SCRAM_NONCE_TEXT_MAX: usize = 128;
+/// How often a new password is hashed, and at least: what RFC 7677 asks for. It takes about a millisecond.
+pub const SCRAM_ITERATIONS: u32 = 4096;
+/// The same at most: a quarter of a second, for which a client does not seem to hang.
+pub const SCRAM_ITERATIONS_MAX: u32 = 1 << 20;
+/// Failures in a row, from wherever, after which a name is blocked.
+pub const FAILURES_MAX: u32 = 3;
+/// Names whose failures are remembered, accounts or not; the oldest is forgotten. About 3 MB.
+pub const FAILED_NAMES_MAX: usize = 16_384;
+
 /// One row of a table: `| # | IP | IP | date | time |`, with IPv6 addresses and a long number.
 pub const ROW_BYTES_MAX: usize = 160;
 /// One line of a samples file: six decimal numbers.
@@ -305,6 +326,9 @@ const _: () = {
     assert!(ANSWERS_BYTES_MAX + 2 * MEMBERS_MAX * 64 + LINE_BYTES_MAX < LINK_QUEUE_BYTES_MAX);
     assert!(CHUNKS_MAX as usize * 65 <= REGISTERS_BYTES_MAX);
     assert!(GUEST_LOST_MAX.as_nanos() > 5 * (DIAL_TIMEOUT.as_nanos() + REDIAL_PAUSE_MAX.as_nanos()));
+    assert!(NAME_BYTES_MAX + PASSWORD_BYTES_MAX + "login  \r\n".len() <= LINE_BYTES_MAX);
+    assert!(SCRAM_NONCE_BYTES.is_multiple_of(3) && SCRAM_NONCE_BYTES / 3 * 4 * 2 <= SCRAM_NONCE_TEXT_MAX);
+    assert!(SCRAM_ITERATIONS <= SCRAM_ITERATIONS_MAX && FAILURES_MAX > 1);
     // A file of any size can be cut; so can the longest record, two rows a tick.
     assert!(FILE_BYTES_MAX / CHUNKS_DEFAULT_MAX <= CHUNK_BYTES_MAX);
     assert!(
