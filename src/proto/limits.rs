@@ -300,6 +300,10 @@ pub const SCRAM_ITERATIONS_MAX: u32 = 1 << 20;
 pub const FAILURES_MAX: u32 = 3;
 /// Names whose failures are remembered, accounts or not; the oldest is forgotten. About 3 MB.
 pub const FAILED_NAMES_MAX: usize = 16_384;
+/// Longest file of `name password` lines: as many accounts as there may be, with the longest of each.
+pub const CREDENTIALS_BYTES_MAX: usize = 32 << 20;
+/// Wrong lines of such a file that are shown.
+pub const FAULTS_SHOWN_MAX: usize = 20;
 
 /// One row of a table: `| # | IP | IP | date | time |`, with IPv6 addresses and a long number.
 pub const ROW_BYTES_MAX: usize = 160;
@@ -329,6 +333,7 @@ const _: () = {
     assert!(NAME_BYTES_MAX + PASSWORD_BYTES_MAX + "login  \r\n".len() <= LINE_BYTES_MAX);
     assert!(SCRAM_NONCE_BYTES.is_multiple_of(3) && SCRAM_NONCE_BYTES / 3 * 4 * 2 <= SCRAM_NONCE_TEXT_MAX);
     assert!(SCRAM_ITERATIONS <= SCRAM_ITERATIONS_MAX && FAILURES_MAX > 1);
+    assert!(ACCOUNTS_MAX * (NAME_BYTES_MAX + PASSWORD_BYTES_MAX + " \r\n".len()) <= CREDENTIALS_BYTES_MAX);
     // A file of any size can be cut; so can the longest record, two rows a tick.
     assert!(FILE_BYTES_MAX / CHUNKS_DEFAULT_MAX <= CHUNK_BYTES_MAX);
     assert!(

@@ -1,7 +1,7 @@
 //! Accounts: which names users may have ([`user_name`]), what is kept in place of a password ([`Verifier`]),
-//! how somebody shows that it is known (the [`scram`] exchange), and who may log in ([`Accounts`]). Pure:
-//! what is to be stored, and every random byte, comes from outside. Knows no sessions, and nothing of who is
-//! online.
+//! how somebody shows that it is known (the [`scram`] exchange), who may log in ([`Accounts`]), and how many
+//! are brought in at once ([`parse_credentials`]). Pure: what is to be stored, and every random byte, comes
+//! from outside. Knows no sessions, and nothing of who is online.
 //!
 //! A login on a server:
 //!
@@ -29,6 +29,7 @@
 //! failing; that is the price of a block that does not ask from where.
 
 mod book;
+mod credentials;
 mod names;
 mod password;
 pub mod scram;
@@ -38,6 +39,7 @@ mod tests;
 mod verifier;
 
 pub use book::{Accounts, Attempt, Put, PutError, Refusal};
+pub use credentials::{Credential, CredentialsError, Fault, What, parse_credentials};
 pub use names::{GUEST_PREFIX, UserNameError, check_user_name, user_name};
 pub use password::{Password, PasswordError, SaltedPassword};
 pub use verifier::{Salt, Verifier, VerifierError};
