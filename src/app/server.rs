@@ -9,7 +9,7 @@ use crate::app::watched::Watched;
 use crate::app::{drive, logging, prepare_folder, random_secret, terminal};
 use crate::io::{Host, Reactor};
 use crate::proto::machine::Why;
-use crate::proto::server::{Server, ServerConfig, ServerStatus};
+use crate::proto::server::{Server, ServerConfig, ServerStatus, TalkConfig};
 
 /// Serves until a signal; true if everything went well.
 pub(super) fn run(options: &ServerOptions) -> Result<bool> {
@@ -20,6 +20,7 @@ pub(super) fn run(options: &ServerOptions) -> Result<bool> {
         interval: options.interval,
         duration: options.duration,
         secret: random_secret()?,
+        talk: TalkConfig::default(),
     };
     let mut announced = 0;
     let mut server = Watched::each_input(Server::new(config), move |server: &Server, _| {

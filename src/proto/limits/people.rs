@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::proto::limits::{LINE_BYTES_MAX, LINK_QUEUE_BYTES_MAX, LINKS_MAX, NAME_BYTES_MAX};
+use crate::proto::limits::{
+    ANSWERS_BYTES_MAX, LINE_BYTES_MAX, LINK_QUEUE_BYTES_MAX, LINKS_MAX, NAME_BYTES_MAX,
+};
 
 // --- The messenger ----------------------------------------------------------------------------
 
@@ -72,7 +74,24 @@ pub const CREDENTIALS_BYTES_MAX: usize = 32 << 20;
 /// Wrong lines of such a file that are shown.
 pub const FAULTS_SHOWN_MAX: usize = 20;
 
+// --- The messenger in the server --------------------------------------------------------------
+
+/// Names in the answer to `whoelse` and `whoelsesince`; more are counted. People read no more, and all
+/// of them fit the queue of a link beside what it is owed already.
+pub const LISTED_MAX: usize = 10_000;
+/// Bytes that wait on one link behind a line that waits for the store or for its time: some pasted pages.
+pub const BACKLOG_BYTES_MAX: usize = 64 << 10;
+/// How often is looked whether messages have come to plain clients: long against a turn.
+pub const LANDING_PAUSE: Duration = Duration::from_millis(10);
+/// How often is looked whether another program has changed the accounts.
+pub const BOOK_PERIOD: Duration = Duration::from_secs(1);
+/// How soon mail that could not be read is tried again.
+pub const MAIL_RETRY_PAUSE: Duration = Duration::from_secs(1);
+
 const _: () = {
+    let list = LISTED_MAX * (NAME_BYTES_MAX + "* USER \n".len());
+    assert!(ANSWERS_BYTES_MAX + list + FLIGHT_BYTES_MAX + FLIGHT_MAX * 80 < LINK_QUEUE_BYTES_MAX);
+    assert!(LINE_BYTES_MAX < BACKLOG_BYTES_MAX);
     assert!(MESSAGE_BYTES_MAX + NAME_BYTES_MAX + 64 < LINE_BYTES_MAX);
     assert!(MAIL_ROWS_MAX as usize * MESSAGE_BYTES_MAX <= FLIGHT_BYTES_MAX);
     assert!(MAIL_ROWS_MAX as usize <= FLIGHT_MAX && FLIGHT_MAX as u64 * 2 <= NUMBERS_AHEAD);

@@ -27,9 +27,9 @@ impl Server {
         now: Now,
         os: &mut dyn Os,
     ) -> Result<(), Refusal> {
-        if is_about_files(message) && !self.admit(link, now) {
+        if is_counted(message) && !self.admit(link, now) {
             self.status.links_too_fast += 1;
-            self.expel(link, ErrorCode::TooFast, "lines about files come faster than 2000 a second", now, os);
+            self.expel(link, ErrorCode::TooFast, "lines come faster than 2000 a second", now, os);
             return Ok(());
         }
         match *message {
@@ -42,6 +42,7 @@ impl Server {
             Message::Report { file, id, chunk } => self.on_report(link, file, &id, chunk),
             Message::SearchFile { file } => self.on_search(link, file, None, os),
             Message::SearchChunk { file, chunks } => self.on_search(link, file, Some(chunks), os),
+            Message::Chat(ref line) => self.on_chat(link, line, now, os),
             ref other => refuse(ErrorCode::OutOfPlace, format!("{} is not said to a server", other.verb())),
         }
     }
@@ -277,7 +278,7 @@ impl Server {
     // --- Bounds -------------------------------------------------------------------------------
 
     /// Answers about files are long; who asks for more without reading is refused, before work is done.
-    fn charge(&mut self, link: LinkId, bytes: usize) -> Result<(), Refusal> {
+    pub(super) fn charge(&mut self, link: LinkId, bytes: usize) -> Result<(), Refusal> {
         let session = self.sessions.get_mut(link).expect("a line has a session");
         if session.talk.owed_bytes > ANSWERS_BYTES_MAX {
             return refuse(ErrorCode::TooFast, "take the earlier answers first");
@@ -304,17 +305,19 @@ impl Server {
         }
     }
 
-    fn note_answer(&mut self, link: LinkId, bytes: usize) {
+    pub(super) fn note_answer(&mut self, link: LinkId, bytes: usize) {
         if let Some(session) = self.sessions.get_mut(link) {
             session.talk.owed_bytes += bytes;
         }
     }
 }
 
-fn is_about_files(message: &Message<'_>) -> bool {
+/// Lines about files, and those of the messenger.
+fn is_counted(message: &Message<'_>) -> bool {
     matches!(
         message,
-        Message::Register { .. }
+        Message::Chat(_)
+            | Message::Register { .. }
             | Message::Download { .. }
             | Message::Have { .. }
             | Message::Report { .. }

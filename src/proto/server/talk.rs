@@ -87,6 +87,8 @@ impl Server {
         if let Some(Who { group, id }) = self.who(link) {
             return refuse(ErrorCode::OutOfPlace, format!("you are {id} of {group} already"));
         }
+        let talks = port.is_none();
+        self.check_guest(link, id, talks)?;
         let remote = self.sessions.get(link).expect("a line has a session").remote;
         let group = group.unwrap_or_else(|| GROUP_DEFAULT.parse().expect("a name"));
         let hello = Hello { link, remote, group, id, port: port.unwrap_or(0), key };
@@ -94,6 +96,7 @@ impl Server {
         let who = welcome.who;
         if let Some(former) = welcome.former {
             self.drop_octets(former);
+            self.leave_chat(former, now, os);
             self.sessions.remove(former);
             os.perform(Effect::Close { link: former, reason: CloseReason::Replaced });
         }
@@ -108,6 +111,9 @@ impl Server {
             log::info!("guest greeted group={group} id={} from={remote}", who.id);
         }
         self.send(link, &Message::OkHello { id: who.id, key: welcome.key }, os);
+        if talks {
+            self.enter_guest(link, who.id, now, os);
+        }
         Ok(())
     }
 
@@ -123,8 +129,9 @@ impl Server {
     }
 
     /// The link is gone; whoever holds files may come back to them.
-    pub(super) fn end_talk(&mut self, link: LinkId, now: Now) {
+    pub(super) fn end_talk(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
         self.drop_octets(link);
+        self.leave_chat(link, now, os);
         let Some(who) = self.who(link) else { return };
         let holds = self.catalog.lose(&who);
         let is_guest = self.sessions.get(link).is_some_and(|session| session.talk.guest.is_some());

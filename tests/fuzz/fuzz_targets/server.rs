@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use tickmesh::proto::server::{Server, ServerConfig};
+use tickmesh::proto::server::{Server, ServerConfig, TalkConfig};
 use tickmesh_fuzz::Driver;
 
 const WORDS: &[&str] = &[
@@ -45,7 +45,7 @@ fuzz_target!(|data: &[u8]| {
         listen: Vec::new(),
         interval: Duration::from_millis(10),
         duration: Duration::from_secs(1),
-        secret: [1; 32],
+        secret: [1; 32], talk: TalkConfig::default(),
     };
     Driver::play(Server::new(config), WORDS, data);
 });
