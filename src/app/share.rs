@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::app::bar::{self, Pace};
 use crate::app::cli::ShareOptions;
-use crate::app::summary::{bytes, count};
+use crate::app::summary::{bytes, count, on_the_wire};
 use crate::app::watched::Watched;
 use crate::app::{drive, logging, terminal};
 use crate::io::{Host, Reactor};
@@ -53,11 +53,14 @@ pub(super) fn run(options: &ShareOptions) -> Result<bool> {
     if problems.is_empty() && !all_offered {
         problems.push("interrupted before all files were offered".to_owned());
     }
+    let sent = (peers.served_bytes(), peers.served_wire_bytes());
     if json {
-        let line = json!({ "event": "ended", "bytes_sent": peers.served_bytes(), "problems": problems });
+        let line = json!({
+            "event": "ended", "bytes_sent": sent.0, "wire_bytes_sent": sent.1, "problems": problems,
+        });
         terminal::print(&format!("{line}\n"))?;
     } else if all_offered {
-        terminal::print(&format!("{} sent\n", bytes(peers.served_bytes())))?;
+        terminal::print(&format!("{} sent\n", on_the_wire(sent)))?;
     }
     problems.iter().for_each(|problem| eprintln!("tickmesh: {problem}"));
     Ok(problems.is_empty())

@@ -7,7 +7,7 @@ use crate::proto::ids::{FileId, FileName};
 use crate::proto::machine::Os;
 use crate::proto::peer::check::Check;
 use crate::proto::peer::common::{Common, FileFor};
-use crate::proto::swarm::{Accounts, Manifest, Picker};
+use crate::proto::swarm::{Accounts, Fit, Manifest, Picker};
 use crate::proto::time::Mono;
 
 /// The place of a file in its member's library.
@@ -41,8 +41,12 @@ pub(super) struct Item {
     pub(super) is_registered: bool,
     /// Bytes of chunks that came from others and were right.
     pub(super) fetched_bytes: u64,
-    /// Bytes that came and were wrong, or not needed any more.
+    /// Bytes of chunks that came and were wrong, or not needed any more.
     pub(super) wasted_bytes: u64,
+    /// Octets in which all of these came.
+    pub(super) wire_bytes: u64,
+    /// Whether packing it for others pays.
+    pub(super) fit: Fit,
     /// What was asked for, and why more than once, in earlier attempts.
     former: Accounts,
     /// How often the disk refused it, and it was begun anew.
@@ -79,6 +83,8 @@ impl Item {
             is_registered: false,
             fetched_bytes: 0,
             wasted_bytes: 0,
+            wire_bytes: 0,
+            fit: Fit::default(),
             former: Accounts::default(),
             refusals: 0,
             trouble: None,
