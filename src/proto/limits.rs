@@ -230,7 +230,7 @@ pub const SWEEP_FILES_MIN: usize = 8;
 pub const FINISH_BATCH_MAX: usize = 1024;
 /// Hashes and reads of files that one machine may have under way: with
 /// [`CHUNK_READ_BYTES_MAX`] this bounds what waits in memory.
-pub const DISK_JOBS_MAX: usize = 80;
+pub const DISK_JOBS_MAX: usize = 128;
 /// Longest range that is read into memory at once.
 pub const CHUNK_READ_BYTES_MAX: u64 = 1 << 20;
 /// Longest chunk that is sent packed: it is in memory at both ends, and packing it takes the loop 0.2 ms.
@@ -244,9 +244,9 @@ pub const PACK_SAVING: usize = 10;
 pub const PACK_PAUSE_MIN: u32 = 16;
 /// See [`PACK_PAUSE_MIN`].
 pub const PACK_PAUSE_MAX: u32 = 1024;
-/// Chunks that a process reads in order to pack them, at once: enough to keep disk and loop busy, and few enough
-/// that the answers of one turn do not keep a tick waiting.
-pub const PACKS_UNDER_WAY_MAX: usize = 4;
+/// Chunks that a process reads in order to pack them, at once: enough to keep the loop busy while the
+/// helper syncs other files, which may take it 20 ms; 16 MiB of memory.
+pub const PACKS_UNDER_WAY_MAX: usize = 64;
 /// Buffers for packed chunks that come in, of [`PACKED_CHUNK_BYTES_MAX`] at most, that a process keeps for the next ones.
 pub const UNPACK_BUFFERS_MAX: usize = 16;
 /// Bytes that are hashed before a file that waits to be finished or read gets its turn: a few
