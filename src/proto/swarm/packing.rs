@@ -319,6 +319,20 @@ mod tests {
         }
     }
 
+    /// Checksums are not sent: the hash of the chunk tells. But nothing longer or shorter comes out.
+    #[test]
+    fn a_bit_that_flipped_gives_as_many_bytes_or_none() {
+        let plain = rows(2000);
+        let (packed, mut unpacker) = (packed(&plain), Unpacker::new());
+        for bit in 0..packed.len() * 8 {
+            let mut flipped = packed.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let unpacked = unpacker.unpack(&flipped, plain.len());
+            assert!(unpacked.is_none_or(|bytes| bytes.len() == plain.len()), "bit {bit}");
+        }
+        assert_eq!(unpacker.unpack(&packed, plain.len()), Some(&plain[..]), "none of them left a trace");
+    }
+
     #[test]
     fn a_dictionary_is_not_at_hand() {
         let mut named = packed(&rows(5000));
