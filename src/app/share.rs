@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::app::bar::{self, Pace};
 use crate::app::cli::ShareOptions;
-use crate::app::summary::{bytes, count};
+use crate::app::summary::{bytes, count, on_the_wire};
 use crate::app::watched::Watched;
 use crate::app::{drive, logging, terminal};
 use crate::io::{Host, Reactor, descriptors_max};
@@ -60,11 +60,14 @@ pub(super) fn run(options: &ShareOptions) -> Result<bool> {
     }
     ends.iter().for_each(|end| eprintln!("tickmesh: {end}"));
     problems.append(&mut ends);
+    let sent = (peers.served_bytes(), peers.served_wire_bytes());
     if guest.json {
-        let line = json!({ "event": "ended", "bytes_sent": peers.served_bytes(), "problems": problems });
+        let line = json!({
+            "event": "ended", "bytes_sent": sent.0, "wire_bytes_sent": sent.1, "problems": problems,
+        });
         terminal::print(&format!("{line}\n"))?;
     } else if files.iter().any(|file| file.is_offered) {
-        terminal::print(&format!("{} sent\n", bytes(peers.served_bytes())))?;
+        terminal::print(&format!("{} sent\n", on_the_wire(sent)))?;
     }
     Ok(problems.is_empty())
 }

@@ -1,5 +1,6 @@
 //! What the helper has to do, and whose turn it is: in one turn everything that waits to be
-//! begun with or to be finished, one read, and a slice of one hash. Knows no thread and no loop.
+//! begun with or to be finished, and a slice of one hash; between two such turns all that waits to be read,
+//! for a read is quick and somebody's link is idle until it is done. Knows no thread and no loop.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -56,7 +57,9 @@ pub(super) struct Errands {
     starts: Vec<Weak<Handle>>,
     checkpoints: Vec<PathBuf>,
     finishes: VecDeque<(Whose, Finish)>,
-    reads: VecDeque<(Whose, Part)>,
+    reads: Vec<(Whose, Part)>,
+    /// The last turn was one of reads.
+    has_read: bool,
     hashes: VecDeque<Hashing>,
     forgotten: Vec<Whose>,
     /// What is hashed goes through here.
@@ -93,7 +96,7 @@ impl Errands {
     pub(super) fn add(&mut self, job: Job) {
         match job {
             Job::Finish(whose, finish) => self.finishes.push_back((whose, finish)),
-            Job::Read(whose, part) => self.reads.push_back((whose, part)),
+            Job::Read(whose, part) => self.reads.push((whose, part)),
             Job::Hash(whose, part) => {
                 self.hashes.push_back(Hashing { whose, part, hashed_bytes: 0, hasher: Box::default() });
             }
@@ -115,11 +118,13 @@ impl Errands {
             checkpoint(&path).unwrap_or_else(|error| debug!("checkpoint error=\"{error}\""));
         }
         let mut done: Vec<Done> = self.forgotten.drain(..).map(Done::Forgotten).collect();
-        self.finish(&mut done);
-        if let Some((whose, part)) = self.reads.pop_front() {
-            let offset = part.offset;
-            done.push(Done::Read(whose, offset, part.read()));
+        self.has_read = !self.reads.is_empty() && !self.has_read;
+        if self.has_read {
+            let read = |(whose, part): (Whose, Part)| Done::Read(whose, part.offset, part.read());
+            done.extend(self.reads.drain(..).map(read));
+            return done;
         }
+        self.finish(&mut done);
         if let Some(mut hashing) = self.hashes.pop_front() {
             self.buffer.resize(BUFFER_BYTES, 0);
             match hashing.go_on(&mut self.buffer) {
@@ -239,10 +244,8 @@ mod tests {
             errands.add(Job::Finish((0, FileId(file)), finish(&dir, file)));
         }
         let finishes: String = (0..SWEEP_FILES_MIN).map(|file| format!("finish{file} ")).collect();
-        assert_eq!(
-            run(&mut errands),
-            [finishes + "read2@1", "read2@2 hash1@0".to_owned(), "hash2@5".to_owned()]
-        );
+        let turns = ["read2@1 read2@2", finishes.trim(), "hash1@0", "hash2@5"];
+        assert_eq!(run(&mut errands), turns);
     }
 
     #[test]
@@ -253,6 +256,7 @@ mod tests {
         errands.add(Job::Hash(A, part(&bytes, 7, len)));
         errands.add(Job::Read(B, part(&bytes, 100, 500)));
         let mut done = errands.turn();
+        done.extend(errands.turn());
         done.extend(errands.turn());
         let [Done::Read(_, 100, Ok(read)), Done::Hash(_, 7, Ok(hash))] = &done[..] else {
             panic!("{done:?}")
@@ -295,6 +299,19 @@ mod tests {
             errands.add(Job::Read(whose, part(b"bytes", 0, 5)));
         }
         errands.add(Job::Forget(A));
-        assert_eq!(run(&mut errands), ["forgot1 forgot1 forgot1 forgot1 read2@0 hash2@0"]);
+        assert_eq!(run(&mut errands), ["forgot1 forgot1 forgot1 forgot1 read2@0", "hash2@0"]);
+    }
+
+    #[test]
+    fn reads_that_never_end_keep_nothing_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut errands = Errands::default();
+        errands.add(Job::Finish(A, finish(&dir, 1)));
+        let mut turns = Vec::new();
+        for _ in 0..3 {
+            errands.add(Job::Read(B, part(b"bytes", 1, 3)));
+            turns.extend(errands.turn().into_iter().map(|done| matches!(done, Done::Finish(..))));
+        }
+        assert_eq!(turns, [false, true, false, false], "a read, the finish, and the reads since");
     }
 }

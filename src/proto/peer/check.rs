@@ -228,6 +228,8 @@ impl Member {
                 let name = checked.name.clone();
                 checked.manifest = Some(Manifest::new(name, check.bytes, check.chunk_bytes, hashes));
                 checked.state = State::Whole { file: Some(file) };
+                // Its chunks are in memory still.
+                self.look_at(item, 0, common, os);
                 self.register(item, common, os);
                 if let Some(guest) = &mut self.guest {
                     guest.looked_at -= 1;
