@@ -40,7 +40,11 @@ impl Os for Hands<'_> {
             Effect::SendFile { link, file, offset, len } => self.send_file(link, file, offset, len),
             Effect::Close { link, reason } => self.reactor.close(self.machine, link, reason),
             Effect::Open { file, path, mode, aside } => {
-                let opened = self.reactor.seats[self.machine].disk.open(file, path, mode, aside);
+                let disk = &mut self.reactor.seats[self.machine].disk;
+                let opened = disk.open(file, path, mode, aside);
+                if let Some((handle, bytes)) = disk.to_reserve(file, mode) {
+                    self.reactor.hand_over(Job::Reserve(handle, bytes));
+                }
                 self.answer(match opened {
                     Ok((bytes, moved)) => Answer::FileReady { file, bytes, moved },
                     Err(error) => Answer::FileFailed { file, op: FileOp::Open, offset: 0, error },

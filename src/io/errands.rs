@@ -6,8 +6,11 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Weak};
 
+use log::debug;
+
 use crate::io::disk::Handle;
 use crate::io::finish::{Finish, Outcome, finish_all, start_writeback};
+use crate::io::room::reserve;
 use crate::proto::ids::FileId;
 use crate::proto::limits::{FINISH_BATCH_MAX, HASH_SLICE_BYTES};
 
@@ -22,6 +25,8 @@ pub(super) enum Job {
     Hash(Whose, Part),
     /// Much of it was written: the disk should begin with that. Released meanwhile, it is let go.
     Start(Weak<Handle>),
+    /// So many bytes will be written to it: the disk should set room aside.
+    Reserve(Weak<Handle>, u64),
     /// The machine has released the file: nobody wants to know any more what is in it.
     Forget(Whose),
 }
@@ -34,7 +39,7 @@ pub(super) struct Part {
     pub(super) len: u64,
 }
 
-/// Something that is done; there is one for each job, except for those to begin and to forget.
+/// Something that is done; there is one for each job, except for those to begin, to set room aside and to forget.
 #[derive(Debug)]
 pub(super) enum Done {
     Finish(Whose, Outcome),
@@ -48,6 +53,7 @@ pub(super) enum Done {
 #[derive(Default)]
 pub(super) struct Errands {
     starts: Vec<Weak<Handle>>,
+    reserves: Vec<(Weak<Handle>, u64)>,
     finishes: VecDeque<(Whose, Finish)>,
     reads: VecDeque<(Whose, Part)>,
     hashes: VecDeque<Hashing>,
@@ -68,14 +74,15 @@ const BUFFER_BYTES: usize = 256 << 10;
 
 impl Job {
     pub(super) fn is_answered(&self) -> bool {
-        !matches!(self, Job::Start(_) | Job::Forget(_))
+        !matches!(self, Job::Start(_) | Job::Reserve(..) | Job::Forget(_))
     }
 }
 
 impl Errands {
     pub(super) fn is_empty(&self) -> bool {
-        let Errands { starts, finishes, reads, hashes, forgotten, .. } = self;
+        let Errands { starts, reserves, finishes, reads, hashes, forgotten, .. } = self;
         starts.is_empty()
+            && reserves.is_empty()
             && finishes.is_empty()
             && reads.is_empty()
             && hashes.is_empty()
@@ -91,12 +98,18 @@ impl Errands {
             }
             Job::Start(handle) if self.starts.iter().any(|other| other.ptr_eq(&handle)) => {}
             Job::Start(handle) => self.starts.push(handle),
+            Job::Reserve(handle, bytes) => self.reserves.push((handle, bytes)),
             Job::Forget(whose) => self.forget(whose),
         }
     }
 
     /// Does one turn's work, and returns what came of it.
     pub(super) fn turn(&mut self) -> Vec<Done> {
+        for (handle, bytes) in self.reserves.drain(..) {
+            if let Some(Err(error)) = handle.upgrade().map(|file| reserve(&file, bytes)) {
+                debug!("room not set aside bytes={bytes} error=\"{error}\"");
+            }
+        }
         self.starts.drain(..).filter_map(|handle| handle.upgrade()).for_each(|file| start_writeback(&file));
         let mut done: Vec<Done> = self.forgotten.drain(..).map(Done::Forgotten).collect();
         self.finish(&mut done);

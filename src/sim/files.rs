@@ -191,7 +191,7 @@ fn open_on(disk: &mut Disk, path: &str, mode: OpenMode, aside: &str) -> Result<O
                 return Err(ErrorKind::ResourceBusy);
             }
             match (mode, disk.find(&partial_path)) {
-                (OpenMode::Resume { bytes }, Some(left)) => {
+                (OpenMode::Resume { bytes, .. }, Some(left)) => {
                     disk.cut(left, bytes);
                     left
                 }

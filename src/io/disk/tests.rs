@@ -155,7 +155,12 @@ fn nothing_outside_and_no_symbolic_link() {
     assert_eq!(open(&mut disk, A, "link", OpenMode::Named, "old"), Err(ErrorKind::AlreadyExists));
     assert_eq!(open(&mut disk, A, "part", OpenMode::Partial, "old"), Err(ErrorKind::InvalidInput));
     for bad in ["../secret", "/etc/hostname", ""] {
-        for mode in [OpenMode::Named, OpenMode::Partial, OpenMode::Resume { bytes: 9 }, OpenMode::Existing] {
+        for mode in [
+            OpenMode::Named,
+            OpenMode::Partial,
+            OpenMode::Resume { bytes: 9, reserve: false },
+            OpenMode::Existing,
+        ] {
             assert_eq!(open(&mut disk, A, bad, mode, "old"), Err(ErrorKind::InvalidInput));
             let aside = open(&mut disk, A, "x", mode, bad).unwrap_err();
             let expected =

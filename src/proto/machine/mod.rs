@@ -169,6 +169,8 @@ pub enum OpenMode {
     Resume {
         /// The size of the whole file; what is longer is cut, for nobody would see that it is too long.
         bytes: u64,
+        /// All of it will be written: the disk may set room aside. Where it cannot, nothing comes of it.
+        reserve: bool,
     },
     /// A file that is there, for reading only. `aside` means nothing. It fails with `NotFound` if
     /// nothing is there, `IsADirectory` if it is a folder, `Unsupported` if it is a pipe, a device or a
