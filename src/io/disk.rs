@@ -188,6 +188,10 @@ impl Disk {
         Some((Arc::downgrade(&open.handle), bytes))
     }
 
+    pub(super) fn len(&self, file: FileId) -> Option<u64> {
+        self.files.get(&file).map(|open| open.len)
+    }
+
     /// What the helper has to do to bring the file to disk, a partial under its name; nothing if
     /// that is under way.
     pub(super) fn finish(&mut self, file: FileId) -> Option<Finishing> {

@@ -26,7 +26,7 @@ pub(super) enum Job {
     /// Much of it was written: the disk should begin with that. Released meanwhile, it is let go.
     Start(Weak<Handle>),
     /// So many bytes will be written to it: the disk should set room aside.
-    Reserve(Weak<Handle>, u64),
+    Reserve(Whose, Weak<Handle>, u64),
     /// The machine has released the file: nobody wants to know any more what is in it.
     Forget(Whose),
 }
@@ -39,7 +39,7 @@ pub(super) struct Part {
     pub(super) len: u64,
 }
 
-/// Something that is done; there is one for each job, except for those to begin, to set room aside and to forget.
+/// Something that is done; there is one for each job, except for those to begin and to forget.
 #[derive(Debug)]
 pub(super) enum Done {
     Finish(Whose, Outcome),
@@ -47,13 +47,15 @@ pub(super) enum Done {
     Read(Whose, u64, io::Result<Vec<u8>>),
     Hash(Whose, u64, io::Result<blake3::Hash>),
     Forgotten(Whose),
+    /// Or not, if that cannot be.
+    Reserved(Whose),
 }
 
 /// All that waits.
 #[derive(Default)]
 pub(super) struct Errands {
     starts: Vec<Weak<Handle>>,
-    reserves: Vec<(Weak<Handle>, u64)>,
+    reserves: Vec<(Whose, Weak<Handle>, u64)>,
     finishes: VecDeque<(Whose, Finish)>,
     reads: VecDeque<(Whose, Part)>,
     hashes: VecDeque<Hashing>,
@@ -74,7 +76,7 @@ const BUFFER_BYTES: usize = 256 << 10;
 
 impl Job {
     pub(super) fn is_answered(&self) -> bool {
-        !matches!(self, Job::Start(_) | Job::Reserve(..) | Job::Forget(_))
+        !matches!(self, Job::Start(_) | Job::Forget(_))
     }
 }
 
@@ -98,20 +100,16 @@ impl Errands {
             }
             Job::Start(handle) if self.starts.iter().any(|other| other.ptr_eq(&handle)) => {}
             Job::Start(handle) => self.starts.push(handle),
-            Job::Reserve(handle, bytes) => self.reserves.push((handle, bytes)),
+            Job::Reserve(whose, handle, bytes) => self.reserves.push((whose, handle, bytes)),
             Job::Forget(whose) => self.forget(whose),
         }
     }
 
     /// Does one turn's work, and returns what came of it.
     pub(super) fn turn(&mut self) -> Vec<Done> {
-        for (handle, bytes) in self.reserves.drain(..) {
-            if let Some(Err(error)) = handle.upgrade().map(|file| reserve(&file, bytes)) {
-                debug!("room not set aside bytes={bytes} error=\"{error}\"");
-            }
-        }
         self.starts.drain(..).filter_map(|handle| handle.upgrade()).for_each(|file| start_writeback(&file));
         let mut done: Vec<Done> = self.forgotten.drain(..).map(Done::Forgotten).collect();
+        self.reserve(&mut done);
         self.finish(&mut done);
         if let Some((whose, part)) = self.reads.pop_front() {
             let offset = part.offset;
@@ -126,6 +124,15 @@ impl Errands {
             }
         }
         done
+    }
+
+    fn reserve(&mut self, done: &mut Vec<Done>) {
+        for (whose, handle, bytes) in self.reserves.drain(..) {
+            if let Some(Err(error)) = handle.upgrade().map(|file| reserve(&file, bytes)) {
+                debug!("room not set aside bytes={bytes} error=\"{error}\"");
+            }
+            done.push(Done::Reserved(whose));
+        }
     }
 
     /// Everything that waits, in one go. With the files their locks go, before anybody hears of it:
@@ -212,6 +219,7 @@ mod tests {
                 Done::Read((_, file), offset, result) => format!("read{}@{offset}{}", file.0, mark(&result)),
                 Done::Hash((_, file), offset, result) => format!("hash{}@{offset}{}", file.0, mark(&result)),
                 Done::Forgotten((_, file)) => format!("forgot{}", file.0),
+                Done::Reserved((_, file)) => format!("reserved{}", file.0),
             });
             turns.push(words.collect::<Vec<_>>().join(" "));
         }

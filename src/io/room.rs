@@ -2,13 +2,11 @@
 //! together and a write has less to do. Only ever a hint; what fails here, the writes themselves will show.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::statfs::fstatfs;
-
-use crate::proto::limits::RESERVE_SLICE_BYTES;
 
 /// Sets room aside for the first `bytes` of the file, which keeps its length; nothing where there is not enough
 /// for all of it: who needs the last of a disk should get it.
@@ -20,14 +18,8 @@ pub(super) fn reserve(file: &File, bytes: u64) -> io::Result<()> {
     if missing_bytes > free_bytes {
         return Ok(());
     }
-    // In slices: whoever writes to the file waits as long as one takes.
-    let mut offset = 0;
-    while offset < bytes {
-        let len = RESERVE_SLICE_BYTES.min(bytes - offset);
-        fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, offset as i64, len as i64)?;
-        offset += len;
-    }
-    Ok(())
+    let len = i64::try_from(bytes).map_err(|_| ErrorKind::InvalidInput)?;
+    Ok(fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, len)?)
 }
 
 /// Gives back what was set aside beyond the file's length, which is `len`. Nobody else writes to it.

@@ -224,8 +224,6 @@ pub const PAIR_WAIT: Duration = Duration::from_secs(3);
 pub const WRITEBACK_BYTES: u64 = 8 << 20;
 /// Size of a file from which room is set aside for all of it: below, it is written at once anyway.
 pub const RESERVE_BYTES_MIN: u64 = WRITEBACK_BYTES;
-/// Room that is set aside at once, a millisecond's work: as long a write to the file may have to wait.
-pub const RESERVE_SLICE_BYTES: u64 = 1 << 30;
 /// Finished files of one file system from which on all of it is synced at once, not each file: the
 /// one costs a few milliseconds, and besides waits for what others have written; each of the
 /// others costs half as much.

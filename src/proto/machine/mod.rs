@@ -9,8 +9,8 @@
 //!   leads to arrives as a later input. The order of a machine's effects is kept.
 //! - After `handle_timeout(now)`, `poll_timeout()` is `None` or later than `now.mono`.
 //! - An effect on a link or file that is gone does nothing; the machine has been told, or will be.
-//! - [`Effect::Finish`], [`Effect::Hash`] and [`Effect::Read`] take their time: their answers come
-//!   later than those of what was asked for after them, and in any order among themselves.
+//! - [`Effect::Finish`], [`Effect::Hash`], [`Effect::Read`], and an [`Effect::Open`] that sets room aside
+//!   take their time: their answers come later than those of what was asked for after them, and in any order among themselves.
 //! - After `handle_input`, `poll_timeout()` may already be due; the driver then fires it next.
 //! - The first input is [`Input::Start`]. After [`Effect::Exit`] there are no more; what is still
 //!   queued on links goes out, files are released.
@@ -169,7 +169,8 @@ pub enum OpenMode {
     Resume {
         /// The size of the whole file; what is longer is cut, for nobody would see that it is too long.
         bytes: u64,
-        /// All of it will be written: the disk may set room aside. Where it cannot, nothing comes of it.
+        /// All of it will be written: the disk may set room aside before the answer. Where it cannot,
+        /// nothing comes of it.
         reserve: bool,
     },
     /// A file that is there, for reading only. `aside` means nothing. It fails with `NotFound` if
