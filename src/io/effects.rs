@@ -40,7 +40,12 @@ impl Os for Hands<'_> {
             Effect::SendFile { link, file, offset, len } => self.send_file(link, file, offset, len),
             Effect::Close { link, reason } => self.reactor.close(self.machine, link, reason),
             Effect::Open { file, path, mode, aside } => {
-                let opened = self.reactor.seats[self.machine].disk.open(file, path, mode, aside);
+                let disk = &mut self.reactor.seats[self.machine].disk;
+                let opened = disk.open(file, path, mode, aside);
+                if let Some((handle, bytes)) = disk.to_reserve(file, mode) {
+                    // Ready afterwards: a write would have to wait for it.
+                    return self.reactor.hand_over(Job::Reserve((self.machine, file), handle, bytes));
+                }
                 self.answer(match opened {
                     Ok((bytes, moved)) => Answer::FileReady { file, bytes, moved },
                     Err(error) => Answer::FileFailed { file, op: FileOp::Open, offset: 0, error },
@@ -198,9 +203,15 @@ impl Reactor {
         let (Done::Finish((machine, file), _)
         | Done::Read((machine, file), ..)
         | Done::Hash((machine, file), ..)
-        | Done::Forgotten((machine, file))) = done;
+        | Done::Forgotten((machine, file))
+        | Done::Reserved((machine, file))) = done;
         let disk = &mut self.seats[machine].disk;
-        let wanted = matches!(done, Done::Finish(..)) || disk.end_read(file);
+        let len = disk.len(file);
+        let wanted = match done {
+            Done::Finish(..) => true,
+            Done::Reserved(_) => len.is_some(),
+            _ => disk.end_read(file),
+        };
         let failed = |op, offset, error| Answer::FileFailed { file, op, offset, error };
         let answer = match done {
             Done::Finish(_, outcome) => match disk.on_finished(file, outcome) {
@@ -216,6 +227,7 @@ impl Reactor {
                 failed(FileOp::Hash, offset, disk.read_failed(file, FileOp::Hash, &error))
             }
             Done::Forgotten(_) => return,
+            Done::Reserved(_) => Answer::FileReady { file, bytes: len.unwrap_or(0), moved: None },
         };
         if wanted {
             self.answers.push_back((machine, answer));

@@ -12,6 +12,7 @@ use log::debug;
 
 use crate::io::disk::Handle;
 use crate::io::finish::{Finish, Outcome, finish_all, start_writeback};
+use crate::io::room::reserve;
 use crate::io::store::checkpoint;
 use crate::proto::ids::FileId;
 use crate::proto::limits::{FINISH_BATCH_MAX, HASH_SLICE_BYTES};
@@ -29,6 +30,8 @@ pub(super) enum Job {
     Start(Weak<Handle>),
     /// Much was stored in that database: its log should be moved into it.
     Checkpoint(PathBuf),
+    /// So many bytes will be written to it: the disk should set room aside.
+    Reserve(Whose, Weak<Handle>, u64),
     /// The machine has released the file: nobody wants to know any more what is in it.
     Forget(Whose),
 }
@@ -49,6 +52,8 @@ pub(super) enum Done {
     Read(Whose, u64, io::Result<Vec<u8>>),
     Hash(Whose, u64, io::Result<blake3::Hash>),
     Forgotten(Whose),
+    /// Or not, if that cannot be.
+    Reserved(Whose),
 }
 
 /// All that waits.
@@ -56,6 +61,7 @@ pub(super) enum Done {
 pub(super) struct Errands {
     starts: Vec<Weak<Handle>>,
     checkpoints: Vec<PathBuf>,
+    reserves: Vec<(Whose, Weak<Handle>, u64)>,
     finishes: VecDeque<(Whose, Finish)>,
     reads: Vec<(Whose, Part)>,
     /// The last turn was one of reads.
@@ -84,9 +90,10 @@ impl Job {
 
 impl Errands {
     pub(super) fn is_empty(&self) -> bool {
-        let Errands { starts, checkpoints, finishes, reads, hashes, forgotten, .. } = self;
+        let Errands { starts, checkpoints, reserves, finishes, reads, hashes, forgotten, .. } = self;
         starts.is_empty()
             && checkpoints.is_empty()
+            && reserves.is_empty()
             && finishes.is_empty()
             && reads.is_empty()
             && hashes.is_empty()
@@ -106,6 +113,7 @@ impl Errands {
                 self.checkpoints.retain(|other| *other != path);
                 self.checkpoints.push(path);
             }
+            Job::Reserve(whose, handle, bytes) => self.reserves.push((whose, handle, bytes)),
             Job::Forget(whose) => self.forget(whose),
         }
     }
@@ -118,6 +126,7 @@ impl Errands {
             checkpoint(&path).unwrap_or_else(|error| debug!("checkpoint error=\"{error}\""));
         }
         let mut done: Vec<Done> = self.forgotten.drain(..).map(Done::Forgotten).collect();
+        self.reserve(&mut done);
         self.has_read = !self.reads.is_empty() && !self.has_read;
         if self.has_read {
             let read = |(whose, part): (Whose, Part)| Done::Read(whose, part.offset, part.read());
@@ -134,6 +143,15 @@ impl Errands {
             }
         }
         done
+    }
+
+    fn reserve(&mut self, done: &mut Vec<Done>) {
+        for (whose, handle, bytes) in self.reserves.drain(..) {
+            if let Some(Err(error)) = handle.upgrade().map(|file| reserve(&file, bytes)) {
+                debug!("room not set aside bytes={bytes} error=\"{error}\"");
+            }
+            done.push(Done::Reserved(whose));
+        }
     }
 
     /// Everything that waits, in one go. With the files their locks go, before anybody hears of it:
@@ -220,6 +238,7 @@ mod tests {
                 Done::Read((_, file), offset, result) => format!("read{}@{offset}{}", file.0, mark(&result)),
                 Done::Hash((_, file), offset, result) => format!("hash{}@{offset}{}", file.0, mark(&result)),
                 Done::Forgotten((_, file)) => format!("forgot{}", file.0),
+                Done::Reserved((_, file)) => format!("reserved{}", file.0),
             });
             turns.push(words.collect::<Vec<_>>().join(" "));
         }

@@ -8,7 +8,8 @@
 //! - `links`, `link`, `queue`: the table of links, one link, and what waits to be sent on it.
 //! - `listener`, `dialer`, `sockets`: how links begin, and the options that all of them have.
 //! - `disk`, `opening`, `place`: files, how they are opened, and their names. `helper` is a thread of
-//!   its own, `errands` what it does there, and `finish` how files are brought to disk.
+//!   its own, `errands` what it does there, `finish` how files are brought to disk, and `room` how it is
+//!   set aside for them.
 //! - `store`: the database, and `keeping` whose orders it carries out when.
 //! - `clock`, `timer`, `signals`, `token`, `answer`, `stats`: small parts.
 //!
@@ -35,6 +36,7 @@ mod opening;
 mod place;
 mod queue;
 mod reactor;
+mod room;
 mod signals;
 mod sockets;
 mod stats;

@@ -233,6 +233,8 @@ pub const PAIR_WAIT: Duration = Duration::from_secs(3);
 /// Written bytes after which the disk is told to start writing back, so that the last sync is short;
 /// each time costs the helper about a millisecond.
 pub const WRITEBACK_BYTES: u64 = 8 << 20;
+/// Size of a file from which room is set aside for all of it: below, it is written at once anyway.
+pub const RESERVE_BYTES_MIN: u64 = WRITEBACK_BYTES;
 /// Finished files of one file system from which on all of it is synced at once, not each file: the
 /// one costs a few milliseconds, and besides waits for what others have written; each of the
 /// others costs half as much.

@@ -69,6 +69,15 @@ impl Kernel {
         }
     }
 
+    /// A file is open, or is not, once room was set aside for it: that is quick, but takes its time.
+    pub(super) fn answer_late(&mut self, machine: MachineId, file: FileId, answer: Answer) {
+        if self.opened(machine, file).is_none() {
+            return self.answer(machine, answer);
+        }
+        let job = Job { machine, file, is_finish: false, step: Step::Answer(answer) };
+        self.add_job(job, STEP_NS);
+    }
+
     fn job_failed(&mut self, machine: MachineId, file: FileId, op: FileOp, offset: u64, error: ErrorKind) {
         self.answer(machine, Answer::FileFailed { file, op, offset, error });
     }
@@ -113,6 +122,10 @@ impl Kernel {
 
     fn begin_job(&mut self, job: Job) {
         let longest_ns = if self.rng.chance(SLOW_STEP_CHANCE) { SLOW_STEP_NS } else { STEP_NS };
+        self.add_job(job, longest_ns);
+    }
+
+    fn add_job(&mut self, job: Job, longest_ns: u64) {
         let at_ns = self.now_ns + self.rng.below(longest_ns) + self.disk_of(job.machine).slow_ns();
         self.jobs_begun += 1;
         self.jobs.insert(self.jobs_begun, job);

@@ -10,8 +10,8 @@
 //! - After `handle_timeout(now)`, `poll_timeout()` is `None` or later than `now.mono`.
 //! - An effect on a link or file that is gone does nothing; the machine has been told, or will be.
 //! - [`Effect::Store`] and [`Effect::Load`] are carried out in their order, and answered later, in that order.
-//! - [`Effect::Finish`], [`Effect::Hash`] and [`Effect::Read`] take their time: their answers come
-//!   later than those of what was asked for after them, and in any order among themselves.
+//! - [`Effect::Finish`], [`Effect::Hash`], [`Effect::Read`], and an [`Effect::Open`] that sets room aside
+//!   take their time: their answers come later than those of what was asked for after them, and in any order among themselves.
 //! - After `handle_input`, `poll_timeout()` may already be due; the driver then fires it next.
 //! - The first input is [`Input::Start`]. After [`Effect::Exit`] there are no more; what is still
 //!   queued on links goes out, files are released.
@@ -188,6 +188,9 @@ pub enum OpenMode {
     Resume {
         /// The size of the whole file; what is longer is cut, for nobody would see that it is too long.
         bytes: u64,
+        /// All of it will be written: the disk may set room aside before the answer. Where it cannot,
+        /// nothing comes of it.
+        reserve: bool,
     },
     /// A file that is there, for reading only. `aside` means nothing. It fails with `NotFound` if
     /// nothing is there, `IsADirectory` if it is a folder, `Unsupported` if it is a pipe, a device or a

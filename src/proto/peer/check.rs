@@ -102,9 +102,10 @@ impl Member {
         os: &mut dyn Os,
     ) {
         let file = common.new_file(FileFor::Item { member: self.index, item });
+        let reserve = self.only_chunk().is_none();
         let wanted = self.library.at_mut(item);
         let mode = match (purpose, &wanted.manifest) {
-            (Purpose::Rest, Some(manifest)) => OpenMode::Resume { bytes: manifest.bytes() },
+            (Purpose::Rest, Some(manifest)) => OpenMode::Resume { bytes: manifest.bytes(), reserve },
             _ => OpenMode::Existing,
         };
         let path = wanted.name.as_str();

@@ -210,7 +210,9 @@ fn held(item: &Item) -> Option<ChunkSet> {
         State::Storing { .. } | State::Whole { file: Some(_) } => {
             Some(ChunkSet::full(item.manifest.as_ref()?.chunks()))
         }
-        State::Wanted | State::Checking { .. } | State::Whole { file: None } => None,
+        // Nothing yet: whoever asks now is told of what comes.
+        State::Wanted | State::Checking { .. } => Some(ChunkSet::new(item.manifest.as_ref()?.chunks())),
+        State::Whole { file: None } => None,
     }
 }
 
