@@ -1,6 +1,7 @@
 //! The command line, in two stages: as typed, then checked and ready. Starts nothing.
 
 mod files;
+mod user;
 
 use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -17,6 +18,7 @@ use crate::proto::limits::{DURATION_MAX, INTERVAL_MAX, INTERVAL_MIN, PEERS_MAX, 
 use crate::proto::time::Period;
 
 pub(super) use files::{FindOptions, GetOptions, Rate, ShareOptions};
+pub(super) use user::{UserAction, UserOptions};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -38,6 +40,7 @@ pub(super) enum Command {
     Share(ShareOptions),
     Get(GetOptions),
     Find(FindOptions),
+    User(UserOptions),
 }
 
 #[derive(Debug)]
@@ -92,6 +95,7 @@ enum TypedCommand {
     Share(files::TypedShare),
     Get(files::TypedGet),
     Find(files::TypedFind),
+    User(user::TypedUser),
 }
 
 /// A server and peers in one process, on one loop: the main job at a glance.
@@ -220,6 +224,7 @@ pub(super) fn parse(args: &[OsString]) -> Parsed {
         Some(TypedCommand::Share(typed)) => files::check_share(typed).map(Command::Share),
         Some(TypedCommand::Get(typed)) => files::check_get(typed).map(Command::Get),
         Some(TypedCommand::Find(typed)) => files::check_find(typed).map(Command::Find),
+        Some(TypedCommand::User(typed)) => user::check_user(typed).map(Command::User),
     };
     checked.map_or_else(
         |wrong| Parsed::Wrong(format!("tickmesh: {wrong}")),
@@ -230,7 +235,7 @@ pub(super) fn parse(args: &[OsString]) -> Parsed {
 /// The parser's own message, and where to look.
 fn explain(message: &str, command: Option<&&str>) -> String {
     let help = match command {
-        Some(name @ (&"demo" | &"server" | &"peer" | &"share" | &"get" | &"find")) => {
+        Some(name @ (&"demo" | &"server" | &"peer" | &"share" | &"get" | &"find" | &"user")) => {
             format!("tickmesh {name} --help")
         }
         _ => "tickmesh --help".to_owned(),

@@ -1,18 +1,22 @@
 //! The wiring: reads the command line, builds machines, gives them to the driver, and shows what
 //! comes of it. Knows everything and is known by nothing but `main`.
 
+mod accounts;
 mod bar;
 mod cli;
 mod demo;
 mod find;
 mod get;
 mod logging;
+mod password;
 mod peer;
 mod progress;
 mod server;
 mod share;
+mod state;
 mod summary;
 mod terminal;
+mod user;
 mod watched;
 
 use std::ffi::OsString;
@@ -47,6 +51,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
             Command::Share(options) => share::run(&options),
             Command::Get(options) => get::run(&options),
             Command::Find(options) => find::run(&options),
+            Command::User(options) => user::run(&options),
         },
     };
     match outcome {

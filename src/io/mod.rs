@@ -11,7 +11,7 @@
 //!   its own, `errands` what it does there, `finish` how files are brought to disk, and `room` how it is
 //!   set aside for them.
 //! - `store`: the database, and `keeping` whose orders it carries out when.
-//! - `clock`, `timer`, `signals`, `token`, `answer`, `stats`: small parts.
+//! - `clock`, `descriptors`, `timer`, `signals`, `token`, `answer`, `stats`: small parts.
 //!
 //! # One turn
 //! Timeouts that are due; answers to effects; each link that has output is flushed once; wait,
@@ -22,6 +22,7 @@
 mod answer;
 mod clock;
 mod closing;
+mod descriptors;
 mod dialer;
 mod disk;
 mod effects;
@@ -45,7 +46,8 @@ mod timer;
 mod token;
 mod visit;
 
-pub use reactor::{Host, Reactor, RunEnd, descriptors_max};
+pub use descriptors::descriptors_max;
+pub use reactor::{Host, Reactor, RunEnd};
 pub use stats::Stats;
 pub use store::{Store, StoreError};
 

@@ -1,7 +1,11 @@
 //! Every bound of the program, each with its unit and its reason; it never decides what
 //! happens at a bound, which is said where the bound is used.
 
+mod people;
+
 use std::time::Duration;
+
+pub use people::*;
 
 // --- Lines -----------------------------------------------------------------------------------
 
@@ -322,51 +326,6 @@ pub const ABSENT_LOOK_SOON: Duration = Duration::from_millis(100);
 /// Members whose files are forgotten in one look; each may have [`FILES_PER_MEMBER_MAX`].
 pub const ABSENT_FORGOTTEN_MAX: usize = 4;
 
-// --- The messenger ----------------------------------------------------------------------------
-
-/// Accounts of one server: all are known in memory, at about 200 bytes each.
-pub const ACCOUNTS_MAX: usize = 100_000;
-/// Users and guests online at once: each has a link.
-pub const ONLINE_MAX: usize = LINKS_MAX;
-/// Longest text of a message in bytes: with sender, number and time it fits a line.
-pub const MESSAGE_BYTES_MAX: usize = LINE_BYTES_MAX - 128;
-/// Others whom one user blocks. Nobody types more.
-pub const BLOCKS_PER_USER_MAX: usize = 1000;
-/// Blocks of all users: some tens of megabytes.
-pub const BLOCKS_MAX: usize = 1_000_000;
-/// Messages that wait for one user; what nobody reads in one evening.
-pub const MAIL_PER_USER_MAX: u32 = 4096;
-/// Bytes of text that wait for one user.
-pub const MAIL_BYTES_PER_USER_MAX: u32 = 1 << 20;
-/// Messages that wait for all users together.
-pub const MAIL_MAX: u64 = 4_000_000;
-/// Bytes of text that wait for all users together: the disk has to take them.
-pub const MAIL_BYTES_MAX: u64 = 1 << 30;
-/// Messages read back for one user at once; the next follow when these have come to where they should.
-pub const MAIL_ROWS_MAX: u32 = 64;
-/// Messages on their way to one user. What comes beyond them waits in the mailbox, not in memory.
-pub const FLIGHT_MAX: usize = 256;
-/// Bytes of text on their way to one user: the same in bytes, and well below a link's queue.
-pub const FLIGHT_BYTES_MAX: usize = 256 << 10;
-/// Bytes of text on their way to all users: bounds what a town of slow readers costs in memory.
-pub const FLIGHTS_BYTES_MAX: usize = 64 << 20;
-/// Numbers that a store promises not to give again before they are needed: one write for so many messages.
-pub const NUMBERS_AHEAD: u64 = 1024;
-/// Greatest number of a message that a store is believed to have given: no user gets so many more in one life.
-pub const NUMBER_MAX: u64 = 1 << 62;
-/// Private links of one user.
-pub const PRIVATES_PER_USER_MAX: usize = 64;
-/// Guests that are remembered after they have gone.
-pub const GUESTS_GONE_MAX: usize = 4096;
-/// Messages that a user may send at once: a pasted page.
-pub const MESSAGES_BURST: u32 = 20;
-/// Time in which a user may send one more.
-pub const MESSAGE_PERIOD: Duration = Duration::from_millis(200);
-/// Messages above that which are held back until it is their time; more are refused.
-pub const MESSAGES_SLOWED_MAX: u32 = 20;
-/// Messages that a broadcast counts as.
-pub const BROADCAST_COST: u32 = 5;
-
 /// One row of a table: `| # | IP | IP | date | time |`, with IPv6 addresses and a long number.
 pub const ROW_BYTES_MAX: usize = 160;
 /// One line of a samples file: six decimal numbers.
@@ -400,11 +359,6 @@ const _: () = {
     assert!(NEWS_LINES_MAX as u128 * COMMAND_PAUSE.as_micros() * 3 / 2 <= NEWS_PERIOD.as_micros());
     assert!((NEWS_LINES_MAX + REGISTERS_AHEAD_MAX) as u64 * 4 <= COMMANDS_BURST);
     assert!(GUEST_LOST_MAX.as_nanos() > 5 * (DIAL_TIMEOUT.as_nanos() + REDIAL_PAUSE_MAX.as_nanos()));
-    assert!(MESSAGE_BYTES_MAX + NAME_BYTES_MAX + 64 < LINE_BYTES_MAX);
-    assert!(MAIL_ROWS_MAX as usize * MESSAGE_BYTES_MAX <= FLIGHT_BYTES_MAX);
-    assert!(MAIL_ROWS_MAX as usize <= FLIGHT_MAX && FLIGHT_MAX as u64 * 2 <= NUMBERS_AHEAD);
-    assert!(FLIGHT_BYTES_MAX * 2 <= LINK_QUEUE_BYTES_MAX && FLIGHT_MAX <= MAIL_PER_USER_MAX as usize);
-    assert!(BROADCAST_COST <= MESSAGES_BURST);
     // A file of any size can be cut; so can the longest record, two rows a tick.
     assert!(FILE_BYTES_MAX / CHUNKS_DEFAULT_MAX <= CHUNK_BYTES_MAX);
     assert!(

@@ -4,6 +4,7 @@
 //! number. What it wants done leaves as a [`machine::Effect`]; what happened comes back as a
 //! [`machine::Input`].
 
+pub mod accounts;
 pub mod cadence;
 pub mod chat;
 pub mod clock;

@@ -35,6 +35,19 @@ fn ids_are_counted_up() {
 }
 
 #[test]
+fn accounts_are_where_the_state_is() {
+    let Command::User(user) = command("tickmesh user add alice --state here --password-file f") else {
+        panic!()
+    };
+    assert_eq!(user.state, PathBuf::from("here"));
+    let UserAction::Add { name, password_file } = user.action else { panic!() };
+    assert_eq!((name.as_str(), password_file), ("alice", Some(PathBuf::from("f"))));
+    let Command::User(user) = command("tickmesh user remove 7 --state=there") else { panic!() };
+    assert_eq!(user.state, PathBuf::from("there"));
+    assert!(matches!(user.action, UserAction::Remove { .. }), "whatever is there can be removed");
+}
+
+#[test]
 fn wrong_usage_says_what_and_how() {
     for (line, expected) in [
         ("tickmesh", "a command is missing"),
@@ -82,6 +95,18 @@ fn wrong_usage_says_what_and_how() {
         ("tickmesh find", "Required positional arguments not provided: file; try: tickmesh find --help"),
         ("tickmesh find x.partial", "unfinished files are called so"),
         ("tickmesh find a 0", "chunks are counted from 1"),
+        ("tickmesh user", "user"),
+        ("tickmesh user fly", "fly"),
+        ("tickmesh user add", "Required positional arguments not provided: name; try: tickmesh user --help"),
+        ("tickmesh user add alice secret", "Unrecognized argument: secret; try: tickmesh user --help"),
+        ("tickmesh user add alice --password secret", "Unrecognized argument: --password"),
+        ("tickmesh user add 7", "\"7\" is no name of a user: numbers are the names of peers"),
+        ("tickmesh user add guest-1", "names that begin with 'guest-' are those of guests"),
+        ("tickmesh user add a/b", "\"a/b\" is no name of a user: a name has only letters"),
+        ("tickmesh user passwd ../x", "\"../x\" is no name of a user"),
+        ("tickmesh user remove a%b", "\"a%b\" is no name of a user"),
+        ("tickmesh user list alice", "Unrecognized argument: alice"),
+        ("tickmesh user import", "Required positional arguments not provided: file"),
         ("tickmesh peer --share-deadline 99h", "--share-deadline is at most 24h"),
     ] {
         let Parsed::Wrong(text) = parse_line(line) else { panic!("{line} was accepted") };
@@ -128,6 +153,9 @@ fn help_and_version_are_shown() {
         "tickmesh share --help",
         "tickmesh get --help",
         "tickmesh find --help",
+        "tickmesh user --help",
+        "tickmesh user add --help",
+        "tickmesh user import --help",
         "tickmesh -h",
         "tickmesh --version",
         "tickmesh -V",

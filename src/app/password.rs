@@ -1,0 +1,157 @@
+//! A password from a person or a script: typed without being seen, twice; or the first line of a file or
+//! a pipe. Never an argument, which everybody on the machine can read.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Read, Write as _};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::termios::{self, LocalFlags, SetArg, SpecialCharacterIndices, Termios};
+
+use crate::proto::accounts::Password;
+use crate::proto::ids::Name;
+use crate::proto::limits::LINE_BYTES_MAX;
+
+/// A new password for `name`, from the file if there is one, else from standard input.
+///
+/// # Errors
+/// If there is none, it cannot be read, is no password, or the two that were typed differ.
+pub(super) fn read_new(name: Name, file: Option<&Path>) -> Result<Password> {
+    if let Some(path) = file {
+        let read = File::open(path).map_err(Into::into).and_then(first_line);
+        return read.and_then(|line| prepare(&line)).with_context(|| format!("{}", path.display()));
+    }
+    if !io::stdin().is_terminal() {
+        let read = first_line(io::stdin().lock());
+        return read.and_then(|line| prepare(&line)).context("the password on standard input");
+    }
+    let typed = ask(&format!("Password for {name}: "))?;
+    let password = prepare(&typed)?;
+    ensure!(ask("The same again: ")? == typed, "the two passwords differ");
+    Ok(password)
+}
+
+fn prepare(line: &[u8]) -> Result<Password> {
+    let text = std::str::from_utf8(line).context("a password is UTF-8 text")?;
+    Ok(Password::prepare(text)?)
+}
+
+/// Without its end. What is longer than any password is cut off, and still too long.
+fn first_line(source: impl Read) -> Result<Vec<u8>> {
+    let mut line = Vec::new();
+    BufReader::new(source.take(LINE_BYTES_MAX as u64)).read_until(b'\n', &mut line)?;
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    }
+    if line.last() == Some(&b'\r') {
+        line.pop();
+    }
+    Ok(line)
+}
+
+/// Asks at the terminal for a line that is not shown.
+fn ask(question: &str) -> Result<Vec<u8>> {
+    let hidden = Hidden::begin().context("cannot hide what is typed")?;
+    eprint!("{question}");
+    let mut line = Vec::new();
+    let mut bytes = io::stdin().lock().bytes();
+    let ended = loop {
+        let Some(byte) = bytes.next() else { break Typed::Stop };
+        match edit(&mut line, byte?) {
+            Typed::More => {}
+            ended => break ended,
+        }
+    };
+    drop(hidden);
+    writeln!(io::stderr())?;
+    match ended {
+        Typed::Done => Ok(line),
+        _ => bail!("stopped; nothing is changed"),
+    }
+}
+
+/// What a typed byte has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Typed {
+    More,
+    Done,
+    Stop,
+}
+
+const CTRL_C: u8 = 0x03;
+const CTRL_D: u8 = 0x04;
+const BACKSPACE: u8 = 0x08;
+const CTRL_U: u8 = 0x15;
+const DELETE: u8 = 0x7f;
+
+/// The keys of a terminal's own line editing, which is off.
+fn edit(line: &mut Vec<u8>, byte: u8) -> Typed {
+    match byte {
+        b'\r' | b'\n' => return Typed::Done,
+        CTRL_C => return Typed::Stop,
+        CTRL_D if line.is_empty() => return Typed::Stop,
+        CTRL_D => {}
+        BACKSPACE | DELETE => while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {},
+        CTRL_U => line.clear(),
+        _ if line.len() < LINE_BYTES_MAX => line.push(byte),
+        _ => {}
+    }
+    Typed::More
+}
+
+/// The terminal shows nothing and leaves every key to us, so that none can end us before it is as it was.
+struct Hidden {
+    before: Termios,
+}
+
+impl Hidden {
+    fn begin() -> nix::Result<Hidden> {
+        let before = termios::tcgetattr(io::stdin())?;
+        let mut hidden = before.clone();
+        let flags = LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::ISIG | LocalFlags::IEXTEN;
+        hidden.local_flags.remove(flags);
+        hidden.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
+        hidden.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
+        termios::tcsetattr(io::stdin(), SetArg::TCSADRAIN, &hidden)?;
+        Ok(Hidden { before })
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        let _ = termios::tcsetattr(io::stdin(), SetArg::TCSADRAIN, &self.before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_first_line_counts() {
+        for text in ["secret", "secret\n", "secret\r\n", "secret\nmore\n"] {
+            assert_eq!(first_line(text.as_bytes()).unwrap(), b"secret", "{text:?}");
+        }
+        assert_eq!(first_line(&b""[..]).unwrap(), b"");
+        assert_eq!(first_line(&b"\nsecret"[..]).unwrap(), b"");
+        assert_eq!(first_line(&b" a b \n"[..]).unwrap(), b" a b ");
+        assert!(prepare(&first_line(io::repeat(b'x')).unwrap()).is_err());
+        assert_eq!(prepare(b"\xff").unwrap_err().to_string(), "a password is UTF-8 text");
+    }
+
+    #[test]
+    fn keys_edit_the_line() {
+        let type_all = |keys: &[u8]| {
+            let mut line = Vec::new();
+            let ended = keys.iter().map(|key| edit(&mut line, *key)).find(|typed| *typed != Typed::More);
+            (String::from_utf8(line).unwrap(), ended)
+        };
+        let done = Some(Typed::Done);
+        assert_eq!(type_all(b"secret\r"), ("secret".to_owned(), done));
+        assert_eq!(type_all(b"x\x15secre\x04tt\x7f\n"), ("secret".to_owned(), done));
+        assert_eq!(type_all("\u{8}aé\u{8}b\n".as_bytes()), ("ab".to_owned(), done));
+        assert_eq!(type_all(b"secret\x03"), ("secret".to_owned(), Some(Typed::Stop)));
+        assert_eq!(type_all(b"x\x7f\x04").1, Some(Typed::Stop));
+        assert_eq!(type_all(&[b'x'; 2 * LINE_BYTES_MAX]).0.len(), LINE_BYTES_MAX);
+    }
+}

@@ -1,0 +1,125 @@
+//! `tickmesh user`: the accounts of a server, made and changed by its operator.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+
+use crate::app::accounts::AccountsOnDisk;
+use crate::app::cli::{UserAction, UserOptions};
+use crate::app::summary::count;
+use crate::app::{password, random_secret, terminal};
+use crate::proto::accounts::parse_credentials;
+use crate::proto::accounts::{Accounts, Credential, CredentialsError, Password, PutError, Salt, Verifier};
+use crate::proto::ids::Name;
+use crate::proto::limits::{ACCOUNTS_MAX, CREDENTIALS_BYTES_MAX, FAULTS_SHOWN_MAX, SCRAM_ITERATIONS};
+
+/// Does what is asked for; true, for what fails is an error.
+pub(super) fn run(options: &UserOptions) -> Result<bool> {
+    let mut disk = AccountsOnDisk::open(&options.state)?;
+    let said = match &options.action {
+        UserAction::Add { name, password_file } => add(&mut disk, *name, password_file.as_deref()),
+        UserAction::Passwd { name, password_file } => {
+            change_password(&mut disk, *name, password_file.as_deref())
+        }
+        UserAction::Remove { name } => remove(&mut disk, *name),
+        UserAction::List => Ok(disk.list()?.keys().map(|name| format!("{name}\n")).collect()),
+        UserAction::Import { file } => import(&mut disk, file),
+    };
+    terminal::print(&said?)?;
+    Ok(true)
+}
+
+fn add(disk: &mut AccountsOnDisk, name: Name, file: Option<&Path>) -> Result<String> {
+    // Before anybody types a password in vain.
+    let book = book(disk)?;
+    ensure!(!book.contains(name), "there is a user {name} already; 'user passwd' gives a new password");
+    if let Some(other) = book.looks_like(name) {
+        bail!("{name}: {}", PutError::LooksLike(other));
+    }
+    ensure!(book.names().len() < ACCOUNTS_MAX, PutError::Full);
+    disk.put(&[(name, verifier(&password::read_new(name, file)?)?)])?;
+    Ok(format!("{name} added\n"))
+}
+
+fn change_password(disk: &mut AccountsOnDisk, name: Name, file: Option<&Path>) -> Result<String> {
+    ensure!(disk.list()?.contains_key(&name), no_such_user(name));
+    disk.put(&[(name, verifier(&password::read_new(name, file)?)?)])?;
+    Ok(format!("{name} has a new password\n"))
+}
+
+fn remove(disk: &mut AccountsOnDisk, name: Name) -> Result<String> {
+    ensure!(disk.remove(name)?, no_such_user(name));
+    Ok(format!("{name} removed\n"))
+}
+
+fn import(disk: &mut AccountsOnDisk, file: &Path) -> Result<String> {
+    let of_file = || format!("{}: nothing is imported", file.display());
+    let credentials = read_credentials(file).with_context(of_file)?;
+    let book = book(disk)?;
+    let (there, new): (Vec<Credential>, Vec<Credential>) =
+        credentials.into_iter().partition(|credential| book.contains(credential.name));
+    let alike: Vec<String> = new
+        .iter()
+        .filter_map(|Credential { line, name, .. }| {
+            Some(format!("line {line}: {}", PutError::LooksLike(book.looks_like(*name)?)))
+        })
+        .collect();
+    ensure!(alike.is_empty(), faults(&alike, alike.len()).context(of_file()));
+    ensure!(book.names().len() + new.len() <= ACCOUNTS_MAX, anyhow!(PutError::Full).context(of_file()));
+    let mut accounts = Vec::with_capacity(new.len());
+    for (done, Credential { name, password, .. }) in new.iter().enumerate() {
+        if done % 100 == 0 && terminal::shows_progress() {
+            terminal::show_progress(&format!("{done} of {} passwords hashed", new.len()));
+        }
+        accounts.push((*name, verifier(password)?));
+    }
+    disk.put(&accounts)?;
+    let kept = match there.len() {
+        0 => String::new(),
+        kept => format!(", {kept} there already and as before"),
+    };
+    Ok(format!("{} added{kept}\n", count(accounts.len() as u64, "account")))
+}
+
+fn read_credentials(file: &Path) -> Result<Vec<Credential>> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    std::fs::File::open(file)?.take(CREDENTIALS_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    parse_credentials(&bytes).map_err(|error| match error {
+        CredentialsError::Faults { first, count } => {
+            faults(&first.iter().map(ToString::to_string).collect::<Vec<_>>(), count)
+        }
+        other => other.into(),
+    })
+}
+
+/// The first lines of what is wrong, and how many there are.
+fn faults(lines: &[String], faults: usize) -> anyhow::Error {
+    let shown = lines.len().min(FAULTS_SHOWN_MAX);
+    let mut text = lines[..shown].join("\n");
+    if faults > shown {
+        text += &format!("\nand {} more", faults - shown);
+    }
+    anyhow!(text)
+}
+
+fn no_such_user(name: Name) -> String {
+    format!("there is no user {name}; 'user list' shows who there is")
+}
+
+/// The accounts as a server takes them.
+fn book(disk: &AccountsOnDisk) -> Result<Accounts> {
+    let mut book = Accounts::new([0; 32], Duration::ZERO);
+    for (name, verifier) in disk.list()? {
+        book.put(name, verifier).with_context(|| format!("the account {name}"))?;
+    }
+    Ok(book)
+}
+
+/// Takes about a millisecond, and a salt that nobody else has.
+fn verifier(password: &Password) -> Result<Verifier> {
+    let mut salt = Salt::default();
+    salt.copy_from_slice(&random_secret()?[..size_of::<Salt>()]);
+    Ok(Verifier::new(&password.salted(&salt, SCRAM_ITERATIONS), salt, SCRAM_ITERATIONS))
+}

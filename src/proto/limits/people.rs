@@ -1,0 +1,86 @@
+//! Bounds of accounts and of the messenger, each with its unit and its reason.
+
+use std::time::Duration;
+
+use crate::proto::limits::{LINE_BYTES_MAX, LINK_QUEUE_BYTES_MAX, LINKS_MAX, NAME_BYTES_MAX};
+
+// --- Accounts ---------------------------------------------------------------------------------
+
+/// Accounts of one server: all are in memory, about 200 bytes each.
+pub const ACCOUNTS_MAX: usize = 100_000;
+/// Longest password as it is typed: a sentence, and far below what a line holds.
+pub const PASSWORD_BYTES_MAX: usize = 256;
+/// Bytes of a salt, as in the example of RFC 7677: no two accounts get the same by chance.
+pub const SALT_BYTES: usize = 16;
+/// Random bytes that each side adds to a login's nonce; in base64 they need no padding.
+pub const SCRAM_NONCE_BYTES: usize = 18;
+/// Longest nonce that is taken from the other side, both its parts together.
+pub const SCRAM_NONCE_TEXT_MAX: usize = 128;
+/// How often a new password is hashed, and at least: what RFC 7677 asks for. It takes about a millisecond.
+pub const SCRAM_ITERATIONS: u32 = 4096;
+/// The same at most: a quarter of a second, for which a client does not seem to hang.
+pub const SCRAM_ITERATIONS_MAX: u32 = 1 << 20;
+/// Failures in a row, from wherever, after which a name is blocked.
+pub const FAILURES_MAX: u32 = 3;
+/// Names whose failures are remembered, accounts or not; the oldest is forgotten. About 3 MB.
+pub const FAILED_NAMES_MAX: usize = 16_384;
+/// Longest file of `name password` lines: as many accounts as there may be, with the longest of each.
+pub const CREDENTIALS_BYTES_MAX: usize = 32 << 20;
+/// Wrong lines of such a file that are shown.
+pub const FAULTS_SHOWN_MAX: usize = 20;
+
+// --- The messenger ----------------------------------------------------------------------------
+
+/// Users and guests online at once: each has a link.
+pub const ONLINE_MAX: usize = LINKS_MAX;
+/// Longest text of a message in bytes: with sender, number and time it fits a line.
+pub const MESSAGE_BYTES_MAX: usize = LINE_BYTES_MAX - 128;
+/// Others whom one user blocks. Nobody types more.
+pub const BLOCKS_PER_USER_MAX: usize = 1000;
+/// Blocks of all users: some tens of megabytes.
+pub const BLOCKS_MAX: usize = 1_000_000;
+/// Messages that wait for one user; what nobody reads in one evening.
+pub const MAIL_PER_USER_MAX: u32 = 4096;
+/// Bytes of text that wait for one user.
+pub const MAIL_BYTES_PER_USER_MAX: u32 = 1 << 20;
+/// Messages that wait for all users together.
+pub const MAIL_MAX: u64 = 4_000_000;
+/// Bytes of text that wait for all users together: the disk has to take them.
+pub const MAIL_BYTES_MAX: u64 = 1 << 30;
+/// Messages read back for one user at once; the next follow when these have come to where they should.
+pub const MAIL_ROWS_MAX: u32 = 64;
+/// Messages on their way to one user. What comes beyond them waits in the mailbox, not in memory.
+pub const FLIGHT_MAX: usize = 256;
+/// Bytes of text on their way to one user: the same in bytes, and well below a link's queue.
+pub const FLIGHT_BYTES_MAX: usize = 256 << 10;
+/// Bytes of text on their way to all users: bounds what a town of slow readers costs in memory.
+pub const FLIGHTS_BYTES_MAX: usize = 64 << 20;
+/// Numbers that a store promises not to give again before they are needed: one write for so many messages.
+pub const NUMBERS_AHEAD: u64 = 1024;
+/// Greatest number of a message that a store is believed to have given: no user gets so many more in one life.
+pub const NUMBER_MAX: u64 = 1 << 62;
+/// Private links of one user.
+pub const PRIVATES_PER_USER_MAX: usize = 64;
+/// Guests that are remembered after they have gone.
+pub const GUESTS_GONE_MAX: usize = 4096;
+/// Messages that a user may send at once: a pasted page.
+pub const MESSAGES_BURST: u32 = 20;
+/// Time in which a user may send one more.
+pub const MESSAGE_PERIOD: Duration = Duration::from_millis(200);
+/// Messages above that which are held back until it is their time; more are refused.
+pub const MESSAGES_SLOWED_MAX: u32 = 20;
+/// Messages that a broadcast counts as.
+pub const BROADCAST_COST: u32 = 5;
+
+// How they are related.
+const _: () = {
+    assert!(NAME_BYTES_MAX + PASSWORD_BYTES_MAX + "login  \r\n".len() <= LINE_BYTES_MAX);
+    assert!(SCRAM_NONCE_BYTES.is_multiple_of(3) && SCRAM_NONCE_BYTES / 3 * 4 * 2 <= SCRAM_NONCE_TEXT_MAX);
+    assert!(SCRAM_ITERATIONS <= SCRAM_ITERATIONS_MAX && FAILURES_MAX > 1);
+    assert!(ACCOUNTS_MAX * (NAME_BYTES_MAX + PASSWORD_BYTES_MAX + " \r\n".len()) <= CREDENTIALS_BYTES_MAX);
+    assert!(MESSAGE_BYTES_MAX + NAME_BYTES_MAX + 64 < LINE_BYTES_MAX);
+    assert!(MAIL_ROWS_MAX as usize * MESSAGE_BYTES_MAX <= FLIGHT_BYTES_MAX);
+    assert!(MAIL_ROWS_MAX as usize <= FLIGHT_MAX && FLIGHT_MAX as u64 * 2 <= NUMBERS_AHEAD);
+    assert!(FLIGHT_BYTES_MAX * 2 <= LINK_QUEUE_BYTES_MAX && FLIGHT_MAX <= MAIL_PER_USER_MAX as usize);
+    assert!(BROADCAST_COST <= MESSAGES_BURST);
+};
