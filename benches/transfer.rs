@@ -119,7 +119,7 @@ fn one_to_many(folder: &Path, file: &Path, mib: u64, rounds: usize) {
 /// Run files of five minutes: 30,000 ticks a peer, at ten times the usual rate.
 fn all_to_all(folder: &Path, peers: usize) {
     let out = Removed::new(folder.join("peers"));
-    let shared = share_records(folder, &out.0, peers, &[]);
+    let (shared, octets) = share_records(folder, &out.0, peers, &[]);
     // The same bytes again, as cp would bring them where they are now.
     let copies = Removed::new(folder.join("copies"));
     settle();
@@ -134,13 +134,14 @@ fn all_to_all(folder: &Path, peers: usize) {
     let (shared, copied) = (shared.as_secs_f64(), copied.as_secs_f64());
     println!("{peers} peers, run files all to all, {files} copies, {} MB (one round):", bytes / 1_000_000);
     println!("    tickmesh {shared:.2} s, cp and sync of each {copied:.2} s, ratio {:.2}", shared / copied);
+    println!("    {} MB on the wire", octets / 1_000_000);
     drop((out, copies));
 
     let out = Removed::new(folder.join("limited"));
-    let shared = share_records(folder, &out.0, peers, &UPLOAD_LIMIT).as_secs_f64();
-    // All peers together send every copy once.
-    let bytes: u64 = received(&out.0).iter().map(|file| file.metadata().map_or(0, |facts| facts.len())).sum();
-    let bound = bytes as f64 / (peers as u64 * UPLOAD_LIMIT_BYTES_PER_S) as f64;
+    let (shared, octets) = share_records(folder, &out.0, peers, &UPLOAD_LIMIT);
+    let shared = shared.as_secs_f64();
+    // The limit is one on octets, which are fewer than bytes of files.
+    let bound = octets as f64 / (peers as u64 * UPLOAD_LIMIT_BYTES_PER_S) as f64;
     println!(
         "    with {} {shared:.2} s, bound {bound:.2} s, ratio {:.2}",
         UPLOAD_LIMIT.join(" "),
@@ -148,8 +149,8 @@ fn all_to_all(folder: &Path, peers: usize) {
     );
 }
 
-/// How long the peers take from the end of their run to their own.
-fn share_records(folder: &Path, out: &Path, peers: usize, more: &[&str]) -> Duration {
+/// How long the peers take from the end of their run to their own, and the octets that all of them sent.
+fn share_records(folder: &Path, out: &Path, peers: usize, more: &[&str]) -> (Duration, u64) {
     let server = Server::start(folder);
     settle();
     let started = Instant::now();
@@ -157,11 +158,19 @@ fn share_records(folder: &Path, out: &Path, peers: usize, more: &[&str]) -> Dura
         .map(|_| {
             let mut command = Command::new(PROGRAM);
             command.args(["peer", "--server", &server.addr, "--json", "--out"]).arg(out).args(RUN).args(more);
-            command.stdout(Stdio::null()).spawn().expect("a peer starts")
+            command.stdout(Stdio::piped()).spawn().expect("a peer starts")
         })
         .collect();
-    peers.into_iter().for_each(finish);
-    started.elapsed().saturating_sub(RUN_TIME)
+    let octets = peers.into_iter().map(octets_sent).sum();
+    (started.elapsed().saturating_sub(RUN_TIME), octets)
+}
+
+/// What a peer says of itself at its end.
+fn octets_sent(peer: Child) -> u64 {
+    let output = peer.wait_with_output().expect("it can be waited for");
+    assert!(output.status.success(), "a peer failed: {}", output.status);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a peer reports in JSON");
+    report["peers"][0]["wire_bytes_sent"].as_u64().expect("it says what it sent")
 }
 
 /// What peers got from others.

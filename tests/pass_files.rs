@@ -84,6 +84,8 @@ fn programs_read_one_object_a_line() {
     let ended = last_json(&ended);
     assert_eq!((&ended["event"], &ended["bytes_sent"]), (&"ended".into(), &BYTES.into()));
     assert_eq!(ended["problems"], Value::Array(Vec::new()));
+    let sent = serde_json::json!([{ "file": "film.bin", "bytes_sent": BYTES, "times_sent": 1.0 }]);
+    assert_eq!(ended["files"], sent, "nothing of the empty one");
 }
 
 /// A table goes packed: the two ends print what went over the wire.

@@ -121,6 +121,7 @@ mod tests {
             bytes_fetched: 0,
             bytes_wasted: 0,
             wire_bytes_fetched: 0,
+            bytes_sent: 0,
             accounts: Accounts::default(),
             refusals: 0,
             sources: 1,

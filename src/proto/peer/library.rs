@@ -46,6 +46,8 @@ pub(super) struct Item {
     pub(super) fetched_bytes: u64,
     /// Bytes of chunks that came and were wrong, or not needed any more.
     pub(super) wasted_bytes: u64,
+    /// Bytes of chunks that were sent to others.
+    pub(super) served_bytes: u64,
     /// Octets in which all of these came.
     pub(super) wire_bytes: u64,
     /// Whether packing it for others pays.
@@ -89,6 +91,7 @@ impl Item {
             registers_refused: 0,
             fetched_bytes: 0,
             wasted_bytes: 0,
+            served_bytes: 0,
             wire_bytes: 0,
             fit: Fit::default(),
             former: Accounts::default(),

@@ -159,7 +159,9 @@ impl Member {
     pub(super) fn count_served(&mut self, item: ItemId, (bytes, octets): (u64, u64), now: Now) {
         self.served_bytes += bytes;
         self.served_wire_bytes += octets;
-        if self.library.at(item).owner.is_some() {
+        let served = self.library.at_mut(item);
+        served.served_bytes += bytes;
+        if served.owner.is_some() {
             self.passed_on_at = now.mono;
         }
     }

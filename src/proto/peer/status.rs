@@ -51,6 +51,8 @@ pub struct FileStatus {
     pub bytes_wasted: u64,
     /// Octets in which all of these came: fewer, where chunks came packed.
     pub wire_bytes_fetched: u64,
+    /// Bytes of its chunks that were sent to others.
+    pub bytes_sent: u64,
     /// What was asked for, and why more than once.
     pub accounts: Accounts,
     /// How often the disk refused it, and it was begun anew.
@@ -146,6 +148,7 @@ fn status(item: &Item) -> FileStatus {
         bytes_fetched: item.fetched_bytes,
         bytes_wasted: item.wasted_bytes,
         wire_bytes_fetched: item.wire_bytes,
+        bytes_sent: item.served_bytes,
         accounts: item.accounts(),
         refusals: item.refusals,
         sources: picker.map_or(0, |picker| picker.progress().sources),
