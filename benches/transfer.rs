@@ -1,122 +1,237 @@
-//! How fast files go from one to another, against `cp` and a sync of the same bytes in the same run.
-//! The real program, as processes of their own, over loopback, every file brought to disk.
+//! How fast files go from one to another, against what else brings the same bytes to disk in the same
+//! run: nginx with curl, nginx with aria2c, cp. The real program, as processes of their own, over loopback, every
+//! file brought to disk. All take turns, each with a fresh target and a disk that has nothing else to do.
 //!
-//! `cargo bench --bench transfer`; TRANSFER_MIB sets the size of the file (default 1024), TRANSFER_ROUNDS
-//! the number of rounds (default 5), TRANSFER_DIR the folder (default: the system's for temporary files).
+//! `cargo bench --bench transfer`. TRANSFER_MIB sets the size of the file for one downloader (default 1024),
+//! TRANSFER_MANY_MIB that for ten (default 256), 0 leaves the case out; TRANSFER_PEERS the peers that share their records
+//! (default 20), TRANSFER_ROUNDS the number of rounds (default 5), TRANSFER_DIR the folder (default: the system's for
+//! temporary files). What is not on PATH is left out.
 
 #![allow(clippy::disallowed_methods)] // a benchmark measures time
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tickmesh");
 const DOWNLOADERS: usize = 10;
-const PEERS: usize = 20;
 /// Ticks of a run of five minutes, in a tenth of the time.
 const RUN: [&str; 4] = ["--interval", "1ms", "--duration", "30s"];
 const RUN_TIME: Duration = Duration::from_secs(30);
+const UPLOAD_LIMIT: [&str; 2] = ["--upload-limit", "2MB/s"];
+const UPLOAD_LIMIT_BYTES_PER_S: u64 = 2_000_000;
 
 fn main() {
     let setting = |name: &str, usual: u64| {
         std::env::var(name).map_or(usual, |value| value.parse().unwrap_or_else(|_| panic!("{name}={value}")))
     };
-    let (mib, rounds) = (setting("TRANSFER_MIB", 1024), setting("TRANSFER_ROUNDS", 5) as usize);
+    let rounds = setting("TRANSFER_ROUNDS", 5) as usize;
     let folder = std::env::var_os("TRANSFER_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
-    let folder = folder.join(format!("tickmesh-transfer-{}", std::process::id()));
-    fs::create_dir_all(&folder).expect("a folder for the files");
-    let folder = Removed(folder);
-    let file = folder.0.join("file.bin");
-    write_noise(&file, mib << 20);
-    one_to_one(&folder.0, &file, mib, rounds);
-    one_to_many(&folder.0, &file, mib, rounds);
-    all_to_all(&folder.0);
+    let folder = Removed::new(folder.join(format!("tickmesh-transfer-{}", std::process::id())));
+    type Case = fn(&Path, &Path, u64, usize);
+    let cases: [(&str, u64, Case); 2] =
+        [("TRANSFER_MIB", 1024, one_to_one), ("TRANSFER_MANY_MIB", 256, one_to_many)];
+    for (name, usual, case) in cases {
+        let mib = setting(name, usual);
+        if mib > 0 {
+            let file = folder.0.join("file.bin");
+            write_noise(&file, mib << 20);
+            case(&folder.0, &file, mib, rounds);
+            fs::remove_file(file).expect("the file can be removed");
+        }
+    }
+    let peers = setting("TRANSFER_PEERS", 20) as usize;
+    if peers > 1 {
+        all_to_all(&folder.0, peers);
+    }
 }
+
+/// A way to bring the file to a place, on disk.
+type Way<'a> = (&'static str, Box<dyn Fn(&Path) + 'a>);
 
 fn one_to_one(folder: &Path, file: &Path, mib: u64, rounds: usize) {
     let server = Server::start(folder);
     let _holder = server.share(file, folder);
-    let (mut got, mut copied) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        copied.push(time(|| copy(file, &folder.join("copy.bin"))));
-        let to = folder.join("got");
-        got.push(time(|| finish(server.get(&to))));
-        assert_same(file, &to.join("file.bin"));
-        fs::remove_dir_all(&to).expect("the copy can be removed");
-        fs::remove_file(folder.join("copy.bin")).expect("the copy can be removed");
+    let nginx = is_there("nginx").then(|| Nginx::start(folder));
+    let mut ways: Vec<Way<'_>> = vec![
+        ("tickmesh", Box::new(|to| finish(server.get(to.parent().expect("a folder"))))),
+        ("cp", Box::new(|to| copy(file, to))),
+    ];
+    if let Some(nginx) = &nginx {
+        for (program, begin) in
+            [("curl", Nginx::curl as fn(&Nginx, &Path) -> Command), ("aria2c", Nginx::aria2c)]
+        {
+            if is_there(program) {
+                ways.push((program, Box::new(move |to| run_and_sync(begin(nginx, to), to))));
+            }
+        }
     }
-    report(&format!("one holder, one downloader, {mib} MiB"), got, copied);
+    let mut times = vec![Vec::new(); ways.len()];
+    for round in 0..rounds {
+        for turn in 0..ways.len() {
+            let way = (round + turn) % ways.len();
+            let got = Removed::new(folder.join("got"));
+            let to = got.0.join("file.bin");
+            settle();
+            times[way].push(time(|| ways[way].1(&to)));
+            assert_same(file, &to);
+        }
+    }
+    println!("one holder, one downloader, {mib} MiB (medians of {rounds}):");
+    let ours = median(&mut times[0]);
+    println!("    tickmesh {ours:.2} s");
+    for ((name, _), times) in ways.iter().zip(&mut times).skip(1) {
+        let other = median(times);
+        println!("    {name} and sync {other:.2} s, ratio {:.2}", ours / other);
+    }
 }
 
 fn one_to_many(folder: &Path, file: &Path, mib: u64, rounds: usize) {
     let (mut got, mut copied, mut factors) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
-        let places: Vec<PathBuf> =
-            (0..DOWNLOADERS).map(|place| folder.join(format!("many{place}"))).collect();
-        places.iter().for_each(|place| fs::create_dir(place).expect("a folder for a copy"));
-        copied.push(time(|| places.iter().for_each(|place| copy(file, &place.join("copy.bin")))));
-        places.iter().for_each(|place| fs::remove_file(place.join("copy.bin")).expect("removed"));
+        let copies = Removed::new(folder.join("copies"));
+        settle();
+        copied.push(time(|| (0..DOWNLOADERS).for_each(|to| copy(file, &copies.0.join(to.to_string())))));
+        drop(copies);
         let server = Server::start(folder);
         let holder = server.share(file, folder);
+        let places: Vec<Removed> =
+            (0..DOWNLOADERS).map(|place| Removed::new(folder.join(format!("many{place}")))).collect();
+        settle();
         got.push(time(|| {
-            let gets: Vec<Child> = places.iter().map(|place| server.get(place)).collect();
+            let gets: Vec<Child> = places.iter().map(|place| server.get(&place.0)).collect();
             gets.into_iter().for_each(finish);
         }));
         factors.push(holder.stop() as f64 / (mib << 20) as f64);
-        for place in places {
-            assert_same(file, &place.join("file.bin"));
-            fs::remove_dir_all(place).expect("the copy can be removed");
-        }
+        places.iter().for_each(|place| assert_same(file, &place.0.join("file.bin")));
     }
     factors.sort_by(f64::total_cmp);
-    report(&format!("one origin, {DOWNLOADERS} downloaders, {mib} MiB"), got, copied);
-    println!("    the origin sent {:.2} times the file (median)", factors[factors.len() / 2]);
+    let (ours, cp) = (median(&mut got), median(&mut copied));
+    println!("one origin, {DOWNLOADERS} downloaders, {mib} MiB (medians of {rounds}):");
+    println!("    tickmesh {ours:.2} s, cp and sync {cp:.2} s, ratio {:.2}", ours / cp);
+    println!("    the origin sent {:.2} times the file", factors[factors.len() / 2]);
 }
 
 /// Run files of five minutes: 30,000 ticks a peer, at ten times the usual rate.
-fn all_to_all(folder: &Path) {
-    let server = Server::start(folder);
-    let out = folder.join("peers");
-    let started = Instant::now();
-    let peers: Vec<Child> = (0..PEERS)
-        .map(|_| {
-            let mut command = Command::new(PROGRAM);
-            command.args(["peer", "--server", &server.addr, "--json", "--out"]).arg(&out).args(RUN);
-            command.stdout(Stdio::null()).spawn().expect("a peer starts")
-        })
-        .collect();
-    peers.into_iter().for_each(finish);
-    let shared = started.elapsed().saturating_sub(RUN_TIME);
+fn all_to_all(folder: &Path, peers: usize) {
+    let out = Removed::new(folder.join("peers"));
+    let (shared, octets) = share_records(folder, &out.0, peers, &[]);
     // The same bytes again, as cp would bring them where they are now.
-    let mut bytes = 0;
-    let copies = folder.join("copies");
-    fs::create_dir(&copies).expect("a folder for the copies");
+    let copies = Removed::new(folder.join("copies"));
+    settle();
+    let (mut bytes, mut files) = (0, 0);
     let copied = time(|| {
-        for received in fs::read_dir(&out).expect("the folder of the peers").flatten() {
-            if !received.file_type().is_ok_and(|kind| kind.is_dir()) {
-                continue;
-            }
-            for file in fs::read_dir(received.path()).expect("a folder of copies").flatten() {
-                let name = format!("{}-{}", received.file_name().display(), file.file_name().display());
-                bytes += file.metadata().map_or(0, |facts| facts.len());
-                copy(&file.path(), &copies.join(name));
-            }
+        for file in received(&out.0) {
+            files += 1;
+            bytes += file.metadata().map_or(0, |facts| facts.len());
+            copy(&file, &copies.0.join(files.to_string()));
         }
     });
-    report(
-        &format!("{PEERS} peers, run files all to all, {} MB", bytes / 1_000_000),
-        vec![shared],
-        vec![copied],
+    let (shared, copied) = (shared.as_secs_f64(), copied.as_secs_f64());
+    println!("{peers} peers, run files all to all, {files} copies, {} MB (one round):", bytes / 1_000_000);
+    println!("    tickmesh {shared:.2} s, cp and sync of each {copied:.2} s, ratio {:.2}", shared / copied);
+    println!("    {} MB on the wire", octets / 1_000_000);
+    drop((out, copies));
+
+    let out = Removed::new(folder.join("limited"));
+    let (shared, octets) = share_records(folder, &out.0, peers, &UPLOAD_LIMIT);
+    let shared = shared.as_secs_f64();
+    // The limit is one on octets, which are fewer than bytes of files.
+    let bound = octets as f64 / (peers as u64 * UPLOAD_LIMIT_BYTES_PER_S) as f64;
+    println!(
+        "    with {} {shared:.2} s, bound {bound:.2} s, ratio {:.2}",
+        UPLOAD_LIMIT.join(" "),
+        shared / bound
     );
 }
 
-fn report(what: &str, mut ours: Vec<Duration>, mut cp: Vec<Duration>) {
-    ours.sort();
-    cp.sort();
-    let (ours, cp) = (ours[ours.len() / 2].as_secs_f64(), cp[cp.len() / 2].as_secs_f64());
-    println!("{what}: {ours:.2} s, cp and sync {cp:.2} s, ratio {:.2} (medians)", ours / cp);
+/// How long the peers take from the end of their run to their own, and the octets that all of them sent.
+fn share_records(folder: &Path, out: &Path, peers: usize, more: &[&str]) -> (Duration, u64) {
+    let server = Server::start(folder);
+    settle();
+    let started = Instant::now();
+    let peers: Vec<Child> = (0..peers)
+        .map(|_| {
+            let mut command = Command::new(PROGRAM);
+            command.args(["peer", "--server", &server.addr, "--json", "--out"]).arg(out).args(RUN).args(more);
+            command.stdout(Stdio::piped()).spawn().expect("a peer starts")
+        })
+        .collect();
+    let octets = peers.into_iter().map(octets_sent).sum();
+    (started.elapsed().saturating_sub(RUN_TIME), octets)
+}
+
+/// What a peer says of itself at its end.
+fn octets_sent(peer: Child) -> u64 {
+    let output = peer.wait_with_output().expect("it can be waited for");
+    assert!(output.status.success(), "a peer failed: {}", output.status);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a peer reports in JSON");
+    report["peers"][0]["wire_bytes_sent"].as_u64().expect("it says what it sent")
+}
+
+/// What peers got from others.
+fn received(out: &Path) -> Vec<PathBuf> {
+    let list = |folder: &Path| fs::read_dir(folder).expect("a folder of a peer").flatten();
+    let folders = list(out).filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    folders.flat_map(|folder| list(&folder.path()).map(|file| file.path())).collect()
+}
+
+/// Serves the folder over HTTP, as one process.
+struct Nginx {
+    process: Child,
+    addr: String,
+}
+
+impl Nginx {
+    fn start(folder: &Path) -> Nginx {
+        // It cannot choose a port itself.
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let addr = free.expect("a free port").to_string();
+        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|kind| format!("{kind}_temp_path nginx-{kind};"))
+            .concat();
+        let config = format!(
+            "daemon off; master_process off; pid nginx.pid; error_log nginx.log; events {{}}
+             http {{ access_log off; sendfile on; tcp_nopush on; {temporary}
+             server {{ listen {addr}; root .; }} }}"
+        );
+        fs::write(folder.join("nginx.conf"), config).expect("room for a few lines");
+        let mut command = Command::new("nginx");
+        command.arg("-p").arg(folder).args(["-c", "nginx.conf"]).stderr(Stdio::null());
+        let process = command.spawn().expect("nginx starts");
+        while TcpStream::connect(&addr).is_err() {
+            thread::sleep(Duration::from_millis(10));
+        }
+        Nginx { process, addr }
+    }
+
+    fn curl(&self, to: &Path) -> Command {
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--fail", "--output"]).arg(to).arg(self.url());
+        command
+    }
+
+    fn aria2c(&self, to: &Path) -> Command {
+        let mut command = Command::new("aria2c");
+        command.args(["--quiet", "-x4", "-s4", "--out=file.bin", "--dir"]);
+        command.arg(to.parent().expect("a folder")).arg(self.url());
+        command
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/file.bin", self.addr)
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
 
 struct Server {
@@ -191,13 +306,34 @@ impl Drop for Holder {
     }
 }
 
-/// A folder that goes away with the benchmark.
+/// A folder that goes away with all that is in it.
 struct Removed(PathBuf);
+
+impl Removed {
+    fn new(folder: PathBuf) -> Removed {
+        fs::create_dir_all(&folder).expect("a folder for files");
+        Removed(folder)
+    }
+}
 
 impl Drop for Removed {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+fn is_there(program: &str) -> bool {
+    let there = Command::new(program).arg("--version").output().is_ok();
+    if !there {
+        println!("without {program}: it is not on PATH");
+    }
+    there
+}
+
+/// What was written or removed before is not paid for by what comes next.
+fn settle() {
+    nix::unistd::sync();
+    thread::sleep(Duration::from_millis(100));
 }
 
 fn finish(mut process: Child) {
@@ -211,9 +347,20 @@ fn time(act: impl FnOnce()) -> Duration {
     started.elapsed()
 }
 
+fn median(times: &mut [Duration]) -> f64 {
+    times.sort();
+    times[times.len() / 2].as_secs_f64()
+}
+
 fn copy(from: &Path, to: &Path) {
-    let status = Command::new("cp").arg(from).arg(to).status().expect("cp runs");
-    assert!(status.success());
+    let mut command = Command::new("cp");
+    command.arg(from).arg(to);
+    run_and_sync(command, to);
+}
+
+fn run_and_sync(mut command: Command, to: &Path) {
+    let status = command.status().expect("it runs");
+    assert!(status.success(), "{command:?}: {status}");
     File::open(to).and_then(|file| file.sync_all()).expect("the copy reaches the disk");
 }
 

@@ -84,6 +84,34 @@ fn programs_read_one_object_a_line() {
     let ended = last_json(&ended);
     assert_eq!((&ended["event"], &ended["bytes_sent"]), (&"ended".into(), &BYTES.into()));
     assert_eq!(ended["problems"], Value::Array(Vec::new()));
+    let sent = serde_json::json!([{ "file": "film.bin", "bytes_sent": BYTES, "times_sent": 1.0 }]);
+    assert_eq!(ended["files"], sent, "nothing of the empty one");
+}
+
+/// A table goes packed: the two ends print what went over the wire.
+#[test]
+fn a_table_takes_little_of_the_wire() {
+    let place = Place::new();
+    let rows = |row: u64| {
+        let ns = row.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+        format!("| {row} | 10.0.0.7 | 10.0.0.1 | 2026-11-21 | 02:53:{:02}.{:09} |\n", row / 200 % 60, ns)
+    };
+    let table: String = (1..30_000).map(rows).collect();
+    fs::write(place.path().join("table.txt"), &table).unwrap();
+    let mut share = place.start("share table.txt --json");
+    line(&mut share);
+    let done = last_json(&place.run("get table.txt --to got --json"));
+    let field = |event: &Value, name: &str| event[name].as_u64().unwrap_or_else(|| panic!("{name}: {event}"));
+    let bytes = table.len() as u64;
+    assert_eq!(field(&done, "bytes_fetched"), bytes);
+    assert!(field(&done, "wire_bytes_fetched") * 5 < bytes, "{done}");
+    assert!(fs::read(place.path().join("got/table.txt")).unwrap() == table.as_bytes());
+    let said = text(&place.run("get table.txt --to again").stdout);
+    assert!(said.contains(" on the wire\n"), "{said}");
+    share.signal(Signal::SIGTERM);
+    let ended = last_json(&finish(share));
+    assert_eq!(field(&ended, "bytes_sent"), 2 * bytes);
+    assert_eq!(field(&ended, "wire_bytes_sent"), 2 * field(&done, "wire_bytes_fetched"));
 }
 
 #[test]

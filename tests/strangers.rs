@@ -137,7 +137,7 @@ fn offers_and_chunks_that_lie_are_never_stored() {
         for round in 0..3 {
             let (link, heard) = say_to_bob(&mut town, node, addr, &format!("LINK lab 0 bob {ticket}\n{lie}"));
             assert!(
-                heard.contains("OK LINK\n") && heard.contains(expected),
+                heard.contains("OK LINK zstd\n") && heard.contains(expected),
                 "round {round}, {lie:?}: {heard:?}"
             );
             town.world.run_for(SECOND);

@@ -105,7 +105,8 @@ fn each_mistake_is_told_to_whom_it_made_and_ends_nothing() {
         ("%bob", "unknown-verb"),
     ] {
         // Those that only a program gets wrong are counted.
-        let alice = if code.starts_with("bad") || code.starts_with("un") { guest(&mut town, "*") } else { alice };
+        let alice =
+            if code.starts_with("bad") || code.starts_with("un") { guest(&mut town, "*") } else { alice };
         town.world.run_for(SECOND);
         hear(&mut town, alice);
         let heard = say(&mut town, alice, &format!("{line}\n"));
@@ -231,7 +232,8 @@ fn a_reader_who_takes_nothing_delays_nobody_and_is_closed_at_a_bound() {
     let mut town = Town::new(8);
     let slow = guest(&mut town, "slow");
     town.world.set_reading(slow, ReadRate::Nothing);
-    let talkers: Vec<StrangerId> = (0..8).map(|number| guest(&mut town, &format!("talker{number}"))).collect();
+    let talkers: Vec<StrangerId> =
+        (0..8).map(|number| guest(&mut town, &format!("talker{number}"))).collect();
     let text = format!("message slow {}\nmessage talker0 hello\n", "x".repeat(3900));
     let mut is_gone = false;
     for _ in 0..100 {

@@ -120,6 +120,8 @@ mod tests {
             bytes_stored: stored * 1_000_000,
             bytes_fetched: 0,
             bytes_wasted: 0,
+            wire_bytes_fetched: 0,
+            bytes_sent: 0,
             accounts: Accounts::default(),
             refusals: 0,
             sources: 1,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::app::bar::{self, Pace, Rate};
 use crate::app::cli::GetOptions;
-use crate::app::summary::{bytes, count};
+use crate::app::summary::{bytes, count, on_the_wire};
 use crate::app::watched::Watched;
 use crate::app::{drive, logging, prepare_folder, terminal};
 use crate::io::{Host, Reactor};
@@ -44,10 +44,10 @@ pub(super) fn run(options: &GetOptions) -> Result<bool> {
 
 /// What came of it, beside what was told meanwhile.
 fn conclude(options: &GetOptions, peers: &Peers) -> Result<bool> {
-    let sent = peers.served_bytes();
+    let sent = sent_by(peers);
     if peers.got_after().is_some() {
         if !options.stay.is_zero() && !options.guest.json {
-            terminal::print(&format!("{} sent to others\n", bytes(sent)))?;
+            terminal::print(&format!("{} sent to others\n", on_the_wire(sent)))?;
         }
         return Ok(true);
     }
@@ -96,7 +96,7 @@ impl Teller {
 
     fn look(&mut self, peers: &Peers, now: Mono) {
         let file = peers.files().pop();
-        let sent = peers.served_bytes();
+        let sent = sent_by(peers);
         match (file, peers.got_after()) {
             (Some(file), Some(after)) if !self.told => {
                 self.told = true;
@@ -113,7 +113,7 @@ impl Teller {
                 let _ = terminal::print(&format!("{}\n", event("progress", &file, sent, per_s)));
             }
             (Some(file), _) if !self.json && terminal::shows_progress() => {
-                terminal::show_progress(&self.pace.get_line(&file, sent, now));
+                terminal::show_progress(&self.pace.get_line(&file, sent.0, now));
             }
             (None, None) if !self.json && terminal::shows_progress() => {
                 terminal::show_progress(match peers.is_known() {
@@ -125,7 +125,7 @@ impl Teller {
         }
     }
 
-    fn done(&self, file: &FileStatus, sent: u64, after: Duration) -> String {
+    fn done(&self, file: &FileStatus, sent: (u64, u64), after: Duration) -> String {
         let path = self.path.display();
         let what = match self.only {
             Some(chunk) if file.state != FileState::Whole => format!("chunk {} of {path}.partial", chunk + 1),
@@ -137,19 +137,28 @@ impl Teller {
         let seconds = after.as_secs_f64();
         let rate = (file.bytes_fetched as f64 / seconds) as u64;
         let mut line = format!("{what}: {} in {seconds:.1} s ({}/s)", bytes(file.bytes_fetched), bytes(rate));
+        if file.wire_bytes_fetched < file.bytes_fetched {
+            line += &format!(", {} on the wire", bytes(file.wire_bytes_fetched));
+        }
         let was_here = file.bytes_stored.saturating_sub(file.bytes_fetched);
-        for (bytes, what) in
-            [(was_here, "were here already"), (file.bytes_wasted, "came in vain"), (sent, "sent to others")]
-        {
+        for (bytes, what) in [(was_here, "were here already"), (file.bytes_wasted, "came in vain")] {
             if bytes > 0 {
                 line += &format!(", {} {what}", crate::app::summary::bytes(bytes));
             }
+        }
+        if sent.0 > 0 {
+            line += &format!(", {} sent to others", on_the_wire(sent));
         }
         line
     }
 }
 
-fn event(what: &str, file: &FileStatus, sent: u64, per_s: u64) -> Value {
+/// Bytes of chunks that were sent to others, and in how many octets.
+fn sent_by(peers: &Peers) -> (u64, u64) {
+    (peers.served_bytes(), peers.served_wire_bytes())
+}
+
+fn event(what: &str, file: &FileStatus, sent: (u64, u64), per_s: u64) -> Value {
     json!({
         "event": what,
         "file": file.name,
@@ -158,7 +167,9 @@ fn event(what: &str, file: &FileStatus, sent: u64, per_s: u64) -> Value {
         "bytes_stored": file.bytes_stored,
         "bytes_fetched": file.bytes_fetched,
         "bytes_wasted": file.bytes_wasted,
-        "bytes_sent": sent,
+        "wire_bytes_fetched": file.wire_bytes_fetched,
+        "bytes_sent": sent.0,
+        "wire_bytes_sent": sent.1,
         "bytes_per_s": per_s,
         "chunks": file.chunks,
         "chunks_stored": file.chunks_stored,

@@ -1,7 +1,7 @@
 //! The wiring: reads the command line, builds machines, gives them to the driver, and shows what
 //! comes of it. Knows everything and is known by nothing but `main`.
 
-mod accounts_file;
+mod accounts;
 mod bar;
 mod cli;
 mod demo;

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::app::bar::{self, Pace};
 use crate::app::cli::ShareOptions;
-use crate::app::summary::{bytes, count};
+use crate::app::summary::{bytes, count, on_the_wire};
 use crate::app::watched::Watched;
 use crate::app::{drive, logging, terminal};
 use crate::io::{Host, Reactor, descriptors_max};
@@ -60,13 +60,31 @@ pub(super) fn run(options: &ShareOptions) -> Result<bool> {
     }
     ends.iter().for_each(|end| eprintln!("tickmesh: {end}"));
     problems.append(&mut ends);
+    let sent = (peers.served_bytes(), peers.served_wire_bytes());
     if guest.json {
-        let line = json!({ "event": "ended", "bytes_sent": peers.served_bytes(), "problems": problems });
+        let files: Vec<_> = files.iter().filter_map(|file| Some((file, times_sent(file)?))).collect();
+        let files: Vec<_> = files
+            .iter()
+            .map(|(file, times)| json!({ "file": file.name, "bytes_sent": file.bytes_sent, "times_sent": times }))
+            .collect();
+        let line = json!({
+            "event": "ended", "bytes_sent": sent.0, "wire_bytes_sent": sent.1, "files": files, "problems": problems,
+        });
         terminal::print(&format!("{line}\n"))?;
     } else if files.iter().any(|file| file.is_offered) {
-        terminal::print(&format!("{} sent\n", bytes(peers.served_bytes())))?;
+        let mut text = String::new();
+        for (file, times) in files.iter().filter_map(|file| Some((file, times_sent(file)?))) {
+            text += &format!("{} sent {times:.2} times\n", file.name);
+        }
+        terminal::print(&format!("{text}{} sent\n", on_the_wire(sent)))?;
     }
     Ok(problems.is_empty())
+}
+
+/// How often a file was sent, in all its parts together; `None` if nothing of it was.
+fn times_sent(file: &FileStatus) -> Option<f64> {
+    let bytes = file.bytes.filter(|_| file.bytes_sent > 0)?;
+    Some((file.bytes_sent as f64 / bytes as f64 * 1e3).round() / 1e3)
 }
 
 /// Tells of each file once that it is offered, and once that it is not, or not any more.

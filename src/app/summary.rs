@@ -41,6 +41,7 @@ pub(super) fn table(report: &Report) -> String {
         }
         text.push('\n');
     }
+    text.push_str(&transfers(&report.peers));
     for peer in &report.peers {
         offset(peer, report.peers.len(), &mut text);
     }
@@ -90,6 +91,17 @@ fn sums(peers: &[PeerReport]) -> [String; 9] {
         String::new(),
         format!("{}/{}", files(|peer| peer.files_received), files(|peer| peer.files_expected)),
     ]
+}
+
+/// What all of them together got from others and gave them, if anything.
+fn transfers(peers: &[PeerReport]) -> String {
+    let sum = |pick: fn(&PeerReport) -> u64| peers.iter().map(pick).sum::<u64>();
+    let fetched = (sum(|peer| peer.bytes_fetched), sum(|peer| peer.wire_bytes_fetched));
+    let sent = (sum(|peer| peer.bytes_sent), sum(|peer| peer.wire_bytes_sent));
+    if (fetched.0, sent.0) == (0, 0) {
+        return String::new();
+    }
+    format!("files of others: {} came, {} sent\n", on_the_wire(fetched), on_the_wire(sent))
 }
 
 /// The clock offset is of the machine more than of the peer: one line each for a few peers only.
@@ -188,6 +200,14 @@ pub(super) fn bytes(bytes: u64) -> String {
     }
 }
 
+/// Bytes that were sent or came, and in how many octets if these are fewer: `6.7 MB (0.9 MB on the wire)`.
+pub(super) fn on_the_wire((plain, octets): (u64, u64)) -> String {
+    match octets < plain {
+        true => format!("{} ({} on the wire)", bytes(plain), bytes(octets)),
+        false => bytes(plain),
+    }
+}
+
 /// A number of things: `1 chunk`, `2 chunks`.
 pub(super) fn count(number: u64, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
@@ -221,6 +241,15 @@ mod tests {
     #[test]
     fn numbers_have_their_plural() {
         assert_eq!([0, 1, 2].map(|number| count(number, "chunk")), ["0 chunks", "1 chunk", "2 chunks"]);
+    }
+
+    #[test]
+    fn the_wire_is_named_where_it_carried_less() {
+        assert_eq!(on_the_wire((6_700_000, 900_000)), "6.7 MB (900.0 kB on the wire)");
+        assert_eq!([on_the_wire((500, 500)), on_the_wire((0, 0))], ["500 B", "0 B"]);
+        let peer = PeerReport { bytes_fetched: 1000, wire_bytes_fetched: 90, ..PeerReport::default() };
+        assert_eq!(transfers(&[peer]), "files of others: 1.0 kB (90 B on the wire) came, 0 B sent\n");
+        assert_eq!(transfers(&[PeerReport::default()]), "");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
-use crate::app::accounts_file::AccountsOnDisk;
+use crate::app::accounts::AccountsOnDisk;
 use crate::app::cli::{UserAction, UserOptions};
 use crate::app::summary::count;
 use crate::app::{password, random_secret, terminal};
@@ -16,19 +16,21 @@ use crate::proto::limits::{ACCOUNTS_MAX, CREDENTIALS_BYTES_MAX, FAULTS_SHOWN_MAX
 
 /// Does what is asked for; true, for what fails is an error.
 pub(super) fn run(options: &UserOptions) -> Result<bool> {
-    let disk = AccountsOnDisk::open(&options.state)?;
+    let mut disk = AccountsOnDisk::open(&options.state)?;
     let said = match &options.action {
-        UserAction::Add { name, password_file } => add(&disk, *name, password_file.as_deref()),
-        UserAction::Passwd { name, password_file } => change_password(&disk, *name, password_file.as_deref()),
-        UserAction::Remove { name } => remove(&disk, *name),
+        UserAction::Add { name, password_file } => add(&mut disk, *name, password_file.as_deref()),
+        UserAction::Passwd { name, password_file } => {
+            change_password(&mut disk, *name, password_file.as_deref())
+        }
+        UserAction::Remove { name } => remove(&mut disk, *name),
         UserAction::List => Ok(disk.list()?.keys().map(|name| format!("{name}\n")).collect()),
-        UserAction::Import { file } => import(&disk, file),
+        UserAction::Import { file } => import(&mut disk, file),
     };
     terminal::print(&said?)?;
     Ok(true)
 }
 
-fn add(disk: &AccountsOnDisk, name: Name, file: Option<&Path>) -> Result<String> {
+fn add(disk: &mut AccountsOnDisk, name: Name, file: Option<&Path>) -> Result<String> {
     // Before anybody types a password in vain.
     let book = book(disk)?;
     ensure!(!book.contains(name), "there is a user {name} already; 'user passwd' gives a new password");
@@ -40,18 +42,18 @@ fn add(disk: &AccountsOnDisk, name: Name, file: Option<&Path>) -> Result<String>
     Ok(format!("{name} added\n"))
 }
 
-fn change_password(disk: &AccountsOnDisk, name: Name, file: Option<&Path>) -> Result<String> {
+fn change_password(disk: &mut AccountsOnDisk, name: Name, file: Option<&Path>) -> Result<String> {
     ensure!(disk.list()?.contains_key(&name), no_such_user(name));
     disk.put(&[(name, verifier(&password::read_new(name, file)?)?)])?;
     Ok(format!("{name} has a new password\n"))
 }
 
-fn remove(disk: &AccountsOnDisk, name: Name) -> Result<String> {
+fn remove(disk: &mut AccountsOnDisk, name: Name) -> Result<String> {
     ensure!(disk.remove(name)?, no_such_user(name));
     Ok(format!("{name} removed\n"))
 }
 
-fn import(disk: &AccountsOnDisk, file: &Path) -> Result<String> {
+fn import(disk: &mut AccountsOnDisk, file: &Path) -> Result<String> {
     let of_file = || format!("{}: nothing is imported", file.display());
     let credentials = read_credentials(file).with_context(of_file)?;
     let book = book(disk)?;

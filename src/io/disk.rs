@@ -15,9 +15,10 @@ use nix::fcntl::Flock;
 use crate::io::finish::{Finish, Outcome};
 use crate::io::opening::{open_existing, open_named, open_partial};
 use crate::io::place::{folder_of, inside, make_folder_of, partial, set_aside};
+use crate::io::room::give_back;
 use crate::io::sockets::kind;
 use crate::proto::ids::FileId;
-use crate::proto::limits::{DISK_JOBS_MAX, WRITEBACK_BYTES};
+use crate::proto::limits::{DISK_JOBS_MAX, RESERVE_BYTES_MIN, WRITEBACK_BYTES};
 use crate::proto::machine::{FileOp, Holes, OpenMode, Why};
 
 /// Open files by the machine's ids.
@@ -135,7 +136,7 @@ impl Disk {
         let (handle, moved) = match mode {
             OpenMode::Named => open_named(&self.root, &path, aside, self.is_finishing(&path))?,
             OpenMode::Partial => (open_partial(&path, 0)?, None),
-            OpenMode::Resume { bytes } => (open_partial(&path, bytes)?, None),
+            OpenMode::Resume { bytes, .. } => (open_partial(&path, bytes)?, None),
             OpenMode::Existing => (open_existing(&self.root, name)?, None),
         };
         let open = OpenFile {
@@ -188,6 +189,17 @@ impl Disk {
         let open = self.files.get_mut(&file).filter(|open| open.unstarted_bytes >= WRITEBACK_BYTES)?;
         open.unstarted_bytes = 0;
         Some(Arc::downgrade(&open.handle))
+    }
+
+    /// The file, if room for so many bytes should be set aside for it.
+    pub(super) fn to_reserve(&self, file: FileId, mode: OpenMode) -> Option<(Weak<Handle>, u64)> {
+        let OpenMode::Resume { bytes, reserve: true } = mode else { return None };
+        let open = self.files.get(&file).filter(|_| bytes >= RESERVE_BYTES_MIN)?;
+        Some((Arc::downgrade(&open.handle), bytes))
+    }
+
+    pub(super) fn len(&self, file: FileId) -> Option<u64> {
+        self.files.get(&file).map(|open| open.len)
     }
 
     /// What the helper has to do to bring the file to disk, a partial under its name; nothing if
@@ -332,10 +344,13 @@ impl OpenFile {
     }
 
     fn release(self) {
-        if self.stage == Stage::Open
-            && self.mode == OpenMode::Partial
-            && let Err(error) = fs::remove_file(partial(&self.path))
-        {
+        let released = match self.mode {
+            _ if self.stage != Stage::Open => Ok(()),
+            OpenMode::Partial => fs::remove_file(partial(&self.path)),
+            OpenMode::Resume { reserve: true, .. } => give_back(&self.handle, self.len),
+            OpenMode::Resume { .. } | OpenMode::Named | OpenMode::Existing => Ok(()),
+        };
+        if let Err(error) = released {
             warn!("file op=release path={:?} error=\"{error}\"", self.path);
         }
     }

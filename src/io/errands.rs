@@ -1,5 +1,6 @@
 //! What the helper has to do, and whose turn it is: in one turn everything that waits to be
-//! begun with or to be finished, one read, and a slice of one hash. Knows no thread and no loop.
+//! begun with or to be finished, a slice of one hash, and one password; between two such turns all that waits to be read,
+//! for a read is quick and somebody's link is idle until it is done. Knows no thread and no loop.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -11,9 +12,12 @@ use log::debug;
 
 use crate::io::disk::Handle;
 use crate::io::finish::{Finish, Outcome, finish_all, start_writeback};
+use crate::io::room::reserve;
 use crate::io::store::checkpoint;
+use crate::proto::accounts::{Salt, derive_key};
 use crate::proto::ids::FileId;
 use crate::proto::limits::{FINISH_BATCH_MAX, HASH_SLICE_BYTES};
+use crate::proto::machine::Secret;
 
 /// Whose file it is: the place of a machine, and its name for the file.
 pub(super) type Whose = (usize, FileId);
@@ -28,8 +32,21 @@ pub(super) enum Job {
     Start(Weak<Handle>),
     /// Much was stored in that database: its log should be moved into it.
     Checkpoint(PathBuf),
+    /// So many bytes will be written to it: the disk should set room aside.
+    Reserve(Whose, Weak<Handle>, u64),
     /// The machine has released the file: nobody wants to know any more what is in it.
     Forget(Whose),
+    /// A password of a machine is to be hashed.
+    Derive(usize, Derivation),
+}
+
+/// A password to be hashed.
+#[derive(Debug)]
+pub(super) struct Derivation {
+    pub(super) job: u64,
+    pub(super) password: Secret<Box<str>>,
+    pub(super) salt: Salt,
+    pub(super) iterations: u32,
 }
 
 /// A range of a file.
@@ -48,6 +65,10 @@ pub(super) enum Done {
     Read(Whose, u64, io::Result<Vec<u8>>),
     Hash(Whose, u64, io::Result<blake3::Hash>),
     Forgotten(Whose),
+    /// Or not, if that cannot be.
+    Reserved(Whose),
+    /// With the number of the job.
+    Derived(usize, u64, Secret<[u8; 32]>),
 }
 
 /// All that waits.
@@ -55,9 +76,13 @@ pub(super) enum Done {
 pub(super) struct Errands {
     starts: Vec<Weak<Handle>>,
     checkpoints: Vec<PathBuf>,
+    reserves: Vec<(Whose, Weak<Handle>, u64)>,
     finishes: VecDeque<(Whose, Finish)>,
-    reads: VecDeque<(Whose, Part)>,
+    reads: Vec<(Whose, Part)>,
+    /// The last turn was one of reads.
+    has_read: bool,
     hashes: VecDeque<Hashing>,
+    derivations: VecDeque<(usize, Derivation)>,
     forgotten: Vec<Whose>,
     /// What is hashed goes through here.
     buffer: Vec<u8>,
@@ -81,19 +106,23 @@ impl Job {
 
 impl Errands {
     pub(super) fn is_empty(&self) -> bool {
-        let Errands { starts, checkpoints, finishes, reads, hashes, forgotten, .. } = self;
+        let Errands {
+            starts, checkpoints, reserves, finishes, reads, hashes, derivations, forgotten, ..
+        } = self;
         starts.is_empty()
             && checkpoints.is_empty()
+            && reserves.is_empty()
             && finishes.is_empty()
             && reads.is_empty()
             && hashes.is_empty()
+            && derivations.is_empty()
             && forgotten.is_empty()
     }
 
     pub(super) fn add(&mut self, job: Job) {
         match job {
             Job::Finish(whose, finish) => self.finishes.push_back((whose, finish)),
-            Job::Read(whose, part) => self.reads.push_back((whose, part)),
+            Job::Read(whose, part) => self.reads.push((whose, part)),
             Job::Hash(whose, part) => {
                 self.hashes.push_back(Hashing { whose, part, hashed_bytes: 0, hasher: Box::default() });
             }
@@ -103,7 +132,9 @@ impl Errands {
                 self.checkpoints.retain(|other| *other != path);
                 self.checkpoints.push(path);
             }
+            Job::Reserve(whose, handle, bytes) => self.reserves.push((whose, handle, bytes)),
             Job::Forget(whose) => self.forget(whose),
+            Job::Derive(machine, derivation) => self.derivations.push_back((machine, derivation)),
         }
     }
 
@@ -115,11 +146,14 @@ impl Errands {
             checkpoint(&path).unwrap_or_else(|error| debug!("checkpoint error=\"{error}\""));
         }
         let mut done: Vec<Done> = self.forgotten.drain(..).map(Done::Forgotten).collect();
-        self.finish(&mut done);
-        if let Some((whose, part)) = self.reads.pop_front() {
-            let offset = part.offset;
-            done.push(Done::Read(whose, offset, part.read()));
+        self.reserve(&mut done);
+        self.has_read = !self.reads.is_empty() && !self.has_read;
+        if self.has_read {
+            let read = |(whose, part): (Whose, Part)| Done::Read(whose, part.offset, part.read());
+            done.extend(self.reads.drain(..).map(read));
+            return done;
         }
+        self.finish(&mut done);
         if let Some(mut hashing) = self.hashes.pop_front() {
             self.buffer.resize(BUFFER_BYTES, 0);
             match hashing.go_on(&mut self.buffer) {
@@ -128,7 +162,21 @@ impl Errands {
                 Err(error) => done.push(Done::Hash(hashing.whose, hashing.part.offset, Err(error))),
             }
         }
+        if let Some((machine, Derivation { job, password, salt, iterations })) = self.derivations.pop_front()
+        {
+            let key = derive_key(&password.0, &salt, iterations);
+            done.push(Done::Derived(machine, job, Secret(key)));
+        }
         done
+    }
+
+    fn reserve(&mut self, done: &mut Vec<Done>) {
+        for (whose, handle, bytes) in self.reserves.drain(..) {
+            if let Some(Err(error)) = handle.upgrade().map(|file| reserve(&file, bytes)) {
+                debug!("room not set aside bytes={bytes} error=\"{error}\"");
+            }
+            done.push(Done::Reserved(whose));
+        }
     }
 
     /// Everything that waits, in one go. With the files their locks go, before anybody hears of it:
@@ -215,6 +263,8 @@ mod tests {
                 Done::Read((_, file), offset, result) => format!("read{}@{offset}{}", file.0, mark(&result)),
                 Done::Hash((_, file), offset, result) => format!("hash{}@{offset}{}", file.0, mark(&result)),
                 Done::Forgotten((_, file)) => format!("forgot{}", file.0),
+                Done::Derived(machine, job, _) => format!("derived{machine}@{job}"),
+                Done::Reserved((_, file)) => format!("reserved{}", file.0),
             });
             turns.push(words.collect::<Vec<_>>().join(" "));
         }
@@ -239,10 +289,8 @@ mod tests {
             errands.add(Job::Finish((0, FileId(file)), finish(&dir, file)));
         }
         let finishes: String = (0..SWEEP_FILES_MIN).map(|file| format!("finish{file} ")).collect();
-        assert_eq!(
-            run(&mut errands),
-            [finishes + "read2@1", "read2@2 hash1@0".to_owned(), "hash2@5".to_owned()]
-        );
+        let turns = ["read2@1 read2@2", finishes.trim(), "hash1@0", "hash2@5"];
+        assert_eq!(run(&mut errands), turns);
     }
 
     #[test]
@@ -253,6 +301,7 @@ mod tests {
         errands.add(Job::Hash(A, part(&bytes, 7, len)));
         errands.add(Job::Read(B, part(&bytes, 100, 500)));
         let mut done = errands.turn();
+        done.extend(errands.turn());
         done.extend(errands.turn());
         let [Done::Read(_, 100, Ok(read)), Done::Hash(_, 7, Ok(hash))] = &done[..] else {
             panic!("{done:?}")
@@ -295,6 +344,19 @@ mod tests {
             errands.add(Job::Read(whose, part(b"bytes", 0, 5)));
         }
         errands.add(Job::Forget(A));
-        assert_eq!(run(&mut errands), ["forgot1 forgot1 forgot1 forgot1 read2@0 hash2@0"]);
+        assert_eq!(run(&mut errands), ["forgot1 forgot1 forgot1 forgot1 read2@0", "hash2@0"]);
+    }
+
+    #[test]
+    fn reads_that_never_end_keep_nothing_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut errands = Errands::default();
+        errands.add(Job::Finish(A, finish(&dir, 1)));
+        let mut turns = Vec::new();
+        for _ in 0..3 {
+            errands.add(Job::Read(B, part(b"bytes", 1, 3)));
+            turns.extend(errands.turn().into_iter().map(|done| matches!(done, Done::Finish(..))));
+        }
+        assert_eq!(turns, [false, true, false, false], "a read, the finish, and the reads since");
     }
 }

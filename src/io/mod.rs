@@ -8,9 +8,10 @@
 //! - `links`, `link`, `queue`: the table of links, one link, and what waits to be sent on it.
 //! - `listener`, `dialer`, `sockets`: how links begin, and the options that all of them have.
 //! - `disk`, `opening`, `place`: files, how they are opened, and their names. `helper` is a thread of
-//!   its own, `errands` what it does there, and `finish` how files are brought to disk.
+//!   its own, `errands` what it does there, `finish` how files are brought to disk, and `room` how it is
+//!   set aside for them.
 //! - `store`: the database, and `keeping` whose orders it carries out when.
-//! - `clock`, `timer`, `signals`, `token`, `answer`, `stats`: small parts.
+//! - `clock`, `descriptors`, `timer`, `signals`, `token`, `answer`, `stats`: small parts.
 //!
 //! # One turn
 //! Timeouts that are due; answers to effects; each link that has output is flushed once; wait,
@@ -21,6 +22,7 @@
 mod answer;
 mod clock;
 mod closing;
+mod descriptors;
 mod dialer;
 mod disk;
 mod effects;
@@ -35,6 +37,7 @@ mod opening;
 mod place;
 mod queue;
 mod reactor;
+mod room;
 mod signals;
 mod sockets;
 mod stats;
@@ -43,7 +46,8 @@ mod timer;
 mod token;
 mod visit;
 
-pub use reactor::{Host, Reactor, RunEnd, descriptors_max};
+pub use descriptors::descriptors_max;
+pub use reactor::{Host, Reactor, RunEnd};
 pub use stats::Stats;
 pub use store::{Store, StoreError};
 

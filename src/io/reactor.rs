@@ -9,12 +9,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use log::{debug, info, warn};
+use log::warn;
 use mio::{Events, Poll, Waker};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::io::answer::Answer;
 use crate::io::clock::Clock;
+use crate::io::descriptors::raise_descriptor_limit;
 use crate::io::disk::Disk;
 use crate::io::effects::Hands;
 use crate::io::errands::Job;
@@ -375,20 +375,6 @@ impl Reactor {
             Source::Listener(place) => self.visit_listener(hosts, place),
             Source::Link(link) => self.visit_link(hosts, link),
         }
-    }
-}
-
-/// Descriptors that this process may have open.
-pub fn descriptors_max() -> u64 {
-    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft)
-}
-
-fn raise_descriptor_limit() {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE)
-        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map(|()| hard));
-    match raised {
-        Ok(hard) => debug!("descriptors max={hard}"),
-        Err(error) => info!("descriptors error=\"{error}\""),
     }
 }
 

@@ -12,6 +12,7 @@ use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::types::Type;
 use rusqlite::{
@@ -48,6 +49,8 @@ pub enum StoreError {
     Sql(PathBuf, rusqlite::Error),
 }
 
+/// How long other programs are waited for, where that is done at all: one that brings in many accounts writes for a second.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The database in its folder.
 const FILE: &str = "tickmesh.db";
 /// `PRAGMA user_version`: what [`migrate`] makes of every older one.
@@ -87,7 +90,7 @@ impl Store {
         let mut db = Connection::open_with_flags(&path, flags).map_err(of_sql)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(of_folder)?;
         // Two programs that begin at the same time wait for each other here, and only here.
-        db.busy_timeout(std::time::Duration::from_secs(5)).map_err(of_sql)?;
+        db.busy_timeout(BUSY_TIMEOUT).map_err(of_sql)?;
         migrate(&mut db, &path)?;
         db.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0;
@@ -95,6 +98,14 @@ impl Store {
         )
         .map_err(of_sql)?;
         Ok(Store { db, path })
+    }
+
+    /// From now on a change waits for other programs that write, for some seconds. A loop must not.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub fn wait_for_others(&self) -> Result<(), StoreError> {
+        self.db.busy_timeout(BUSY_TIMEOUT).map_err(|error| sql_error(&self.path, error))
     }
 
     /// Makes all changes, or none.

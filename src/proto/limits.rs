@@ -237,6 +237,8 @@ pub const PAIR_WAIT: Duration = Duration::from_secs(3);
 /// Written bytes after which the disk is told to start writing back, so that the last sync is short;
 /// each time costs the helper about a millisecond.
 pub const WRITEBACK_BYTES: u64 = 8 << 20;
+/// Size of a file from which room is set aside for all of it: below, it is written at once anyway.
+pub const RESERVE_BYTES_MIN: u64 = WRITEBACK_BYTES;
 /// Finished files of one file system from which on all of it is synced at once, not each file: the
 /// one costs a few milliseconds, and besides waits for what others have written; each of the
 /// others costs half as much.
@@ -245,15 +247,31 @@ pub const SWEEP_FILES_MIN: usize = 8;
 pub const FINISH_BATCH_MAX: usize = 1024;
 /// Hashes and reads of files that one machine may have under way: with
 /// [`CHUNK_READ_BYTES_MAX`] this bounds what waits in memory.
-pub const DISK_JOBS_MAX: usize = 64;
+pub const DISK_JOBS_MAX: usize = 128;
 /// Changes of a database after which its log is moved into it, by the helper: some megabytes.
 pub const CHECKPOINT_CHANGES: usize = 4096;
 /// How soon a database that another program writes to is tried again.
 pub const STORE_RETRY_PAUSE: Duration = Duration::from_millis(5);
 /// How long a change waits for another program, such as one that brings in many accounts.
 pub const STORE_BUSY_MAX: Duration = Duration::from_secs(3);
-/// Longest range that is read into memory at once: what is sent compressed, and small chunks.
+/// Longest range that is read into memory at once.
 pub const CHUNK_READ_BYTES_MAX: u64 = 1 << 20;
+/// Longest chunk that is sent packed: it is in memory at both ends, and packing it takes the loop 0.2 ms.
+pub const PACKED_CHUNK_BYTES_MAX: u64 = 256 << 10;
+/// Shortest chunk that is packed: below it, the line before it is most of what is sent.
+pub const PACKED_CHUNK_BYTES_MIN: u64 = 256;
+/// A chunk goes packed if that makes it shorter by a tenth at least.
+pub const PACK_SAVING: usize = 10;
+/// Chunks of a file that are sent as they are after one that did not become shorter; doubled each time, up to
+/// [`PACK_PAUSE_MAX`]: of a film of 1 GiB ten chunks are tried.
+pub const PACK_PAUSE_MIN: u32 = 16;
+/// See [`PACK_PAUSE_MIN`].
+pub const PACK_PAUSE_MAX: u32 = 1024;
+/// Chunks that a process reads in order to pack them, at once: enough to keep the loop busy while the
+/// helper syncs other files, which may take it 20 ms; 16 MiB of memory.
+pub const PACKS_UNDER_WAY_MAX: usize = 64;
+/// Buffers for packed chunks that come in, of [`PACKED_CHUNK_BYTES_MAX`] at most, that a process keeps for the next ones.
+pub const UNPACK_BUFFERS_MAX: usize = 16;
 /// Bytes that are hashed before a file that waits to be finished or read gets its turn: a few
 /// milliseconds' worth.
 pub const HASH_SLICE_BYTES: u64 = 4 << 20;
@@ -324,7 +342,13 @@ const _: () = {
     // A silent source is replaced well before its link is closed.
     assert!(CHUNK_PATIENCE.as_millis() * 2 <= TRANSFER_SILENCE_TIMEOUT.as_millis());
     assert!(CHUNKS_DEFAULT_MAX <= CHUNKS_MAX);
-    assert!((OFFERS_CHECKED_MAX + 1) * HASHES_IN_FLIGHT_MAX as usize <= DISK_JOBS_MAX);
+    let hashes = (OFFERS_CHECKED_MAX + 1) * HASHES_IN_FLIGHT_MAX as usize;
+    assert!(hashes + PACKS_UNDER_WAY_MAX <= DISK_JOBS_MAX);
+    assert!(CHUNK_BYTES <= PACKED_CHUNK_BYTES_MAX && PACKED_CHUNK_BYTES_MAX <= CHUNK_READ_BYTES_MAX);
+    // One packed chunk waits on a link, and one more may have been on its way from the disk when it filled up.
+    // They fit beside the two offers of a record.
+    let packed = 2 * (PACKED_CHUNK_BYTES_MAX as usize - PACKED_CHUNK_BYTES_MAX as usize / PACK_SAVING);
+    assert!(packed + 2 * CHUNKS_DEFAULT_MAX as usize * 65 + 4 * LINE_BYTES_MAX <= LINK_QUEUE_BYTES_MAX);
     assert!((REGISTERS_AHEAD_BYTES + CHUNKS_MAX * 65) < LINK_QUEUE_BYTES_MAX as u64);
     assert!(WORD_PERIOD.as_millis() * 3 <= TRANSFER_SILENCE_TIMEOUT.as_millis());
     // The longest answer of each kind fits the queue of a link beside what the link is owed already.

@@ -42,7 +42,10 @@ impl Kernel {
             }
             Err(error) => Answer::FileFailed { file, op: FileOp::Open, offset: 0, error },
         };
-        self.answer(machine, answer);
+        match mode {
+            OpenMode::Resume { reserve: true, .. } => self.answer_late(machine, file, answer),
+            _ => self.answer(machine, answer),
+        }
     }
 
     pub(super) fn set_aside(&mut self, machine: MachineId, file: FileId, path: &str, aside: &str) {
@@ -193,7 +196,7 @@ fn open_on(disk: &mut Disk, path: &str, mode: OpenMode, aside: &str) -> Result<O
                 return Err(ErrorKind::ResourceBusy);
             }
             match (mode, disk.find(&partial_path)) {
-                (OpenMode::Resume { bytes }, Some(left)) => {
+                (OpenMode::Resume { bytes, .. }, Some(left)) => {
                     disk.cut(left, bytes);
                     disk.set_disturbed(left, false);
                     left

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 
 use crate::proto::ids::FileId;
 use crate::proto::limits::{CHUNK_READ_BYTES_MAX, DISK_JOBS_MAX};
-use crate::proto::machine::FileOp;
+use crate::proto::machine::{FileOp, Secret};
 use crate::sim::disk::Disk;
 use crate::sim::files::{Handle, Stage, finish_on};
 use crate::sim::kernel::{Answer, Event, Kernel};
@@ -40,6 +40,19 @@ const SLOW_STEP_CHANCE: f64 = 1.0 / 32.0;
 const SLOW_STEP_NS: u64 = 500_000_000;
 
 impl Kernel {
+    /// A password is hashed; the machine hears of it a while later.
+    pub(super) fn derive(&mut self, machine: MachineId, job: u64, key: [u8; 32]) {
+        self.processes[machine.at()].derived.push_back((job, Secret(key)));
+        let at_ns = self.now_ns + self.rng.below(STEP_NS);
+        self.queue.push(at_ns, Event::Derived(machine));
+    }
+
+    pub(super) fn on_derived(&mut self, machine: MachineId) {
+        if let Some((job, key)) = self.processes[machine.at()].derived.pop_front() {
+            self.answer(machine, Answer::Derived { job, key });
+        }
+    }
+
     pub(super) fn finish(&mut self, machine: MachineId, file: FileId) {
         let Some((_, handle)) = self.opened(machine, file) else { return };
         match (handle.stage, handle.holes.error()) {
@@ -67,6 +80,15 @@ impl Kernel {
             let step = Step::Read { op, offset, len };
             self.begin_job(Job { machine, file, is_finish: false, step });
         }
+    }
+
+    /// A file is open, or is not, once room was set aside for it: that is quick, but takes its time.
+    pub(super) fn answer_late(&mut self, machine: MachineId, file: FileId, answer: Answer) {
+        if self.opened(machine, file).is_none() {
+            return self.answer(machine, answer);
+        }
+        let job = Job { machine, file, is_finish: false, step: Step::Answer(answer) };
+        self.add_job(job, STEP_NS);
     }
 
     fn job_failed(&mut self, machine: MachineId, file: FileId, op: FileOp, offset: u64, error: ErrorKind) {
@@ -113,6 +135,10 @@ impl Kernel {
 
     fn begin_job(&mut self, job: Job) {
         let longest_ns = if self.rng.chance(SLOW_STEP_CHANCE) { SLOW_STEP_NS } else { STEP_NS };
+        self.add_job(job, longest_ns);
+    }
+
+    fn add_job(&mut self, job: Job, longest_ns: u64) {
         let at_ns = self.now_ns + self.rng.below(longest_ns) + self.disk_of(job.machine).slow_ns();
         self.jobs_begun += 1;
         self.jobs.insert(self.jobs_begun, job);

@@ -149,7 +149,7 @@ fn a_partial_that_somebody_else_has_cut_or_replaced_is_not_finished() {
     for (seen, expected) in [("cut", ErrorKind::InvalidData), ("replaced", ErrorKind::NotFound)] {
         let (dir, mut disk) = folder();
         let path = dir.path().join("root/a.partial");
-        open(&mut disk, A, "a", OpenMode::Resume { bytes: 9 }, "a.old").unwrap();
+        open(&mut disk, A, "a", OpenMode::Resume { bytes: 9, reserve: false }, "a.old").unwrap();
         disk.write_at(A, 0, b"123456").unwrap().unwrap();
         if seen == "cut" {
             File::options().write(true).open(&path).unwrap().set_len(1).unwrap();
@@ -161,7 +161,7 @@ fn a_partial_that_somebody_else_has_cut_or_replaced_is_not_finished() {
         assert_eq!(finish(&mut disk, A), Some(Err(expected)), "{seen}");
         assert!(!dir.path().join("root/a").exists());
         disk.release(A);
-        open(&mut disk, B, "a", OpenMode::Resume { bytes: 9 }, "a.old").unwrap();
+        open(&mut disk, B, "a", OpenMode::Resume { bytes: 9, reserve: false }, "a.old").unwrap();
         disk.write_at(B, 0, b"123456789").unwrap().unwrap();
         assert_eq!(finish(&mut disk, B), Some(Ok(None)), "it is ours again");
     }
@@ -179,7 +179,12 @@ fn nothing_outside_and_no_symbolic_link() {
     assert_eq!(open(&mut disk, A, "link", OpenMode::Named, "old"), Err(ErrorKind::AlreadyExists));
     assert_eq!(open(&mut disk, A, "part", OpenMode::Partial, "old"), Err(ErrorKind::InvalidInput));
     for bad in ["../secret", "/etc/hostname", ""] {
-        for mode in [OpenMode::Named, OpenMode::Partial, OpenMode::Resume { bytes: 9 }, OpenMode::Existing] {
+        for mode in [
+            OpenMode::Named,
+            OpenMode::Partial,
+            OpenMode::Resume { bytes: 9, reserve: false },
+            OpenMode::Existing,
+        ] {
             assert_eq!(open(&mut disk, A, bad, mode, "old"), Err(ErrorKind::InvalidInput));
             let aside = open(&mut disk, A, "x", mode, bad).unwrap_err();
             let expected =

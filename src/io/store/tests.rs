@@ -92,7 +92,9 @@ fn mail_comes_in_its_order_page_by_page_and_numbers_are_never_given_again() {
     assert_eq!(numbers(waiting(&store, "alice", 0, 4)), [1, 2, 3, 4]);
     assert_eq!(numbers(waiting(&store, "alice", 4, 9)), [5, 6, 7, 8, 9]);
     store.apply(&[Change::RemoveMail { to: name("alice"), first: 1, last: 9 }]).unwrap();
-    store.apply(&[Change::ReserveMail { to: name("al"), upto: 1000 }, mail("al", 2, "in the middle")]).unwrap();
+    store
+        .apply(&[Change::ReserveMail { to: name("al"), upto: 1000 }, mail("al", 2, "in the middle")])
+        .unwrap();
     assert!(matches!(book(&store)[0], Row::Account { mail_last: 1000, mail_count: 2, .. }));
     assert!(waiting(&store, "alice", 0, 9).is_empty());
     assert!(matches!(book(&store)[1], Row::Account { mail_last: 9, mail_count: 0, mail_bytes: 0, .. }));

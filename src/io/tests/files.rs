@@ -5,6 +5,7 @@ use super::*;
 use std::fs;
 use std::io::ErrorKind;
 
+use crate::proto::limits::RESERVE_BYTES_MIN;
 use crate::proto::machine::FileOp;
 
 #[test]
@@ -66,6 +67,35 @@ fn answers_come_in_order() {
     assert_eq!(fs::read(root.path().join("a.txt")).unwrap(), b"one\ntwo\n");
     assert_eq!(fs::read(root.path().join("old")).unwrap(), b"older");
     assert_eq!(fs::read(root.path().join("sub/b.txt")).unwrap(), b"\0\0two\n");
+}
+
+#[test]
+fn a_file_with_room_set_aside_is_ready_later_unless_it_was_released() {
+    fn act(told: &mut Vec<String>, what: What<'_>, desk: &mut Desk<'_>) {
+        let mode = OpenMode::Resume { bytes: RESERVE_BYTES_MIN, reserve: true };
+        match what {
+            What::Told(Input::Start) => {
+                desk.open(FileId(1), "released", mode);
+                desk.os.perform(Effect::Release { file: FileId(1) });
+                desk.open(FileId(2), "a", mode);
+                desk.open(FileId(3), "b", OpenMode::Partial);
+            }
+            What::Told(Input::FileReady { file, bytes, .. }) => {
+                told.push(format!("ready {} {bytes}", file.0));
+                if file == FileId(2) {
+                    desk.exit();
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("a.partial"), "left").unwrap();
+    let mut toy = Toy::new(None, Vec::new(), act);
+    let mut hosts = [Host { machine: &mut toy, root: root.path().to_owned() }];
+    Reactor::new().unwrap().run(&mut hosts).unwrap();
+    assert_eq!(toy.state, ["ready 3 0", "ready 2 4"]);
+    assert_eq!(fs::read(root.path().join("a.partial")).unwrap(), b"left");
 }
 
 #[test]

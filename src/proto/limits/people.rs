@@ -1,4 +1,4 @@
-//! The bounds of accounts and messages.
+//! Bounds of accounts and of the messenger, each with its unit and its reason.
 
 use std::time::Duration;
 
@@ -6,10 +6,33 @@ use crate::proto::limits::{
     ANSWERS_BYTES_MAX, LINE_BYTES_MAX, LINK_QUEUE_BYTES_MAX, LINKS_MAX, NAME_BYTES_MAX,
 };
 
+// --- Accounts ---------------------------------------------------------------------------------
+
+/// Accounts of one server: all are in memory, about 200 bytes each.
+pub const ACCOUNTS_MAX: usize = 100_000;
+/// Longest password as it is typed: a sentence, and far below what a line holds.
+pub const PASSWORD_BYTES_MAX: usize = 256;
+/// Bytes of a salt, as in the example of RFC 7677: no two accounts get the same by chance.
+pub const SALT_BYTES: usize = 16;
+/// Random bytes that each side adds to a login's nonce; in base64 they need no padding.
+pub const SCRAM_NONCE_BYTES: usize = 18;
+/// Longest nonce that is taken from the other side, both its parts together.
+pub const SCRAM_NONCE_TEXT_MAX: usize = 128;
+/// How often a new password is hashed, and at least: what RFC 7677 asks for. It takes about a millisecond.
+pub const SCRAM_ITERATIONS: u32 = 4096;
+/// The same at most: a quarter of a second, for which a client does not seem to hang.
+pub const SCRAM_ITERATIONS_MAX: u32 = 1 << 20;
+/// Failures in a row, from wherever, after which a name is blocked.
+pub const FAILURES_MAX: u32 = 3;
+/// Names whose failures are remembered, accounts or not; the oldest is forgotten. About 3 MB.
+pub const FAILED_NAMES_MAX: usize = 16_384;
+/// Longest file of `name password` lines: as many accounts as there may be, with the longest of each.
+pub const CREDENTIALS_BYTES_MAX: usize = 32 << 20;
+/// Wrong lines of such a file that are shown.
+pub const FAULTS_SHOWN_MAX: usize = 20;
+
 // --- The messenger ----------------------------------------------------------------------------
 
-/// Accounts of one server: all are known in memory, at about 200 bytes each.
-pub const ACCOUNTS_MAX: usize = 100_000;
 /// Users and guests online at once: each has a link.
 pub const ONLINE_MAX: usize = LINKS_MAX;
 /// Longest text of a message in bytes: with sender, number and time it fits a line.
@@ -51,29 +74,7 @@ pub const MESSAGES_SLOWED_MAX: u32 = 20;
 /// Messages that a broadcast counts as.
 pub const BROADCAST_COST: u32 = 5;
 
-// --- Accounts ---------------------------------------------------------------------------------
-
-/// Longest password as it is typed: a sentence, and far below what a line holds.
-pub const PASSWORD_BYTES_MAX: usize = 256;
-/// Bytes of a salt, as in the example of RFC 7677: no two accounts get the same by chance.
-pub const SALT_BYTES: usize = 16;
-/// Random bytes that each side adds to a login's nonce; in base64 they need no padding.
-pub const SCRAM_NONCE_BYTES: usize = 18;
-/// Longest nonce that is taken from the other side, both its parts together.
-pub const SCRAM_NONCE_TEXT_MAX: usize = 128;
-/// How often a new password is hashed, and at least: what RFC 7677 asks for. It takes about a millisecond.
-pub const SCRAM_ITERATIONS: u32 = 4096;
-/// The same at most: a quarter of a second, for which a client does not seem to hang.
-pub const SCRAM_ITERATIONS_MAX: u32 = 1 << 20;
-/// Failures in a row, from wherever, after which a name is blocked.
-pub const FAILURES_MAX: u32 = 3;
-/// Names whose failures are remembered, accounts or not; the oldest is forgotten. About 3 MB.
-pub const FAILED_NAMES_MAX: usize = 16_384;
-/// Longest file of `name password` lines: as many accounts as there may be, with the longest of each.
-pub const CREDENTIALS_BYTES_MAX: usize = 32 << 20;
-/// Wrong lines of such a file that are shown.
-pub const FAULTS_SHOWN_MAX: usize = 20;
-
+// How they are related.
 // --- The messenger in the server --------------------------------------------------------------
 
 /// Names in the answer to `whoelse` and `whoelsesince`; more are counted. People read no more, and all
@@ -87,18 +88,20 @@ pub const LANDING_PAUSE: Duration = Duration::from_millis(10);
 pub const BOOK_PERIOD: Duration = Duration::from_secs(1);
 /// How soon mail that could not be read is tried again.
 pub const MAIL_RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// Passwords that are hashed at once: a tenth of a second's work for the other thread.
+pub const DERIVES_MAX: usize = 64;
 
 const _: () = {
     let list = LISTED_MAX * (NAME_BYTES_MAX + "* USER \n".len());
     assert!(ANSWERS_BYTES_MAX + list + FLIGHT_BYTES_MAX + FLIGHT_MAX * 80 < LINK_QUEUE_BYTES_MAX);
     assert!(LINE_BYTES_MAX < BACKLOG_BYTES_MAX);
+    assert!(NAME_BYTES_MAX + PASSWORD_BYTES_MAX + "login  \r\n".len() <= LINE_BYTES_MAX);
+    assert!(SCRAM_NONCE_BYTES.is_multiple_of(3) && SCRAM_NONCE_BYTES / 3 * 4 * 2 <= SCRAM_NONCE_TEXT_MAX);
+    assert!(SCRAM_ITERATIONS <= SCRAM_ITERATIONS_MAX && FAILURES_MAX > 1);
+    assert!(ACCOUNTS_MAX * (NAME_BYTES_MAX + PASSWORD_BYTES_MAX + " \r\n".len()) <= CREDENTIALS_BYTES_MAX);
     assert!(MESSAGE_BYTES_MAX + NAME_BYTES_MAX + 64 < LINE_BYTES_MAX);
     assert!(MAIL_ROWS_MAX as usize * MESSAGE_BYTES_MAX <= FLIGHT_BYTES_MAX);
     assert!(MAIL_ROWS_MAX as usize <= FLIGHT_MAX && FLIGHT_MAX as u64 * 2 <= NUMBERS_AHEAD);
     assert!(FLIGHT_BYTES_MAX * 2 <= LINK_QUEUE_BYTES_MAX && FLIGHT_MAX <= MAIL_PER_USER_MAX as usize);
     assert!(BROADCAST_COST <= MESSAGES_BURST);
-    assert!(NAME_BYTES_MAX + PASSWORD_BYTES_MAX + "login  \r\n".len() <= LINE_BYTES_MAX);
-    assert!(SCRAM_NONCE_BYTES.is_multiple_of(3) && SCRAM_NONCE_BYTES / 3 * 4 * 2 <= SCRAM_NONCE_TEXT_MAX);
-    assert!(SCRAM_ITERATIONS <= SCRAM_ITERATIONS_MAX && FAILURES_MAX > 1);
-    assert!(ACCOUNTS_MAX * (NAME_BYTES_MAX + PASSWORD_BYTES_MAX + " \r\n".len()) <= CREDENTIALS_BYTES_MAX);
 };

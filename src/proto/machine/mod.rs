@@ -10,8 +10,8 @@
 //! - After `handle_timeout(now)`, `poll_timeout()` is `None` or later than `now.mono`.
 //! - An effect on a link or file that is gone does nothing; the machine has been told, or will be.
 //! - [`Effect::Store`] and [`Effect::Load`] are carried out in their order, and answered later, in that order.
-//! - [`Effect::Finish`], [`Effect::Hash`] and [`Effect::Read`] take their time: their answers come
-//!   later than those of what was asked for after them, and in any order among themselves.
+//! - [`Effect::Finish`], [`Effect::Hash`], [`Effect::Read`], and an [`Effect::Open`] that sets room aside
+//!   take their time: their answers come later than those of what was asked for after them, and in any order among themselves.
 //! - After `handle_input`, `poll_timeout()` may already be due; the driver then fires it next.
 //! - The first input is [`Input::Start`]. After [`Effect::Exit`] there are no more; what is still
 //!   queued on links goes out, files are released.
@@ -20,6 +20,7 @@
 
 mod holes;
 mod link_map;
+mod secret;
 mod store;
 mod why;
 
@@ -29,10 +30,12 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use crate::proto::ids::{DialId, FileId, LinkId};
+use crate::proto::limits::SALT_BYTES;
 use crate::proto::time::{Mono, Now, Wall};
 
 pub use holes::Holes;
 pub use link_map::LinkMap;
+pub use secret::Secret;
 pub use store::{Change, Load, Mail, Row};
 pub use why::Why;
 
@@ -103,6 +106,8 @@ pub enum Input<'a> {
     Loaded { load: Load, version: u64 },
     /// Nothing, or no more of it, can be read; as `StoreFailed`, and `InvalidData` if what is there makes no sense.
     LoadFailed { load: Load, error: ErrorKind },
+    /// An [`Effect::Derive`] is done.
+    Derived { job: u64, key: Secret<[u8; 32]> },
     /// End soon and orderly.
     Shutdown,
 }
@@ -169,6 +174,9 @@ pub enum Effect<'a> {
     Store { batch: u64, changes: &'a [Change<'a>] },
     /// Read back what is kept, with all that was stored before. Answer: `Row` for each, then `Loaded` or `LoadFailed`.
     Load { load: Load },
+    /// Hash a password many times (PBKDF2 with HMAC-SHA-256), not on the loop. Answer, later than those of what was
+    /// asked for after it: `Derived`.
+    Derive { job: u64, password: Secret<&'a str>, salt: [u8; SALT_BYTES], iterations: u32 },
     /// This machine has ended.
     Exit,
 }
@@ -188,6 +196,9 @@ pub enum OpenMode {
     Resume {
         /// The size of the whole file; what is longer is cut, for nobody would see that it is too long.
         bytes: u64,
+        /// All of it will be written: the disk may set room aside before the answer. Where it cannot,
+        /// nothing comes of it.
+        reserve: bool,
     },
     /// A file that is there, for reading only. `aside` means nothing. It fails with `NotFound` if
     /// nothing is there, `IsADirectory` if it is a folder, `Unsupported` if it is a pipe, a device or a

@@ -102,9 +102,10 @@ impl Member {
         os: &mut dyn Os,
     ) {
         let file = common.new_file(FileFor::Item { member: self.index, item });
+        let reserve = self.only_chunk().is_none();
         let wanted = self.library.at_mut(item);
         let mode = match (purpose, &wanted.manifest) {
-            (Purpose::Rest, Some(manifest)) => OpenMode::Resume { bytes: manifest.bytes() },
+            (Purpose::Rest, Some(manifest)) => OpenMode::Resume { bytes: manifest.bytes(), reserve },
             _ => OpenMode::Existing,
         };
         let path = wanted.name.as_str();
@@ -228,6 +229,8 @@ impl Member {
                 let name = checked.name.clone();
                 checked.manifest = Some(Manifest::new(name, check.bytes, check.chunk_bytes, hashes));
                 checked.state = State::Whole { file: Some(file) };
+                // Its chunks are in memory still.
+                self.look_at(item, 0, common, os);
                 self.register(item, common, os);
                 if let Some(guest) = &mut self.guest {
                     guest.looked_at -= 1;

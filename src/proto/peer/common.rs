@@ -8,7 +8,8 @@ use crate::proto::limits::FILES_OPEN_MAX;
 use crate::proto::machine::{CloseReason, Effect, LinkMap, OpenMode, Os};
 use crate::proto::peer::PeersConfig;
 use crate::proto::peer::library::ItemId;
-use crate::proto::swarm::Serving;
+use crate::proto::peer::pack::Packing;
+use crate::proto::swarm::{Serving, Unpacker};
 use crate::proto::time::Mono;
 use crate::proto::wheel::Wheel;
 use crate::proto::wire::{LineReader, Message};
@@ -24,6 +25,9 @@ pub(super) struct Common {
     pub(super) listener: Listener,
     /// Chunks that others asked for, of all members.
     pub(super) serving: Serving,
+    /// Those of them that are being packed.
+    pub(super) packing: Packing,
+    pub(super) unpacker: Unpacker,
     /// When those that wait for chunks hear from us, if not before.
     pub(super) word_at: Mono,
     /// A line that is being encoded.
@@ -58,11 +62,13 @@ pub(super) enum Timer {
 pub(super) struct Session {
     pub(super) reader: LineReader,
     pub(super) whose: Whose,
+    /// Something that was sent over it waits for room.
+    pub(super) blocked: bool,
 }
 
 impl Session {
     pub(super) fn new(whose: Whose) -> Session {
-        Session { reader: LineReader::default(), whose }
+        Session { reader: LineReader::default(), whose, blocked: false }
     }
 }
 
@@ -124,6 +130,8 @@ impl Common {
             files: BTreeMap::new(),
             listener: Listener::None,
             serving: Serving::new(None),
+            packing: Packing::default(),
+            unpacker: Unpacker::new(),
             word_at: Mono(0),
             scratch: Vec::new(),
             dials_made: 0,
@@ -178,6 +186,7 @@ impl Common {
     /// Forgets a file and closes it.
     pub(super) fn release(&mut self, file: FileId, os: &mut dyn Os) {
         self.files.remove(&file);
+        self.forget_reads(file);
         os.perform(Effect::Release { file });
     }
 }

@@ -12,7 +12,7 @@ use crate::proto::peer::member::Member;
 use crate::proto::peer::other::{Incoming, Way};
 use crate::proto::peer::pair::{Fault, fault};
 
-use crate::proto::swarm::{Arrival, Incoming as ChunkIn, Lie, SourceId};
+use crate::proto::swarm::{Arrival, Fit, Incoming as ChunkIn, Lie, Packed, SourceId};
 use crate::proto::time::Now;
 use crate::proto::wire::{ErrorCode, Message};
 
@@ -48,17 +48,30 @@ impl Member {
         }
     }
 
-    pub(super) fn on_chunk(&mut self, place: u32, file: &str, chunk: u64, octets: u64) -> Result<u64, Fault> {
+    pub(super) fn on_chunk(
+        &mut self,
+        place: u32,
+        file: &str,
+        chunk: u64,
+        (octets, zstd): (u64, bool),
+        common: &mut Common,
+    ) -> Result<u64, Fault> {
         let item = self.answered(place, file, chunk)?;
         let (other, fetched) = (self.others.at_mut(place), self.library.at_mut(item));
         let arrival = fetched.picker_mut().map(|picker| picker.begin(SourceId(place), chunk));
         let (Some(Ok(Arrival::Write)), Some(manifest)) = (arrival, &fetched.manifest) else {
             // It has come from elsewhere since, or the file was given up.
-            other.incoming = Incoming::Unwanted { item, chunk, octets };
+            other.incoming = Incoming::Unwanted { item, chunk };
             return Ok(octets);
         };
-        match ChunkIn::begin(manifest, chunk, octets) {
-            Ok(chunk) => other.incoming = Incoming::Chunk { item, chunk },
+        let begun = if zstd {
+            Packed::begin(manifest, chunk, octets, common.unpacker.buffer())
+                .map(|chunk| Incoming::Packed { item, chunk })
+        } else {
+            ChunkIn::begin(manifest, chunk, octets).map(|chunk| Incoming::Chunk { item, chunk })
+        };
+        match begun {
+            Ok(incoming) => other.incoming = incoming,
             Err(lie) => return fault(ErrorCode::BadArgument, lie.to_string()),
         }
         Ok(octets)
@@ -133,13 +146,22 @@ impl Member {
                 {
                     os.perform(Effect::WriteAt { file: *file, offset, bytes });
                 }
+                self.library.at_mut(*item).wire_bytes += bytes.len() as u64;
                 if last { self.on_chunk_end(place, common, now, os) } else { Ok(()) }
             }
-            Incoming::Unwanted { .. } if last => {
-                self.on_unwanted_end(place, common, now, os);
+            Incoming::Packed { item, chunk } => {
+                chunk.take(bytes);
+                self.library.at_mut(*item).wire_bytes += bytes.len() as u64;
+                if last { self.on_chunk_end(place, common, now, os) } else { Ok(()) }
+            }
+            Incoming::Unwanted { item, .. } => {
+                self.library.at_mut(*item).wire_bytes += bytes.len() as u64;
+                if last {
+                    self.on_unwanted_end(place, common, now, os);
+                }
                 Ok(())
             }
-            Incoming::Unwanted { .. } | Incoming::None => Ok(()),
+            Incoming::None => Ok(()),
         };
         if let Err(fault) = handled {
             self.condemn(place, link, fault, common, now, os);
@@ -155,18 +177,33 @@ impl Member {
     ) -> Result<(), Fault> {
         let other = self.others.at_mut(place);
         let incoming = std::mem::replace(&mut other.incoming, Incoming::None);
-        let Incoming::Chunk { item, chunk: coming } = incoming else { return Ok(()) };
-        let (id, source, chunk) = (other.id, SourceId(place), coming.chunk());
+        let (item, chunk) = match &incoming {
+            Incoming::Chunk { item, chunk } => (*item, chunk.chunk()),
+            Incoming::Packed { item, chunk } => (*item, chunk.chunk()),
+            _ => return Ok(()),
+        };
+        let (id, source) = (other.id, SourceId(place));
         let fetched = self.library.at_mut(item);
         let range = fetched.manifest.as_ref().and_then(|manifest| manifest.range(chunk));
         let octets = range.map_or(0, |(_, len)| len);
         let written = fetched.picker().is_some_and(|picker| picker.is_written(source, chunk));
+        let file = fetched.file();
         let (Some(picker), true) = (fetched.picker_mut(), written) else {
-            other.incoming = Incoming::Unwanted { item, chunk, octets };
+            other.incoming = Incoming::Unwanted { item, chunk };
             self.on_unwanted_end(place, common, now, os);
             return Ok(());
         };
-        if let Err(lie) = coming.end() {
+        let is_packed = matches!(incoming, Incoming::Packed { .. });
+        let right = match incoming {
+            Incoming::Packed { chunk, .. } => chunk.end(&mut common.unpacker).map(|(offset, bytes)| {
+                if let Some(file) = file {
+                    os.perform(Effect::WriteAt { file, offset, bytes });
+                }
+            }),
+            Incoming::Chunk { chunk, .. } => chunk.end(),
+            _ => Ok(()),
+        };
+        if let Err(lie) = right {
             picker.on_wrong(source, chunk);
             fetched.wasted_bytes += octets;
             log::warn!("wrong bytes received from={id} file={} why=\"{lie}\"", fetched.name);
@@ -176,6 +213,9 @@ impl Member {
         }
         let losers = picker.on_stored(source, chunk, now.mono);
         fetched.fetched_bytes += octets;
+        if is_packed && !fetched.fit.pays() {
+            fetched.fit = Fit::good();
+        }
         if self.guest.is_some() {
             fetched.unreported.push(chunk);
         }
@@ -193,9 +233,10 @@ impl Member {
     fn on_unwanted_end(&mut self, place: u32, common: &mut Common, now: Now, os: &mut dyn Os) {
         let other = self.others.at_mut(place);
         let incoming = std::mem::replace(&mut other.incoming, Incoming::None);
-        let Incoming::Unwanted { item, chunk, octets } = incoming else { return };
+        let Incoming::Unwanted { item, chunk } = incoming else { return };
         let fetched = self.library.at_mut(item);
-        fetched.wasted_bytes += octets;
+        let range = fetched.manifest.as_ref().and_then(|manifest| manifest.range(chunk));
+        fetched.wasted_bytes += range.map_or(0, |(_, len)| len);
         if let Some(picker) = fetched.picker_mut() {
             picker.on_thrown_away(SourceId(place), chunk);
         }

@@ -8,7 +8,7 @@ use crate::proto::machine::Os;
 use crate::proto::peer::check::Check;
 use crate::proto::peer::common::{Common, FileFor};
 use crate::proto::peer::offer::Trouble;
-use crate::proto::swarm::{Accounts, ChunkSet, Manifest, Picker};
+use crate::proto::swarm::{Accounts, ChunkSet, Fit, Manifest, Picker};
 use crate::proto::time::Mono;
 
 /// The place of a file in its member's library.
@@ -44,8 +44,14 @@ pub(super) struct Item {
     pub(super) registers_refused: u32,
     /// Bytes of chunks that came from others and were right.
     pub(super) fetched_bytes: u64,
-    /// Bytes that came and were wrong, or not needed any more.
+    /// Bytes of chunks that came and were wrong, or not needed any more.
     pub(super) wasted_bytes: u64,
+    /// Bytes of chunks that were sent to others.
+    pub(super) served_bytes: u64,
+    /// Octets in which all of these came.
+    pub(super) wire_bytes: u64,
+    /// Whether packing it for others pays.
+    pub(super) fit: Fit,
     /// What was asked for, and why more than once, in earlier attempts.
     former: Accounts,
     /// Chunks whose hashes were right when it was looked at last; the disk need not do that again.
@@ -85,6 +91,9 @@ impl Item {
             registers_refused: 0,
             fetched_bytes: 0,
             wasted_bytes: 0,
+            served_bytes: 0,
+            wire_bytes: 0,
+            fit: Fit::default(),
             former: Accounts::default(),
             verified: None,
             refusals: 0,

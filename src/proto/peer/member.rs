@@ -49,8 +49,9 @@ pub(super) struct Member {
     pub(super) hashes: Option<(ItemId, u64, u64, Vec<u8>)>,
     /// Our own table and samples in the library, once they are complete.
     pub(super) own: [Option<ItemId>; FILES],
-    /// Bytes of chunks that were sent to others.
+    /// Bytes of chunks that were sent to others, and in how many octets.
     pub(super) served_bytes: u64,
+    pub(super) served_wire_bytes: u64,
     /// When something of a third one's record was sent last.
     pub(super) passed_on_at: Mono,
     /// Ticks and answers that the server counted.
@@ -155,6 +156,7 @@ impl Member {
             hashes: None,
             own: [None; FILES],
             served_bytes: 0,
+            served_wire_bytes: 0,
             passed_on_at: Mono(0),
             rows_there: None,
             joins_done: false,

@@ -10,6 +10,7 @@ mod library;
 mod member;
 mod offer;
 mod other;
+mod pack;
 mod pair;
 mod report;
 mod run;
@@ -26,7 +27,7 @@ use std::time::Duration;
 use crate::proto::clock::Spread;
 use crate::proto::ids::{FileId, LinkId, Name};
 use crate::proto::limits::GREET_TIMEOUT;
-use crate::proto::machine::{CloseReason, DownReason, Effect, Input, Machine, Origin, Os, Why};
+use crate::proto::machine::{CloseReason, DownReason, Effect, FileOp, Input, Machine, Origin, Os, Why};
 use crate::proto::peer::common::{Common, DialFor, FileFor, Listener, Session, Timer, Whose};
 use crate::proto::peer::contact::Said;
 use crate::proto::peer::guest::Guest;
@@ -219,11 +220,11 @@ impl Peers {
     /// Somebody connected to us and has to say which pair the link is for.
     fn on_stranger_line(&mut self, link: LinkId, line: &[u8], now: Now, os: &mut dyn Os) {
         let refusal = match Message::parse(line) {
-            Ok(Message::Link { group, from, to, ticket }) => {
+            Ok(Message::Link { group, from, to, ticket, zstd }) => {
                 let (common, members) = (&mut self.common, &mut self.members);
                 let known = group == common.config.group;
                 match members.iter_mut().find(|member| known && member.is_called(&to)) {
-                    Some(member) => member.on_link_request(link, from, ticket, common, now, os),
+                    Some(member) => member.on_link_request(link, (from, ticket, zstd), common, now, os),
                     None => Err((ErrorCode::UnknownMember, "no such member here")),
                 }
             }
@@ -313,8 +314,8 @@ impl Machine for Peers {
                 None => {}
             },
             Input::Received { link, bytes, at } => self.on_received(link, bytes, at, now, os),
-            Input::Blocked { link } => self.set_blocked(link, true),
-            Input::Drained { link } => self.set_blocked(link, false),
+            Input::Blocked { link } => self.set_blocked(link, true, now, os),
+            Input::Drained { link } => self.set_blocked(link, false, now, os),
             Input::LinkDown { link, reason } => {
                 let whose = common.sessions.get(link).map(|session| session.whose);
                 if let (DownReason::FileFailed, Some(Whose::Pair(member, other))) = (reason, whose) {
@@ -342,17 +343,23 @@ impl Machine for Peers {
                     member.on_file_finished(whose, moved, common, now, os)
                 });
             }
+            Input::Read { file, offset, bytes } => {
+                pack::on_read(members, common, (file, offset), bytes, now, os)
+            }
+            Input::FileFailed { file, op: FileOp::Read, offset, .. } => {
+                pack::on_read(members, common, (file, offset), &[], now, os);
+            }
             Input::FileFailed { file, op, error, .. } => {
                 self.on_file(file, |member, whose, common| {
                     member.on_file_failed(whose, op, error, common, now, os)
                 });
             }
-            Input::Read { .. }
-            | Input::Stored { .. }
+            Input::Stored { .. }
             | Input::StoreFailed { .. }
             | Input::Row { .. }
             | Input::Loaded { .. }
-            | Input::LoadFailed { .. } => {}
+            | Input::LoadFailed { .. }
+            | Input::Derived { .. } => {}
             Input::Shutdown => members.iter_mut().for_each(|member| member.interrupt(common, now, os)),
         }
         self.exit_when_ended(os);
@@ -371,13 +378,19 @@ impl Machine for Peers {
 
     fn check_invariants(&self) {
         self.members.iter().for_each(|member| member.check_invariants(&self.common));
+        self.common.check_packing();
     }
 }
 
 impl Peers {
-    fn set_blocked(&mut self, link: LinkId, blocked: bool) {
-        if let Some(Whose::Server(member)) = self.common.sessions.get(link).map(|session| session.whose) {
+    fn set_blocked(&mut self, link: LinkId, blocked: bool, now: Now, os: &mut dyn Os) {
+        let Some(session) = self.common.sessions.get_mut(link) else { return };
+        session.blocked = blocked;
+        if let Whose::Server(member) = session.whose {
             self.members[member as usize].set_blocked(blocked);
+        } else if !blocked && self.common.serving.is_held(link) {
+            self.common.let_go(link);
+            serve::serve(&mut self.members, &mut self.common, now, os);
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::proto::peer::common::{Common, Whose};
 use crate::proto::peer::library::{ItemId, Library};
 use crate::proto::peer::member::Member;
 use crate::proto::record::names;
-use crate::proto::swarm::Incoming as ChunkIn;
+use crate::proto::swarm::{Incoming as ChunkIn, Packed};
 use crate::proto::time::{Mono, Now};
 use crate::proto::wire::Departure;
 
@@ -87,9 +87,11 @@ pub(super) enum Way {
     Dialing(DialId),
     /// We dialed, and `LINK` is on its way.
     Asking(LinkId),
+    /// `zstd`: the other side takes packed chunks.
     Open {
         link: LinkId,
         dialed: bool,
+        zstd: bool,
     },
 }
 
@@ -123,11 +125,15 @@ pub(super) enum Incoming {
         item: ItemId,
         chunk: ChunkIn,
     },
+    /// The same, packed.
+    Packed {
+        item: ItemId,
+        chunk: Packed,
+    },
     /// A chunk that nobody needs any more.
     Unwanted {
         item: ItemId,
         chunk: u64,
-        octets: u64,
     },
 }
 

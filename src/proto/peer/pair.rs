@@ -40,7 +40,7 @@ impl Member {
         other.heard = now.mono;
         let (to, ticket, group) = (other.id, other.ticket, common.config.group);
         let from = self.name().expect("only a member that joined dials others");
-        common.send(link, &Message::Link { group, from, to, ticket }, os);
+        common.send(link, &Message::Link { group, from, to, ticket, zstd: true }, os);
     }
 
     pub(super) fn on_pair_dial_failed(
@@ -64,8 +64,7 @@ impl Member {
     pub(super) fn on_link_request(
         &mut self,
         link: LinkId,
-        from: Name,
-        ticket: Key,
+        (from, ticket, zstd): (Name, Key, bool),
         common: &mut Common,
         now: Now,
         os: &mut dyn Os,
@@ -101,8 +100,8 @@ impl Member {
         if let Some(session) = common.sessions.get_mut(link) {
             session.whose = Whose::Pair(self.index, place);
         }
-        self.others.at_mut(place).way = Way::Open { link, dialed: false };
-        common.send(link, &Message::OkLink, os);
+        self.others.at_mut(place).way = Way::Open { link, dialed: false, zstd };
+        common.send(link, &Message::OkLink { zstd: true }, os);
         self.on_link_open(place, link, common, now, os);
         Ok(())
     }
@@ -131,7 +130,7 @@ impl Member {
         self.others.at_mut(place).heard = now.mono;
         let handled = match Message::parse(line) {
             Ok(Message::Greeting { version, role, .. }) if (version, role) == (VERSION, Role::Peer) => Ok(0),
-            Ok(Message::OkLink) => self.on_link_granted(place, link, common, now, os),
+            Ok(Message::OkLink { zstd }) => self.on_link_granted(place, link, zstd, common, now, os),
             Ok(Message::Offer { file, bytes, chunk_bytes, octets }) => {
                 self.on_offer(place, file, (bytes, chunk_bytes, octets), common, now, os)
             }
@@ -141,8 +140,8 @@ impl Member {
                 self.on_have(place, file, (first, last), common, now, os)
             }
             Ok(Message::Get { file, chunk }) => self.on_get(link, file, chunk, common, now, os),
-            Ok(Message::Chunk { file, chunk, octets, zstd: false }) => {
-                self.on_chunk(place, file, chunk, octets)
+            Ok(Message::Chunk { file, chunk, octets, zstd }) => {
+                self.on_chunk(place, file, chunk, (octets, zstd), common)
             }
             Ok(Message::Deny { file, chunk }) => self.on_deny(place, file, chunk, common, now, os),
             Ok(Message::Cancel { file, chunk }) => self.on_cancel(link, file, chunk, common, os),
@@ -167,6 +166,7 @@ impl Member {
         &mut self,
         place: u32,
         link: LinkId,
+        zstd: bool,
         common: &mut Common,
         now: Now,
         os: &mut dyn Os,
@@ -175,7 +175,7 @@ impl Member {
         if other.way != Way::Asking(link) {
             return fault(ErrorCode::OutOfPlace, "nobody asked for a link");
         }
-        other.way = Way::Open { link, dialed: true };
+        other.way = Way::Open { link, dialed: true, zstd };
         self.on_link_open(place, link, common, now, os);
         Ok(0)
     }

@@ -127,6 +127,14 @@ pub struct PeerReport {
     pub files_received: usize,
     /// Files of others that should be.
     pub files_expected: usize,
+    /// Bytes of others' files that came and were right.
+    pub bytes_fetched: u64,
+    /// Octets in which they came, and those that came in vain: fewer, where chunks came packed.
+    pub wire_bytes_fetched: u64,
+    /// Bytes of files that were sent to others.
+    pub bytes_sent: u64,
+    /// Octets in which they were sent.
+    pub wire_bytes_sent: u64,
 }
 
 impl Member {
@@ -165,6 +173,10 @@ impl Member {
             rows_lost: lost,
             files_received: self.files_received(),
             files_expected: self.files_expected(),
+            bytes_fetched: self.library.iter().map(|item| item.fetched_bytes).sum(),
+            wire_bytes_fetched: self.library.iter().map(|item| item.wire_bytes).sum(),
+            bytes_sent: self.served_bytes,
+            wire_bytes_sent: self.served_wire_bytes,
         }
     }
 

@@ -14,7 +14,7 @@ use crate::proto::peer::library::State;
 use crate::proto::peer::member::{Afterwards, Member, Run, Stage};
 use crate::proto::peer::report::Outcome;
 use crate::proto::record::{IpText, TableWriter, names, samples};
-use crate::proto::swarm::Manifest;
+use crate::proto::swarm::{Fit, Manifest};
 use crate::proto::time::{Mono, Now, Wall, ns};
 use crate::proto::wire::Message;
 
@@ -168,6 +168,7 @@ impl Member {
                 let own = self.library.at_mut(item);
                 own.manifest = Some(Manifest::new(name, bytes, recorder.chunk_bytes(), hashes));
                 own.state = State::Whole { file: Some(recorder.file()) };
+                own.fit = Fit::good();
                 self.own[which] = Some(item);
             } else if self.outcome.is_unfinished() {
                 self.outcome = Outcome::Failed(record_failure(recorder, &name));

@@ -8,6 +8,7 @@ use crate::proto::peer::common::{Common, Timer, Whose};
 use crate::proto::peer::library::{Item, ItemId, State};
 use crate::proto::peer::member::Member;
 use crate::proto::peer::other::Way;
+use crate::proto::peer::pack::Plan;
 use crate::proto::peer::pair::{Fault, fault};
 use crate::proto::swarm::{ChunkSet, Request, SourceId};
 use crate::proto::time::Now;
@@ -126,10 +127,10 @@ impl Member {
         Ok(0)
     }
 
-    /// It is this chunk's turn.
-    fn send_chunk(
+    /// A chunk goes out as it is.
+    pub(super) fn send_chunk(
         &mut self,
-        link: LinkId,
+        (link, place): (LinkId, u32),
         item: ItemId,
         chunk: u64,
         common: &mut Common,
@@ -144,12 +145,25 @@ impl Member {
         };
         common.send(link, &Message::Chunk { file, chunk, octets: len, zstd: false }, os);
         os.perform(Effect::SendFile { link, file: source, offset, len });
-        if let Some(Whose::Pair(_, place)) = common.sessions.get(link).map(|session| session.whose) {
-            let sent = &mut self.others.at_mut(place).sent;
-            sent.truncate(CHUNKS_DOUBTED_MAX - 1);
-            sent.push_front((item, chunk));
-        }
+        self.remember_sent(place, item, chunk);
         len
+    }
+
+    pub(super) fn remember_sent(&mut self, place: u32, item: ItemId, chunk: u64) {
+        let sent = &mut self.others.at_mut(place).sent;
+        sent.truncate(CHUNKS_DOUBTED_MAX - 1);
+        sent.push_front((item, chunk));
+    }
+
+    /// So many bytes of a file went out, in so many octets.
+    pub(super) fn count_served(&mut self, item: ItemId, (bytes, octets): (u64, u64), now: Now) {
+        self.served_bytes += bytes;
+        self.served_wire_bytes += octets;
+        let served = self.library.at_mut(item);
+        served.served_bytes += bytes;
+        if served.owner.is_some() {
+            self.passed_on_at = now.mono;
+        }
     }
 
     /// The disk could not give what was announced to one of the others, or what it got was wrong: looks at
@@ -198,26 +212,54 @@ fn held(item: &Item) -> Option<ChunkSet> {
         State::Storing { .. } | State::Whole { file: Some(_) } => {
             Some(ChunkSet::full(item.manifest.as_ref()?.chunks()))
         }
-        State::Wanted | State::Checking { .. } | State::Whole { file: None } => None,
+        // Nothing yet: whoever asks now is told of what comes.
+        State::Wanted | State::Checking { .. } => Some(ChunkSet::new(item.manifest.as_ref()?.chunks())),
+        State::Whole { file: None } => None,
     }
 }
 
 /// Sends every chunk whose turn it is, of all members of the process.
 pub(super) fn serve(members: &mut [Member], common: &mut Common, now: Now, os: &mut dyn Os) {
-    while let Some((link, Request { file: item, chunk, .. })) = common.serving.pop(now.mono) {
-        if let Some(Whose::Pair(member, _)) = common.sessions.get(link).map(|session| session.whose) {
-            let member = &mut members[member as usize];
-            member.served_bytes += member.send_chunk(link, item, chunk, common, os);
-            if member.library.at(item).owner.is_some() {
-                member.passed_on_at = now.mono;
+    let mut disk_is_busy = false;
+    while let Some((link, request)) = common.serving.peek(now.mono) {
+        let Request { file: item, chunk, .. } = request;
+        let whose = common.sessions.get(link).map(|session| session.whose);
+        let Some(Whose::Pair(member, place)) = whose else {
+            common.serving.drop_link(link);
+            continue;
+        };
+        let member = &mut members[member as usize];
+        let plan = member.plan(place, link, request, common);
+        match plan {
+            Plan::Plain | Plan::Look => {
+                common.serving.pop(now.mono);
+                let sent = member.send_chunk((link, place), item, chunk, common, os);
+                member.count_served(item, (sent, sent), now);
+                if let Plan::Look = plan {
+                    member.look_at(item, chunk, common, os);
+                }
+                member.library.at_mut(item).fit.pass();
+            }
+            Plan::Read { file, offset, len } => {
+                common.serving.pop(now.mono);
+                common.read_to_send(link, request, (file, offset, len), os);
+            }
+            Plan::Wait => common.serving.hold(link),
+            Plan::Full => {
+                disk_is_busy = true;
+                break;
             }
         }
     }
-    let Some(next_at) = common.serving.next_at() else { return };
+    if common.serving.links().next().is_none() {
+        return;
+    }
     // Those that wait hear that they are not forgotten: an empty line.
     if now.mono >= common.word_at {
         common.word_at = now.mono + WORD_PERIOD;
         common.serving.links().for_each(|link| os.perform(Effect::Send { link, bytes: b"\n" }));
     }
+    // Whoever is held is let go by the disk's answer, or when its link has taken what it has.
+    let next_at = common.serving.next_at().filter(|_| !disk_is_busy).unwrap_or(common.word_at);
     common.wheel.insert(Timer::Serve, next_at.min(common.word_at));
 }

@@ -49,6 +49,10 @@ pub struct FileStatus {
     pub bytes_fetched: u64,
     /// Bytes that came in vain: wrong, or a second time.
     pub bytes_wasted: u64,
+    /// Octets in which all of these came: fewer, where chunks came packed.
+    pub wire_bytes_fetched: u64,
+    /// Bytes of its chunks that were sent to others.
+    pub bytes_sent: u64,
     /// What was asked for, and why more than once.
     pub accounts: Accounts,
     /// How often the disk refused it, and it was begun anew.
@@ -87,6 +91,11 @@ impl Peers {
     /// Bytes of chunks that were sent to others, by all members together.
     pub fn served_bytes(&self) -> u64 {
         self.members.iter().map(|member| member.served_bytes).sum()
+    }
+
+    /// Octets in which they were sent: fewer, where chunks went packed.
+    pub fn served_wire_bytes(&self) -> u64 {
+        self.members.iter().map(|member| member.served_wire_bytes).sum()
     }
 
     /// Direct links that are open, of all members together.
@@ -138,6 +147,8 @@ fn status(item: &Item) -> FileStatus {
         bytes_stored,
         bytes_fetched: item.fetched_bytes,
         bytes_wasted: item.wasted_bytes,
+        wire_bytes_fetched: item.wire_bytes,
+        bytes_sent: item.served_bytes,
         accounts: item.accounts(),
         refusals: item.refusals,
         sources: picker.map_or(0, |picker| picker.progress().sources),

@@ -105,7 +105,7 @@ impl Server {
     /// Answers with an error; a link with too many of them is closed.
     pub(super) fn complain(&mut self, link: LinkId, code: ErrorCode, text: &str, now: Now, os: &mut dyn Os) {
         let Some(session) = self.sessions.get_mut(link) else { return };
-        let known = session.seat.is_some() || session.talk.guest.is_some();
+        let known = session.seat.is_some() || session.talk.guest.is_some() || session.talker.name.is_some();
         session.errors += u32::from(!is_honest(code, known));
         let errors = session.errors;
         self.status.errors += 1;

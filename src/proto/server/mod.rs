@@ -26,7 +26,7 @@ use crate::proto::ids::{FileId, LinkId, Name};
 use crate::proto::limits::{FLUSH_PERIOD, GREET_TIMEOUT, RUN_PAUSE, RUNS_BURST};
 use crate::proto::machine::{CloseReason, DownReason, Effect, Input, LinkMap, Machine, Os};
 use crate::proto::server::catalog::Catalog;
-use crate::proto::server::chat::{Awaited, Book, Landings};
+use crate::proto::server::chat::{Awaited, Book, Landings, Logins};
 use crate::proto::server::directory::{Directory, Refusal, refuse};
 use crate::proto::server::guests::Guests;
 use crate::proto::server::run::Run;
@@ -68,6 +68,7 @@ pub struct Server {
     /// Batches of changes that the store was asked for, and what follows from those that it has not answered.
     batches: u64,
     awaited: VecDeque<(u64, Awaited)>,
+    logins: Logins,
     /// Octets of hashes that links have announced and not sent yet.
     octets_announced: usize,
     wheel: Wheel<Timer>,
@@ -132,6 +133,7 @@ impl Server {
             landings: Landings::default(),
             batches: 0,
             awaited: VecDeque::new(),
+            logins: Logins::default(),
             config,
             guests: Guests::default(),
             catalog: Catalog::default(),
@@ -359,6 +361,7 @@ impl Machine for Server {
             Input::Row { row } => self.on_row(&row, now, os),
             Input::Loaded { load, version } => self.on_loaded(load, version, now, os),
             Input::LoadFailed { load, error } => self.on_load_failed(load, error, now, os),
+            Input::Derived { job, key } => self.on_derived(job, key, now, os),
         }
         self.exit_when_stopped(os);
     }

@@ -34,6 +34,8 @@ pub struct ServerStatus {
     pub downloads: u64,
     /// Links that were closed because their lines about files came too fast.
     pub links_too_fast: u64,
+    /// Attempts to log in that failed: wrong passwords, and blocked names.
+    pub logins_failed: u64,
     /// Changes that the store did not make, and looks into it that failed.
     pub store_failures: u64,
     /// Chunks that were reported to have failed their hashes.

@@ -1,9 +1,10 @@
-//! A chunk that is coming in over a link, hashed as it comes. Says where its bytes belong, and at
-//! the end whether they were right; does not know who asked for it.
+//! A chunk that is coming in over a link: as it is, hashed as it comes, or packed, kept until it is all
+//! there. Says where its bytes belong, and at the end whether they were right; does not know who asked for it.
 
 use blake3::{Hash, Hasher};
 
-use crate::proto::swarm::Manifest;
+use crate::proto::limits::PACKED_CHUNK_BYTES_MAX;
+use crate::proto::swarm::{Manifest, Unpacker};
 
 /// One announced chunk; a link has at most one at a time.
 #[derive(Debug)]
@@ -25,9 +26,66 @@ pub enum Lie {
     /// The chunk has another length.
     #[error("chunk {0} has {1} bytes, not {2}")]
     Length(u64, u64, u64),
+    /// What is packed is longer than the chunk, or the chunk is not one of those that are packed.
+    #[error("chunk {0} cannot come packed in {1} octets")]
+    PackedLength(u64, u64),
+    /// The octets are not one zstd frame of the chunk's length.
+    #[error("chunk {0} cannot be unpacked")]
+    Packed(u64),
     /// The bytes are not those of the manifest.
     #[error("chunk {0} failed its hash")]
     Hash(u64),
+}
+
+/// One announced chunk that comes packed. Nothing of it is believed, or goes anywhere, before all of it is right.
+#[derive(Debug)]
+pub struct Packed {
+    chunk: u64,
+    offset: u64,
+    len: u64,
+    expected: Hash,
+    octets: Vec<u8>,
+}
+
+impl Packed {
+    /// A chunk is announced that is packed in `octets` octets. `buffer` is empty, and will take them.
+    ///
+    /// # Errors
+    /// If the file has no such chunk, or one of that length does not come in so many octets.
+    pub fn begin(manifest: &Manifest, chunk: u64, octets: u64, buffer: Vec<u8>) -> Result<Packed, Lie> {
+        let (Some((offset, len)), Some(expected)) = (manifest.range(chunk), manifest.hash(chunk)) else {
+            return Err(Lie::NotAsked(chunk));
+        };
+        if octets == 0 || octets > len || len > PACKED_CHUNK_BYTES_MAX {
+            return Err(Lie::PackedLength(chunk, octets));
+        }
+        Ok(Packed { chunk, offset, len, expected: *expected, octets: buffer })
+    }
+
+    /// Which chunk it is.
+    pub fn chunk(&self) -> u64 {
+        self.chunk
+    }
+
+    /// Some of its octets.
+    pub fn take(&mut self, octets: &[u8]) {
+        self.octets.extend_from_slice(octets);
+    }
+
+    /// The octets are all there: the chunk's place in the file, and its bytes.
+    ///
+    /// # Errors
+    /// If they cannot be unpacked, or the hash of what comes out is wrong.
+    pub fn end(self, unpacker: &mut Unpacker) -> Result<(u64, &[u8]), Lie> {
+        let Packed { chunk, offset, len, expected, octets } = self;
+        let is_right = unpacker.unpack(&octets, len as usize).map(|bytes| blake3::hash(bytes) == expected);
+        unpacker.take_back(octets);
+        match is_right {
+            Some(true) => Ok((offset, unpacker.last(len as usize))),
+            Some(false) => Err(Lie::Hash(chunk)),
+            None => Err(Lie::Packed(chunk)),
+        }
+    }
 }
 
 impl Incoming {

@@ -1,11 +1,12 @@
 //! Requests for chunks that wait to be served: whose turn it is, and when the next chunk may go under a
 //! limit of all uploads together. Reads no file and knows nothing about who may have what.
 //!
-//! Links take turns, a chunk each. Without a limit nothing waits here: everything pops at once, in that
+//! Links take turns, a chunk each. Without a limit nothing waits here that is not held: everything pops at once, in that
 //! order, and the sockets set the pace. With one, a chunk goes out whole as soon as those before it
-//! have had their time, so that the rate is right over a few chunks, not within one.
+//! have had their time, so that the rate is right over a few chunks, not within one. What goes out shorter
+//! than it is in the file has its time cut afterwards.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroU64;
 
 use crate::proto::ids::LinkId;
@@ -43,8 +44,10 @@ pub struct Serving {
     free_at: Mono,
     /// Never an empty queue.
     queues: BTreeMap<LinkId, VecDeque<Request>>,
-    /// Each link with a queue once, in the order of their turns.
+    /// Each link with a queue once, in the order of their turns, but for those that are held.
     turns: VecDeque<LinkId>,
+    /// Links that have no turn for now, with a queue or without.
+    held: BTreeSet<LinkId>,
     served_chunks: u64,
     served_bytes: u64,
 }
@@ -67,11 +70,22 @@ impl Serving {
         if queue.iter().any(|other| (other.file, other.chunk) == (request.file, request.chunk)) {
             return Err(Refusal::Twice(request.chunk));
         }
-        if queue.is_empty() {
+        if queue.is_empty() && !self.held.contains(&link) {
             self.turns.push_back(link);
         }
         queue.push_back(request);
         Ok(())
+    }
+
+    /// What popped last from that link waits again, before all others there. It was not served after all.
+    pub fn put_back(&mut self, link: LinkId, request: Request) {
+        let queue = self.queues.entry(link).or_default();
+        if queue.is_empty() && !self.held.contains(&link) {
+            self.turns.push_back(link);
+        }
+        queue.push_front(request);
+        self.served_chunks -= 1;
+        self.refund(request.len);
     }
 
     /// A chunk is not wanted any more. False if it does not wait: it was never asked for, or is out.
@@ -81,16 +95,46 @@ impl Serving {
         queue.retain(|request| (request.file, request.chunk) != (file, chunk));
         let was_there = queue.len() < before;
         if queue.is_empty() {
-            self.drop_link(link);
+            self.queues.remove(&link);
+            self.turns.retain(|turn| *turn != link);
         }
         was_there
     }
 
     /// A link is gone, and its requests with it.
     pub fn drop_link(&mut self, link: LinkId) {
+        self.held.remove(&link);
         if self.queues.remove(&link).is_some() {
             self.turns.retain(|turn| *turn != link);
         }
+    }
+
+    /// A link has no turn until it is let go.
+    pub fn hold(&mut self, link: LinkId) {
+        if self.held.insert(link) && self.queues.contains_key(&link) {
+            self.turns.retain(|turn| *turn != link);
+        }
+    }
+
+    /// A link that was held takes its turn after those that have one.
+    pub fn let_go(&mut self, link: LinkId) {
+        if self.held.remove(&link) && self.queues.contains_key(&link) {
+            self.turns.push_back(link);
+        }
+    }
+
+    /// Whether a link has no turn for now.
+    pub fn is_held(&self, link: LinkId) -> bool {
+        self.held.contains(&link)
+    }
+
+    /// What [`Serving::pop`] would give.
+    pub fn peek(&self, now: Mono) -> Option<(LinkId, Request)> {
+        if self.next_at().is_none_or(|next_at| next_at > now) {
+            return None;
+        }
+        let link = *self.turns.front()?;
+        Some((link, *self.queues.get(&link)?.front()?))
     }
 
     /// The next chunk to send, and over which link; `None` if nobody wants any, or the limit says
@@ -109,13 +153,19 @@ impl Serving {
         }
         if let Some(limit) = self.limit {
             let credit_from = Mono(now.0.saturating_sub(UPLOAD_CREDIT.as_nanos() as u64));
-            let taken_ns = u128::from(request.len) * u128::from(SECOND_NS) / u128::from(limit.get());
-            let taken_ns = u64::try_from(taken_ns).unwrap_or(u64::MAX);
-            self.free_at = Mono(self.free_at.max(credit_from).0.saturating_add(taken_ns));
+            self.free_at = Mono(self.free_at.max(credit_from).0.saturating_add(time_ns(request.len, limit)));
         }
         self.served_chunks += 1;
         self.served_bytes += request.len;
         Some((link, request))
+    }
+
+    /// So many bytes of what popped were not sent.
+    pub fn refund(&mut self, bytes: u64) {
+        self.served_bytes -= bytes;
+        if let Some(limit) = self.limit {
+            self.free_at = Mono(self.free_at.0.saturating_sub(time_ns(bytes, limit)));
+        }
     }
 
     /// When [`Serving::pop`] has something: `None` if nobody wants anything, and a time that has passed
@@ -124,9 +174,10 @@ impl Serving {
         (!self.turns.is_empty()).then_some(self.free_at)
     }
 
-    /// Links on which requests wait, in the order of their turns.
+    /// Links on which requests wait, and those that are held.
     pub fn links(&self) -> impl Iterator<Item = LinkId> {
-        self.turns.iter().copied()
+        let queued = self.queues.keys().filter(|link| !self.held.contains(link));
+        queued.chain(&self.held).copied()
     }
 
     /// Requests that wait on a link.
@@ -146,12 +197,20 @@ impl Serving {
 
     /// Panics if queues and turns contradict each other.
     pub fn check_invariants(&self) {
-        assert_eq!(self.turns.len(), self.queues.len());
         for (link, queue) in &self.queues {
-            assert!(!queue.is_empty() && queue.len() <= GETS_QUEUED_MAX);
-            assert_eq!(self.turns.iter().filter(|turn| *turn == link).count(), 1);
+            // One may have been put back.
+            assert!(!queue.is_empty() && queue.len() <= GETS_QUEUED_MAX + 1);
+            let turns = usize::from(!self.held.contains(link));
+            assert_eq!(self.turns.iter().filter(|turn| *turn == link).count(), turns);
         }
+        assert!(self.turns.iter().all(|link| self.queues.contains_key(link)));
     }
+}
+
+/// How long so many bytes take at that limit.
+fn time_ns(bytes: u64, limit: NonZeroU64) -> u64 {
+    let time_ns = u128::from(bytes) * u128::from(SECOND_NS) / u128::from(limit.get());
+    u64::try_from(time_ns).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -230,6 +289,44 @@ mod tests {
         let next_at = serving.next_at().unwrap();
         assert_eq!(next_at, Mono(start.0 + 200 * MS), "a late timer costs no speed");
         assert_eq!(pop_all(&mut serving, next_at), [(1, 3)]);
+    }
+
+    #[test]
+    fn a_link_that_is_held_has_no_turn_and_loses_nothing() {
+        let mut serving = Serving::new(None);
+        for chunk in 0..3 {
+            serving.push(link(1), request(chunk)).unwrap();
+        }
+        serving.push(link(2), request(10)).unwrap();
+        let (first, taken) = serving.peek(Mono(0)).unwrap();
+        assert_eq!(serving.pop(Mono(0)), Some((first, taken)));
+        serving.hold(first);
+        serving.hold(link(3));
+        serving.push(link(3), request(20)).unwrap();
+        serving.push(first, request(3)).unwrap();
+        assert_eq!(pop_all(&mut serving, Mono(0)), [(2, 10)]);
+        assert_eq!(serving.links().collect::<Vec<_>>(), [first, link(3)], "they wait for a word");
+        serving.put_back(first, taken);
+        assert!(serving.cancel(link(3), 7, 20));
+        serving.let_go(link(3));
+        assert_eq!((serving.next_at(), serving.links().count()), (None, 1));
+        serving.let_go(first);
+        assert_eq!(pop_all(&mut serving, Mono(0)), [(1, 0), (1, 1), (1, 2), (1, 3)]);
+        assert_eq!((serving.served_chunks(), serving.served_bytes()), (5, 5000));
+        serving.hold(first);
+        serving.drop_link(first);
+        assert_eq!(serving.links().count(), 0);
+    }
+
+    #[test]
+    fn what_goes_out_shorter_takes_less_time() {
+        let mut serving = Serving::new(NonZeroU64::new(10_000));
+        let start = Mono(5_000 * MS);
+        (0..3).for_each(|chunk| serving.push(link(1), request(chunk)).unwrap());
+        assert_eq!(pop_all(&mut serving, start).len(), 2);
+        serving.refund(900);
+        assert_eq!(serving.next_at(), Some(Mono(start.0 + 10 * MS)));
+        assert_eq!(serving.served_bytes(), 1100);
     }
 
     #[test]

@@ -5,8 +5,12 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use crate::proto::ids::FileName;
-use crate::proto::limits::{CHUNK_BYTES, CHUNK_BYTES_MAX, CHUNKS_DEFAULT_MAX, CHUNKS_MAX, FILE_BYTES_MAX};
-use crate::proto::swarm::{HASH_LINE_BYTES, Incoming, Lie, Manifest, ManifestError, Picker, Slice};
+use crate::proto::limits::{
+    CHUNK_BYTES, CHUNK_BYTES_MAX, CHUNKS_DEFAULT_MAX, CHUNKS_MAX, FILE_BYTES_MAX, PACKED_CHUNK_BYTES_MAX,
+};
+use crate::proto::swarm::{
+    Fit, HASH_LINE_BYTES, Incoming, Lie, Manifest, ManifestError, Packed, Packer, Picker, Slice, Unpacker,
+};
 
 fn name() -> FileName {
     "file.txt".parse().unwrap()
@@ -106,6 +110,33 @@ fn an_incoming_chunk_is_checked_against_the_manifest_alone() {
         assert_eq!((incoming.take(&bytes[1..]), incoming.left()), (9, 0));
         assert_eq!(incoming.end(), result);
     }
+}
+
+#[test]
+fn a_packed_chunk_is_checked_before_anything_of_it_counts() {
+    let plain = [[b'a'; 1000], [b'b'; 1000]].concat();
+    let manifest = manifest_of(&plain, 1000);
+    let begin = |chunk, octets| Packed::begin(&manifest, chunk, octets, Vec::new());
+    assert_eq!(begin(2, 10).unwrap_err(), Lie::NotAsked(2));
+    assert_eq!(begin(1, 0).unwrap_err(), Lie::PackedLength(1, 0));
+    assert_eq!(begin(1, 1001).unwrap_err(), Lie::PackedLength(1, 1001));
+    let (mut packer, mut unpacker) = (Packer::new(), Unpacker::new());
+    let frame = |packer: &mut Packer, bytes: &[u8]| packer.pack(bytes, &mut Fit::default()).unwrap().to_vec();
+    let (right, wrong) = (frame(&mut packer, &plain[1000..]), frame(&mut packer, &plain[..1000]));
+    for (octets, result) in [
+        (&right[..], Ok((1000, &plain[1000..]))),
+        (&wrong[..], Err(Lie::Hash(1))),
+        (&right[1..], Err(Lie::Packed(1))),
+        (&frame(&mut packer, &plain), Err(Lie::Packed(1))),
+        (&plain[1000..], Err(Lie::Packed(1))),
+    ] {
+        let mut packed = begin(1, octets.len() as u64).unwrap();
+        octets.chunks(7).for_each(|part| packed.take(part));
+        assert_eq!((packed.chunk(), packed.end(&mut unpacker)), (1, result));
+    }
+    let long = PACKED_CHUNK_BYTES_MAX as usize + 1;
+    let manifest = manifest_of(&vec![0; long], long as u64);
+    assert!(Packed::begin(&manifest, 0, 20, Vec::new()).is_err(), "chunks of that length are not packed");
 }
 
 proptest! {

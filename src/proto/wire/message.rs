@@ -85,10 +85,10 @@ pub enum Message<'a> {
     OkSearchChunk { found: Availability },
     /// A member that holds or fetches the file; port 0: it cannot be dialed, but it will dial.
     Source { file: &'a str, id: Name, addr: SocketAddr, ticket: Key },
-    /// First line of the dialing member on a link between two members.
-    Link { group: Name, from: Name, to: Name, ticket: Key },
-    /// The answer to `Link`.
-    OkLink,
+    /// First line of the dialing member on a link between two members. `zstd`: it takes packed chunks.
+    Link { group: Name, from: Name, to: Name, ticket: Key, zstd: bool },
+    /// The answer to `Link`, with the same of the other side.
+    OkLink { zstd: bool },
     /// A file to fetch; `octets` octets follow: the hash of each chunk as hexadecimal digits and LF.
     Offer { file: &'a str, bytes: u64, chunk_bytes: u64, octets: u64 },
     /// Asks for a chunk.
@@ -124,6 +124,10 @@ impl Line<'_> {
 
     pub(super) fn number(&mut self, number: u64) -> &mut Self {
         self.word(itoa::Buffer::new().format(number))
+    }
+
+    fn zstd(&mut self, zstd: bool) -> &mut Self {
+        if zstd { self.word("zstd") } else { self }
     }
 
     /// What a manifest says before its hashes.
@@ -197,10 +201,11 @@ impl<'a> Message<'a> {
             Message::OkDone { received, sent } => line.number(received).number(sent),
             Message::Leave { epoch } => line.number(epoch),
             Message::Bye { why } => line.word(why),
-            Message::Link { group, from, to, ticket } => {
-                line.word(group.as_str()).word(from.as_str()).word(to.as_str()).shown(ticket)
+            Message::Link { group, from, to, ticket, zstd } => {
+                line.word(group.as_str()).word(from.as_str()).word(to.as_str()).shown(ticket).zstd(zstd)
             }
-            Message::OkLeave | Message::OkLink => &mut line,
+            Message::OkLeave => &mut line,
+            Message::OkLink { zstd } => line.zstd(zstd),
             Message::Hello { id, port, group, key } => {
                 line.word(id.as_ref().map_or("*", Name::as_str)).hello(port, group, key)
             }
@@ -225,8 +230,7 @@ impl<'a> Message<'a> {
             | Message::Deny { file, chunk }
             | Message::Cancel { file, chunk } => line.word(file).number(chunk),
             Message::Chunk { file, chunk, octets, zstd } => {
-                line.word(file).number(chunk).number(octets);
-                if zstd { line.word("zstd") } else { &mut line }
+                line.word(file).number(chunk).number(octets).zstd(zstd)
             }
             Message::Want { file, root } => line.word(file).word(root.to_hex().as_str()),
             Message::Holds { file, octets } => line.word(file).number(octets),
@@ -272,7 +276,7 @@ impl<'a> Message<'a> {
             Message::OkSearchChunk { .. } => "OK searchChunk",
             Message::Source { .. } => "SOURCE",
             Message::Link { .. } => "LINK",
-            Message::OkLink => "OK LINK",
+            Message::OkLink { .. } => "OK LINK",
             Message::Offer { .. } => "OFFER",
             Message::Get { .. } => "GET",
             Message::Chunk { .. } => "CHUNK",

@@ -58,7 +58,7 @@
 //!   BYE reason
 //!
 //! Member to member, over a direct link (the dialing one says LINK):
-//!   LINK group from to ticket                           OK LINK
+//!   LINK group from to ticket [ "zstd" ]                OK LINK [ "zstd" ]
 //!   OFFER file bytes chunk_bytes octets               ; octets = 65 for each chunk: hash in hex, LF
 //!   WANT file root                                      HOLDS file octets          ; a bit for each chunk
 //!   HAVE file first last
@@ -128,8 +128,13 @@
 //!   octet, in as many octets as that needs; none at all if the file is unknown or has no
 //!   chunks. Those that said `WANT` hear `HAVE` of new chunks. `DENY` is no fault: the chunk is
 //!   not there any more. After `CANCEL` a chunk may come all the same. Who lets others wait, as an upload
-//!   limit may, sends an empty line every few seconds: a link that owes something and is silent is closed. With `zstd` the octets of a
-//!   `CHUNK` are one zstd frame of its bytes.
+//!   limit may, sends an empty line every few seconds: a link that owes something and is silent is closed.
+//! - **Packed chunks.** Who says `zstd` in `LINK` or `OK LINK` takes chunks that are packed, and is sent such a
+//!   one whenever the sender finds that it pays: with `zstd`, the octets of a `CHUNK` are one zstd frame of its bytes,
+//!   without a dictionary, and not more of them than the chunk has bytes. Only chunks of at most
+//!   [`PACKED_CHUNK_BYTES_MAX`](crate::proto::limits::PACKED_CHUNK_BYTES_MAX) come so. A frame that is none, or holds more or less than
+//!   the chunk, is the same fault as a wrong byte. The hash is that of the bytes, not of the frame. Each side
+//!   speaks for itself: who does not say it, as a person would not, gets every chunk as it is.
 //! - **Typed by people.** `searchFile` and `searchChunk`, where chunks count from 1. `register` and `download`
 //!   need a program that reads and checks the file, and are answered with how to start it.
 //!

@@ -74,8 +74,8 @@ impl<'a> Message<'a> {
             "LEAVE" => Message::Leave { epoch: args.number("epoch")? },
             "BYE" => Message::Bye { why: args.rest("reason")? },
             "LINK" => {
-                let (group, from) = (args.name("group")?, args.name("from")?);
-                Message::Link { group, from, to: args.name("to")?, ticket: args.key("ticket")? }
+                let (group, from, to) = (args.name("group")?, args.name("from")?, args.name("to")?);
+                Message::Link { group, from, to, ticket: args.key("ticket")?, zstd: args.zstd()? }
             }
             "ERR" => Message::Err { code: args.one_of("code", ErrorCode::parse)?, text: args.rest("text")? },
             "HELLO" => args.hello()?,
@@ -158,6 +158,12 @@ impl<'a> Args<'a> {
         parse: fn(&str) -> Option<T>,
     ) -> Result<T, ParseError> {
         self.arg(what, parse)
+    }
+
+    /// The last word of a line, which may be missing.
+    fn zstd(&mut self) -> Result<bool, ParseError> {
+        let zstd = !self.0.is_empty();
+        if zstd { self.arg("zstd", |word| (word == "zstd").then_some(true)) } else { Ok(false) }
     }
 
     /// Everything that is left, spaces included.
@@ -260,12 +266,7 @@ impl<'a> Args<'a> {
             "GET" => Message::Get { file: self.file("file")?, chunk: self.number("chunk")? },
             "CHUNK" => {
                 let (file, chunk) = (self.file("file")?, self.number("chunk")?);
-                let octets = self.number("octets")?;
-                let zstd = !self.0.is_empty();
-                if zstd {
-                    self.arg("zstd", |word| (word == "zstd").then_some(()))?;
-                }
-                Message::Chunk { file, chunk, octets, zstd }
+                Message::Chunk { file, chunk, octets: self.number("octets")?, zstd: self.zstd()? }
             }
             "DENY" => Message::Deny { file: self.file("file")?, chunk: self.number("chunk")? },
             "CANCEL" => Message::Cancel { file: self.file("file")?, chunk: self.number("chunk")? },
@@ -306,7 +307,7 @@ impl<'a> Args<'a> {
             },
             "DONE" => Message::OkDone { received: self.number("received")?, sent: self.number("sent")? },
             "LEAVE" => Message::OkLeave,
-            "LINK" => Message::OkLink,
+            "LINK" => Message::OkLink { zstd: self.zstd()? },
             "HELLO" => Message::OkHello { id: self.name("name")?, key: self.key("key")? },
             "REGISTER" => Message::OkRegister { file: self.file("file")?, holders: self.number("holders")? },
             "DOWNLOAD" => {

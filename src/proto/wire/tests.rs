@@ -92,10 +92,15 @@ fn golden_run() -> Vec<(Message<'static>, &'static str)> {
         (Message::OkLeave, "OK LEAVE"),
         (Message::Bye { why: "the server stops" }, "BYE the server stops"),
         (
-            Message::Link { group: name("lab"), from: name("0"), to: name("1"), ticket: key },
+            Message::Link { group: name("lab"), from: name("0"), to: name("1"), ticket: key, zstd: false },
             line(format!("LINK lab 0 1 {hex}")),
         ),
-        (Message::OkLink, "OK LINK"),
+        (
+            Message::Link { group: name("lab"), from: name("0"), to: name("1"), ticket: key, zstd: true },
+            line(format!("LINK lab 0 1 {hex} zstd")),
+        ),
+        (Message::OkLink { zstd: false }, "OK LINK"),
+        (Message::OkLink { zstd: true }, "OK LINK zstd"),
         (Message::Err { code: ErrorCode::IdTaken, text: "0 is taken" }, "ERR id-taken 0 is taken"),
     ]
 }
@@ -274,9 +279,11 @@ fn a_line_with_a_word_less_or_more_is_refused() {
             Message::Join { .. }
                 | Message::Hello { .. }
                 | Message::Chunk { .. }
+                | Message::Link { .. }
                 | Message::SearchChunk { .. }
                 | Message::OkSearchFile { .. }
                 | Message::OkSearchChunk { .. }
+                | Message::OkLink { zstd: true }
         );
         if !free_text {
             let longer = format!("{line} x.");
@@ -330,6 +337,8 @@ fn what_is_no_message_is_named() {
         ("OK searchFile Maybe", ParseError::BadArgument("found")),
         ("WANT a 00", ParseError::BadArgument("root")),
         ("CHUNK a 1 1 gzip", ParseError::BadArgument("zstd")),
+        ("CHUNK a 1 1 zstd zstd", ParseError::BadArgument("too many arguments")),
+        ("OK LINK gzip", ParseError::BadArgument("zstd")),
         ("OK", ParseError::BadArgument("what is OK")),
         ("PEER 4 1 [fd00::0]:4 000000000000000000000000000000ab lost 0", ParseError::BadArgument("addr")),
     ] {

@@ -75,13 +75,13 @@ fn a_power_loss_may_come_before_during_or_after_a_finish() {
 #[test]
 fn a_resumed_partial_keeps_what_is_there() {
     let mut pair = Pair::new(17);
-    open(&mut pair, FILE, "a", OpenMode::Resume { bytes: 9 });
+    open(&mut pair, FILE, "a", OpenMode::Resume { bytes: 9, reserve: false });
     pair.perform(0, Effect::WriteAt { file: FILE, offset: 2, bytes: b"cd" });
-    open(&mut pair, FileId(8), "a", OpenMode::Resume { bytes: 9 });
+    open(&mut pair, FileId(8), "a", OpenMode::Resume { bytes: 9, reserve: false });
     assert_eq!(*last(&pair), Seen::Failed(FileId(8), FileOp::Open, ErrorKind::ResourceBusy));
     pair.perform(0, Effect::Release { file: FILE });
     assert_eq!(paths(&pair), ["a.partial"]);
-    open(&mut pair, FileId(9), "a", OpenMode::Resume { bytes: 9 });
+    open(&mut pair, FileId(9), "a", OpenMode::Resume { bytes: 9, reserve: false });
     assert_eq!(pair.puppet(0).ready_bytes, 4);
 
     pair.world.disk_mut(pair.nodes[0]).set_room(Some(1));
@@ -97,11 +97,11 @@ fn a_resumed_partial_keeps_what_is_there() {
     pair.perform(0, Effect::Exit);
     assert_eq!(paths(&pair), ["a.partial"]);
     pair.puppets[0] = pair.world.start(pair.nodes[0], Box::new(Puppet::default()));
-    open(&mut pair, FILE, "a", OpenMode::Resume { bytes: 9 });
+    open(&mut pair, FILE, "a", OpenMode::Resume { bytes: 9, reserve: false });
     finish(&mut pair, FILE);
     assert_eq!(contents(&pair, "a"), Some(&b"abcdef"[..]));
     pair.world.disk_mut(pair.nodes[0]).write("b.partial", b"too long");
-    open(&mut pair, FileId(8), "b", OpenMode::Resume { bytes: 3 });
+    open(&mut pair, FileId(8), "b", OpenMode::Resume { bytes: 3, reserve: false });
     assert_eq!(pair.puppet(0).ready_bytes, 3);
     finish(&mut pair, FileId(8));
     assert_eq!(contents(&pair, "b"), Some(&b"too"[..]));

@@ -1,21 +1,24 @@
 //! Partials that are gone on with, files that are only read, and what is hashed of them.
 
+use std::os::unix::fs::MetadataExt;
+
 use super::*;
+use crate::io::room::reserve;
 
 #[test]
 fn what_a_resumed_partial_holds_is_kept() {
     let (dir, mut disk) = folder();
     let root = dir.path().join("root");
-    assert_eq!(disk.open(A, "a", OpenMode::Resume { bytes: 9 }, "a.old"), Ok((0, None)));
+    assert_eq!(disk.open(A, "a", OpenMode::Resume { bytes: 9, reserve: false }, "a.old"), Ok((0, None)));
     disk.write_at(A, 2, b"cd").unwrap().unwrap();
     let mut other = Disk::new(&root);
-    for mode in [OpenMode::Resume { bytes: 9 }, OpenMode::Partial] {
+    for mode in [OpenMode::Resume { bytes: 9, reserve: false }, OpenMode::Partial] {
         assert_eq!(other.open(A, "a", mode, "a.old"), Err(ErrorKind::ResourceBusy));
     }
     disk.release(A);
     assert_eq!(names(&root), ["a.partial"]);
     fs::write(root.join("a"), "older").unwrap();
-    assert_eq!(other.open(A, "a", OpenMode::Resume { bytes: 9 }, "a.old"), Ok((4, None)));
+    assert_eq!(other.open(A, "a", OpenMode::Resume { bytes: 9, reserve: false }, "a.old"), Ok((4, None)));
     other.write_at(A, 0, b"ab").unwrap().unwrap();
     assert_eq!(other.append(A, b"ef"), Some(Ok(())));
     assert_eq!(finish(&mut other, A), Some(Ok(Some("a.old".to_owned()))));
@@ -27,6 +30,28 @@ fn what_a_resumed_partial_holds_is_kept() {
     assert_eq!(disk.open(B, "b", OpenMode::Partial, "b.old"), Ok((0, None)));
     disk.release(B);
     assert_eq!(names(&root), ["a", "a.old"]);
+}
+
+#[test]
+fn room_that_was_set_aside_is_given_back_with_an_unfinished_file() {
+    let (dir, mut disk) = folder();
+    let mode = |bytes, reserve| OpenMode::Resume { bytes, reserve };
+    for (file, mode, expected) in [
+        (A, mode(RESERVE_BYTES_MIN, true), true),
+        (B, mode(RESERVE_BYTES_MIN - 1, true), false),
+        (FileId(7), mode(RESERVE_BYTES_MIN, false), false),
+        (FileId(8), OpenMode::Partial, false),
+    ] {
+        open(&mut disk, file, &file.0.to_string(), mode, "old").unwrap();
+        assert_eq!(disk.to_reserve(file, mode).is_some(), expected, "{mode:?}");
+    }
+    disk.write_at(A, 0, b"here").unwrap().unwrap();
+    // Some file systems cannot.
+    let _ = reserve(&disk.handle(A).unwrap(), RESERVE_BYTES_MIN);
+    disk.release(A);
+    let path = dir.path().join("root").join(format!("{}.partial", A.0));
+    assert!(fs::metadata(&path).unwrap().blocks() * 512 < RESERVE_BYTES_MIN);
+    assert_eq!(fs::read(path).unwrap(), b"here");
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub(in crate::proto::server) struct Book {
     seen: BTreeSet<Name>,
     /// The last look failed, and it was said so.
     is_failing: bool,
+    /// It was read, or there is none.
+    pub(super) is_known: bool,
 }
 
 impl Server {
@@ -77,6 +79,7 @@ impl Server {
             Load::Mail { to, .. } => self.on_mail_loaded(to, Ok(()), now, os),
             Load::Book { known } => {
                 self.book.is_failing = false;
+                self.book.is_known = true;
                 if version != known {
                     self.drop_accounts(now, os);
                     log::info!("accounts read count={}", self.chat.accounts());
@@ -97,7 +100,10 @@ impl Server {
         match load {
             Load::Mail { to, .. } => self.on_mail_loaded(to, Err(error), now, os),
             // There is no store, and none will come.
-            Load::Book { .. } if error == ErrorKind::NotFound => log::debug!("this server has no accounts"),
+            Load::Book { .. } if error == ErrorKind::NotFound => {
+                log::debug!("this server has no accounts");
+                self.book.is_known = true;
+            }
             Load::Book { .. } => {
                 if !std::mem::replace(&mut self.book.is_failing, true) {
                     log::error!("accounts not read why=\"{}\"", Why(error));

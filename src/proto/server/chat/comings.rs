@@ -53,7 +53,7 @@ impl Server {
         }
     }
 
-    fn seat_talker(&mut self, link: LinkId, name: Name, now: Now) {
+    pub(super) fn seat_talker(&mut self, link: LinkId, name: Name, now: Now) {
         if let Some(talker) = self.talker_mut(link) {
             talker.name = Some(name);
         }

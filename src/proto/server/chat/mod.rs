@@ -9,6 +9,7 @@ mod book;
 mod comings;
 mod landing;
 mod lists;
+mod login;
 mod mail;
 mod say;
 
@@ -25,6 +26,8 @@ use crate::proto::wire::{Chat as Line, ErrorCode, Message};
 
 pub(super) use book::Book;
 pub(super) use landing::Landings;
+pub(super) use login::Logins;
+use login::Proof;
 pub(super) use mail::Awaited;
 pub(super) use say::Said;
 
@@ -69,6 +72,8 @@ pub(in crate::proto::server) struct Talker {
     /// The number of the last message that was given to the link.
     given: u64,
     hold: Option<Box<Hold>>,
+    /// A login that waits for the client's proof.
+    proof: Option<Box<Proof>>,
 }
 
 /// Lines that wait.
@@ -84,13 +89,15 @@ struct Hold {
 enum Until {
     /// The store has answered.
     Stored,
+    /// A password is hashed.
+    Derived,
     /// It is time for what was said in front of them.
     Turn(Said),
 }
 
 impl Default for Talker {
     fn default() -> Talker {
-        Talker { name: None, reader: Reader::Plain, given: 0, hold: None }
+        Talker { name: None, reader: Reader::Plain, given: 0, hold: None, proof: None }
     }
 }
 
@@ -113,6 +120,9 @@ impl Server {
             self.note_command(link, now);
         }
         match *line {
+            Line::Login { name, password } => self.on_login(link, name, password.0, now, os),
+            Line::Auth { port, text } => self.on_auth(link, port, text, now, os),
+            Line::AuthMore { text } => self.on_proof(link, text, now, os),
             Line::Send { to, text } => {
                 let to = to.parse().map_err(|_| told(chat::Refusal::Unknown));
                 self.talker_of(link).and(to).and_then(|to| self.on_said(link, Some(to), text, now, os))
