@@ -62,7 +62,7 @@ pub(super) fn run(options: &DemoOptions) -> Result<bool> {
     )?;
     let report = peers.machine().report();
     terminal::print(&format!("\n{}", summary::table(&report)))?;
-    let ended_well = server::conclude(server.status())? && report.is_complete();
+    let ended_well = server::conclude(&server)? && report.is_complete();
     if ended_well {
         terminal::print(&format!("\n{}", inspect(&options.out, &report)?))?;
     }
