@@ -136,6 +136,42 @@ fn pass(user: &str) -> String {
     format!("{user}'s pass word")
 }
 
+/// Whether what was heard is what is documented; `~` stands for a word or the rest of one.
+fn matches(heard: &str, documented: &str) -> bool {
+    match documented.split_once('~') {
+        Some((start, "")) => heard.starts_with(start),
+        _ => heard == documented,
+    }
+}
+
+#[test]
+fn the_documented_session_of_two_people_is_what_happens() {
+    let mut hall = Hall::new(11);
+    let verifier = verifier("open sesame").into();
+    hall.world.store_mut(hall.node).change(&Change::PutAccount { name: name("alice"), verifier });
+    hall.world.run_for(3 * SECOND);
+    let greetings: Vec<String> =
+        include_str!("../src/proto/wire/talk.txt").lines().take(2).map(str::to_owned).collect();
+    let links = [hall.connect(), hall.connect()];
+    let mut heard = [String::new(), String::new()];
+    assert!(greetings.iter().all(|line| line.contains(": TICKMESH 1 server tickmesh/")));
+    for line in include_str!("../src/proto/wire/talk.txt").lines().skip(2) {
+        let (who, text) = line.split_once(": ").unwrap();
+        let place = usize::from(who.ends_with('B'));
+        if who.starts_with('S') {
+            let (first, rest) =
+                heard[place].split_once('\n').unwrap_or_else(|| panic!("silence instead of {text}"));
+            assert!(matches(first, text), "{first}\nexpected {text}");
+            heard[place] = rest.to_owned();
+        } else {
+            assert_eq!(heard.concat(), "", "said but not documented, before {text}");
+            heard[place] = hall.say(links[place], &format!("{text}\n"));
+            heard[1 - place] = hall.hear(links[1 - place]);
+        }
+    }
+    assert_eq!(heard.concat(), "");
+}
+
 #[test]
 fn users_log_in_and_what_they_say_behind_it_waits_for_that() {
     let mut hall = Hall::new(1);

@@ -44,6 +44,8 @@ pub(super) struct Kernel {
     /// The bytes of the one [`Answer::Received`] that is under way.
     pub(super) inbox: Vec<u8>,
     pub(super) rng: Rng,
+    /// Draws how long stores take: machines look into them all the time, and nothing else is to change with it.
+    pub(super) store_rng: Rng,
     pub(super) trace: Trace,
     pub(super) stats: Stats,
 }
@@ -170,7 +172,7 @@ impl Answer {
 }
 
 impl Kernel {
-    pub(super) fn new(rng: Rng) -> Kernel {
+    pub(super) fn new(rng: Rng, store_rng: Rng) -> Kernel {
         Kernel {
             now_ns: 0,
             queue: Queue::new(),
@@ -189,6 +191,7 @@ impl Kernel {
             dirty: Vec::new(),
             inbox: Vec::new(),
             rng,
+            store_rng,
             trace: Trace::new(),
             stats: Stats::default(),
         }

@@ -128,7 +128,7 @@ impl Store {
 
 impl Kernel {
     pub(super) fn order(&mut self, machine: MachineId, order: Order) {
-        let at_ns = self.now_ns + self.rng.below(ORDER_NS);
+        let at_ns = self.now_ns + self.store_rng.below(ORDER_NS);
         let orders = &mut self.processes[machine.at()].orders;
         // One at a time, so that they are carried out in their order.
         orders.push_back(order);
@@ -158,7 +158,7 @@ impl Kernel {
             }
         }
         if !self.processes[machine.at()].orders.is_empty() {
-            let at_ns = self.now_ns + self.rng.below(ORDER_NS);
+            let at_ns = self.now_ns + self.store_rng.below(ORDER_NS);
             self.queue.push(at_ns, Event::Store(machine));
         }
     }

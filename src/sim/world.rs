@@ -47,7 +47,7 @@ impl World {
     /// An empty world. Its time starts at 0.
     pub fn new(seed: u64) -> World {
         let mut rng = Rng::new(seed);
-        let kernel = Kernel::new(rng.fork());
+        let kernel = Kernel::new(rng.fork(), Rng::new(!seed));
         World { kernel, machines: Vec::new(), chaos: None, restart: None, rng, seed, checks: true }
     }
 

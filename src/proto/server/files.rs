@@ -13,7 +13,7 @@ use crate::proto::server::talk::Taking;
 use crate::proto::server::{Server, Timer};
 use crate::proto::swarm::{Manifest, ManifestError};
 use crate::proto::time::{Now, ns};
-use crate::proto::wire::{Availability, ErrorCode, Message, Numbers, Portion};
+use crate::proto::wire::{self, Availability, ErrorCode, Message, Numbers, Portion};
 
 /// The work of looking at one member for an answer, in bytes of answer.
 const LOOK_BYTES: usize = 64;
@@ -31,6 +31,13 @@ impl Server {
             self.status.links_too_fast += 1;
             self.expel(link, ErrorCode::TooFast, "lines come faster than 2000 a second", now, os);
             return Ok(());
+        }
+        let is_told_by_program = matches!(
+            message,
+            Message::Have { .. } | Message::Report { .. } | Message::Chat(wire::Chat::Ack { .. })
+        );
+        if !is_told_by_program {
+            self.note_command(link, now);
         }
         match *message {
             Message::Hello { id, port, group, key } => self.on_hello(link, (id, group, key), port, now, os),
@@ -296,6 +303,14 @@ impl Server {
             session.talk.commands_until = until;
         }
         admitted
+    }
+
+    /// A line has cost as much as so many.
+    pub(super) fn note_work(&mut self, link: LinkId, commands: u64) {
+        if let Some(session) = self.sessions.get_mut(link) {
+            let until = &mut session.talk.commands_until;
+            until.0 = until.0.saturating_add(ns(COMMAND_PAUSE).saturating_mul(commands));
+        }
     }
 
     fn forgive_command(&mut self, link: LinkId) {

@@ -351,7 +351,12 @@ fn what_is_no_message_is_named() {
 /// The lines of the documented sessions are lines; the server's tests play those that a server speaks.
 #[test]
 fn the_documented_sessions_are_made_of_messages() {
-    let sessions = [include_str!("session.txt"), include_str!("guests.txt"), include_str!("direct.txt")];
+    let sessions = [
+        include_str!("session.txt"),
+        include_str!("guests.txt"),
+        include_str!("talk.txt"),
+        include_str!("direct.txt"),
+    ];
     for line in sessions.iter().flat_map(|session| session.lines()) {
         let (_, text) = line.split_once(": ").unwrap();
         let octets = text.starts_with('<') || blake3::Hash::from_hex(text).is_ok();

@@ -38,6 +38,22 @@ const WORDS: &[&str] = &[
     "REPORT f.bin b 2\n",
     "searchFile f.bin\n",
     "searchChunk f.bin 1 2 3\n",
+    "HELLO a\n",
+    "HELLO b\n",
+    "HELLO *\n",
+    "message a ",
+    "message b hello\n",
+    "%a%hello\n",
+    "broadcast hello\n",
+    "whoelse\n",
+    "whoelsesince 9\n",
+    "block a\n",
+    "unblock a\n",
+    "login a b\n",
+    "AUTH SCRAM-SHA-256 7 n,,n=a,r=x\n",
+    "AUTH c=biws,r=x,p=x\n",
+    "ACK 1\n",
+    "logout\n",
 ];
 
 fuzz_target!(|data: &[u8]| {

@@ -60,7 +60,8 @@ impl Server {
         self.wheel.insert(Timer::Idle(link), now.mono + self.config.talk.idle_timeout);
     }
 
-    pub(super) fn note_command(&mut self, link: LinkId, now: Now) {
+    /// Somebody who talks has issued a command.
+    pub(in crate::proto::server) fn note_command(&mut self, link: LinkId, now: Now) {
         if let Some(name) = self.sessions.get(link).and_then(|session| session.talker.name) {
             self.chat.on_command(&name, now.mono);
         }

@@ -46,7 +46,8 @@ impl Server {
     pub(in crate::proto::server) fn on_landing_timer(&mut self, now: Now, os: &mut dyn Os) {
         let waiting = &mut self.landings.waiting;
         waiting.iter_mut().for_each(|landing| landing.turns += 1);
-        while let Some(landing) = self.landings.waiting.pop_front_if(|landing| landing.turns >= TURNS) {
+        while self.landings.waiting.front().is_some_and(|landing| landing.turns >= TURNS) {
+            let Some(landing) = self.landings.waiting.pop_front() else { break };
             self.land(landing.link, landing.number, os);
         }
         if !self.landings.waiting.is_empty() {

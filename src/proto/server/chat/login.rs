@@ -64,7 +64,7 @@ impl Server {
         let attempt = self.begin_login(name, now)?;
         let Ok(password) = Password::prepare(password) else {
             let caller = Caller { link, reader: Reader::Plain, port: 0, text: None };
-            return self.end_login(caller, &attempt, false, now, os);
+            return self.end_login(&caller, &attempt, false, now, os);
         };
         self.logins.jobs += 1;
         let job = self.logins.jobs;
@@ -85,7 +85,7 @@ impl Server {
         let Some((link, attempt)) = self.logins.deriving.remove(&job) else { return };
         let is_right = attempt.verifier().matches(&SaltedPassword::from_key(key.0));
         let caller = Caller { link, reader: Reader::Plain, port: 0, text: None };
-        if let Err((code, text)) = self.end_login(caller, &attempt, is_right, now, os) {
+        if let Err((code, text)) = self.end_login(&caller, &attempt, is_right, now, os) {
             self.complain(link, code, &text, now, os);
         }
         self.go_on(link, now, os);
@@ -101,7 +101,7 @@ impl Server {
         os: &mut dyn Os,
     ) -> Result<(), Refusal> {
         self.check_login(link)?;
-        let first = ClientFirst::parse(text).map_err(malformed)?;
+        let first = ClientFirst::parse(text).map_err(|error| malformed(&error))?;
         let attempt = self.begin_login(first.name(), now)?;
         let nonce = self.nonce();
         let (text, exchange) = first.challenge(attempt.verifier(), &nonce);
@@ -125,9 +125,10 @@ impl Server {
         };
         self.check_login(link)?;
         let Proof { attempt, exchange, port } = *proof;
-        let text = exchange.finish(attempt.verifier(), text).map_err(malformed)?;
+        let text = exchange.finish(attempt.verifier(), text).map_err(|error| malformed(&error))?;
         let is_right = text.is_some();
-        self.end_login(Caller { link, reader: Reader::Acks, port, text }, &attempt, is_right, now, os)
+        let caller = Caller { link, reader: Reader::Acks, port, text };
+        self.end_login(&caller, &attempt, is_right, now, os)
     }
 
     fn check_login(&self, link: LinkId) -> Result<(), Refusal> {
@@ -155,7 +156,7 @@ impl Server {
     /// The attempt counts, also if who made it has gone.
     fn end_login(
         &mut self,
-        caller: Caller,
+        caller: &Caller,
         attempt: &Attempt,
         is_right: bool,
         now: Now,
@@ -204,6 +205,6 @@ impl Server {
     }
 }
 
-fn malformed(error: accounts::scram::ScramError) -> Refusal {
+fn malformed(error: &accounts::scram::ScramError) -> Refusal {
     (ErrorCode::BadArgument, error.to_string())
 }

@@ -66,7 +66,10 @@ impl Server {
         now: Now,
         os: &mut dyn Os,
     ) {
-        let Some((_, awaited)) = self.awaited.pop_front_if(|(first, _)| *first == batch) else { return };
+        if self.awaited.front().is_none_or(|(first, _)| *first != batch) {
+            return;
+        }
+        let Some((_, awaited)) = self.awaited.pop_front() else { return };
         if let Err(error) = result {
             self.status.store_failures += 1;
             log::warn!("not stored what={} why=\"{}\"", awaited.word(), Why(error));

@@ -116,9 +116,6 @@ impl Server {
         now: Now,
         os: &mut dyn Os,
     ) -> Result<(), Refusal> {
-        if !matches!(line, Line::Ack { .. }) {
-            self.note_command(link, now);
-        }
         match *line {
             Line::Login { name, password } => self.on_login(link, name, password.0, now, os),
             Line::Auth { port, text } => self.on_auth(link, port, text, now, os),
