@@ -35,7 +35,7 @@ fn a_file_is_shared_found_got_and_got_again() {
     share.signal(Signal::SIGINT);
     let ended = finish(share);
     assert!(ended.status.success());
-    assert_eq!(text(&ended.stdout), "2.0 MB sent\n");
+    assert_eq!(text(&ended.stdout), "film.bin sent 1.00 times\n2.0 MB sent\n");
     let gone = place.run("find film.bin");
     assert_eq!((gone.status.code(), text(&gone.stdout)), (Some(1), "Not available\n".to_owned()));
 }
