@@ -262,3 +262,25 @@ fn a_server_that_starts_anew_knows_no_guest() {
     town.world.run_for(SECOND);
     assert_eq!(hear(&mut town, bob), "BYE the server stops\n");
 }
+
+#[test]
+fn commands_may_come_in_any_pieces() {
+    let mut town = Town::new(10);
+    let alice = guest(&mut town, "alice");
+    let bob = guest(&mut town, "bob");
+    hear(&mut town, alice);
+    for byte in "message bob one\r\n%bob%two\nwhoelse\n".bytes() {
+        town.world.write(alice, &[byte]);
+        town.world.run_for(Duration::from_millis(10));
+    }
+    let answers = "OK message delivered\nOK message delivered\n* USER bob\nOK whoelse 1\n";
+    assert_eq!(hear(&mut town, alice), answers);
+    assert_eq!(hear(&mut town, bob), "MESSAGE alice one\nMESSAGE alice two\n");
+    assert_eq!(say(&mut town, alice, "message bob one\r\n%bob%two\nwhoelse\n"), answers);
+    let long = "x".repeat(1_000_000);
+    town.world.write(alice, long.as_bytes());
+    town.world.run_for(SECOND);
+    assert!(town.world.is_closed(alice));
+    assert!(hear(&mut town, alice).starts_with("ERR line-too-long "));
+    assert!(hear(&mut town, bob).ends_with("OFFLINE alice\n"));
+}
