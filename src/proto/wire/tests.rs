@@ -340,6 +340,9 @@ fn what_is_no_message_is_named() {
         ("CHUNK a 1 1 zstd zstd", ParseError::BadArgument("too many arguments")),
         ("OK LINK gzip", ParseError::BadArgument("zstd")),
         ("OK", ParseError::BadArgument("what is OK")),
+        ("MESSAGE bob", ParseError::BadArgument("text")),
+        ("BROADCAST bob-hi", ParseError::BadArgument("text")),
+        ("MAIL 9 5 bob", ParseError::BadArgument("text")),
         ("PEER 4 1 [fd00::0]:4 000000000000000000000000000000ab lost 0", ParseError::BadArgument("addr")),
     ] {
         assert_eq!(Message::parse(line.as_bytes()), Err(expected), "{line:?}");
