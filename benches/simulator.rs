@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use tickmesh::proto::peer::{Peers, PeersConfig};
-use tickmesh::proto::server::{Server, ServerConfig};
+use tickmesh::proto::server::{Server, ServerConfig, TalkConfig};
 use tickmesh::sim::{NodeConfig, World};
 
 const INTERVAL: Duration = Duration::from_millis(10);
@@ -19,7 +19,13 @@ fn run(peers: usize, duration: Duration) {
     world.disk_mut(server_node).keep_contents(false);
     world.disk_mut(peer_node).keep_contents(false);
     let addr = world.addr(server_node, 5555);
-    let server = ServerConfig { listen: vec![addr], interval: INTERVAL, duration, secret: [0; 32] };
+    let server = ServerConfig {
+        listen: vec![addr],
+        interval: INTERVAL,
+        duration,
+        secret: [0; 32],
+        talk: TalkConfig::default(),
+    };
     world.start(server_node, Box::new(Server::new(server)));
     let config = PeersConfig {
         server: addr,

@@ -16,7 +16,7 @@ use tickmesh::proto::clock::Spread;
 use tickmesh::proto::ids::{DialId, FileId, LinkId};
 use tickmesh::proto::machine::{CloseReason, Effect, Input, Machine, OpenMode, Origin, Os};
 use tickmesh::proto::peer::{Get, GuestConfig, Orders, Peers, PeersConfig};
-use tickmesh::proto::server::{Server, ServerConfig};
+use tickmesh::proto::server::{Server, ServerConfig, TalkConfig};
 use tickmesh::proto::time::{Mono, Now};
 
 const INTERVAL: Duration = Duration::from_millis(10);
@@ -215,6 +215,7 @@ fn run(peers: usize, beside: Beside<'_>) -> (Spread, u64) {
         interval: INTERVAL,
         duration: INTERVAL,
         secret: [0; 32],
+        talk: TalkConfig::default(),
     });
     let mut members = Peers::new(PeersConfig {
         server: addr,

@@ -202,3 +202,53 @@ fn a_taken_id_is_refused_with_who_has_it() {
     assert!(text(&output.stdout).contains("a is taken by 127.0.0.1:"), "{}", text(&output.stdout));
     drop(first);
 }
+
+/// Types a line at a socket and reads on until one begins as expected; all that was read.
+fn type_line(socket: &mut TcpStream, line: &str, expected: &str) -> String {
+    socket.write_all(line.as_bytes()).unwrap();
+    let mut heard = String::new();
+    while !heard.lines().any(|line| line.starts_with(expected)) || !heard.ends_with('\n') {
+        let mut buffer = [0; 4096];
+        let count = socket.read(&mut buffer).unwrap();
+        assert!(count > 0, "closed after {heard}");
+        heard += &text(&buffer[..count]);
+    }
+    heard
+}
+
+#[test]
+fn people_talk_over_a_server_that_is_killed_and_their_mail_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("credentials.txt"), "alice sesame\nbob taler\n").unwrap();
+    let import = run(folder.path(), "user import credentials.txt --state people");
+    assert!(import.status.success(), "{}", text(&import.stderr));
+    let connect = |server: &common::ServerProcess| {
+        let mut socket = TcpStream::connect(server.addr).unwrap();
+        socket.set_read_timeout(Some(common::PATIENCE)).unwrap();
+        type_line(&mut socket, "", "TICKMESH 1 server");
+        socket
+    };
+    let first = server(folder.path(), "--state people --out one");
+    let mut alice = connect(&first);
+    type_line(&mut alice, "login alice wrong\n", "ERR wrong-password ");
+    assert_eq!(type_line(&mut alice, "login alice sesame\n", "OK"), "OK login alice 0\n");
+    let mut visitor = connect(&first);
+    type_line(&mut visitor, "HELLO visitor\n", "OK HELLO visitor ");
+    type_line(&mut visitor, "%alice%good evening\n", "OK message delivered");
+    type_line(&mut alice, "", "MESSAGE visitor good evening");
+    type_line(&mut alice, "message bob first\n", "OK message kept");
+    type_line(&mut alice, "message bob second\n", "OK message kept");
+    let second = run(folder.path(), "server --listen 127.0.0.1:0 --state people --out two");
+    assert!(text(&second.stderr).contains("another server uses people"), "{}", text(&second.stderr));
+    first.running.signal(Signal::SIGKILL);
+    drop(first);
+    let again = server(folder.path(), "--state people --out three --log-file log");
+    let mut bob = connect(&again);
+    let heard = type_line(&mut bob, "login bob taler\n", "MESSAGE alice second");
+    assert_eq!(heard, "OK login bob 2\nMESSAGE alice first\nMESSAGE alice second\n");
+    type_line(&mut bob, "logout\n", "OK logout");
+    again.running.signal(Signal::SIGTERM);
+    assert!(finish(again.running).status.success());
+    let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
+    assert!(log.contains("messenger ended logins=1 ") && !log.contains("taler"), "{log}");
+}

@@ -225,7 +225,7 @@ fn who_floods_the_server_with_lines_about_files_is_sent_away() {
     assert!(!town.world.is_closed(alice), "what is new is welcome, and so is what has come");
     assert!(say(&mut town, eve, "DOWNLOAD f\n").contains("OK DOWNLOAD f "));
     let heard = say(&mut town, eve, &"HAVE f 0 0\n".repeat(20_000));
-    assert_eq!(heard, "ERR too-fast lines about files come faster than 2000 a second\n");
+    assert_eq!(heard, "ERR too-fast lines come faster than 2000 a second\n");
     assert!(town.world.is_closed(eve));
     assert_eq!(town.world.machine::<Server>(town.server).unwrap().status().links_too_fast, 1);
 }

@@ -1,6 +1,7 @@
 //! The command line, in two stages: as typed, then checked and ready. Starts nothing.
 
 mod files;
+mod server;
 mod user;
 
 use std::ffi::OsString;
@@ -18,6 +19,7 @@ use crate::proto::limits::{DURATION_MAX, INTERVAL_MAX, INTERVAL_MIN, PEERS_MAX, 
 use crate::proto::time::Period;
 
 pub(super) use files::{FindOptions, GetOptions, Rate, ShareOptions};
+pub(super) use server::ServerOptions;
 pub(super) use user::{UserAction, UserOptions};
 
 /// What the command line asks for.
@@ -52,15 +54,6 @@ pub(super) struct DemoOptions {
 }
 
 #[derive(Debug)]
-pub(super) struct ServerOptions {
-    pub(super) listen: Vec<SocketAddr>,
-    pub(super) interval: Duration,
-    pub(super) duration: Duration,
-    pub(super) out: PathBuf,
-    pub(super) log: LogOptions,
-}
-
-#[derive(Debug)]
 pub(super) struct PeerOptions {
     pub(super) server: SocketAddr,
     pub(super) ids: Vec<Option<Name>>,
@@ -90,7 +83,7 @@ struct Typed {
 #[argh(subcommand)]
 enum TypedCommand {
     Demo(TypedDemo),
-    Server(TypedServer),
+    Server(server::TypedServer),
     Peer(TypedPeer),
     Share(files::TypedShare),
     Get(files::TypedGet),
@@ -114,38 +107,6 @@ struct TypedDemo {
     /// folder for all files (default out)
     #[argh(option, default = "PathBuf::from(\"out\")")]
     out: PathBuf,
-}
-
-/// Answers the peers' ticks, writes all of them down in OUT/serverTimeData.txt, and introduces the
-/// peers to each other. Prints `listening mesh ADDR` when it is ready. Stop it with SIGTERM or Ctrl-C.
-#[derive(FromArgs)]
-#[argh(subcommand, name = "server")]
-struct TypedServer {
-    /// address to listen at, HOST:PORT; port 0 lets the system choose; may be given several times
-    /// (default 127.0.0.1:5555)
-    #[argh(option)]
-    listen: Vec<String>,
-    /// folder for the table (default out)
-    #[argh(option, default = "PathBuf::from(\"out\")")]
-    out: PathBuf,
-    /// time between two ticks, for peers that do not ask for another, 1ms to 1s (default 10ms)
-    #[argh(option, default = "Period(Duration::from_millis(10))")]
-    interval: Period,
-    /// length of a run, for peers that do not ask for another, at most 168h (default 5m)
-    #[argh(option, default = "Period(Duration::from_secs(300))")]
-    duration: Period,
-    /// error, warn, info, debug or trace (default info)
-    #[argh(option, default = "LevelFilter::Info", from_str_fn(level))]
-    log_level: LevelFilter,
-    /// log into this file, not to the terminal
-    #[argh(option)]
-    log_file: Option<PathBuf>,
-    /// begin a new log file at this many bytes, at least 4096 (default 10000000)
-    #[argh(option, default = "10_000_000", from_str_fn(number))]
-    log_bytes: u64,
-    /// number of old log files to keep, as FILE.1, FILE.2 and so on, at most 1000 (default 5)
-    #[argh(option, default = "5", from_str_fn(number))]
-    log_keep: usize,
 }
 
 /// Keeps time with a server, writes every stamp down in OUT/client_ID_TimeData.txt and every
@@ -219,7 +180,7 @@ pub(super) fn parse(args: &[OsString]) -> Parsed {
     let checked = match typed.command {
         None => return Parsed::Wrong("tickmesh: a command is missing; try: tickmesh --help".to_owned()),
         Some(TypedCommand::Demo(typed)) => check_demo(typed).map(Command::Demo),
-        Some(TypedCommand::Server(typed)) => check_server(typed).map(Command::Server),
+        Some(TypedCommand::Server(typed)) => server::check_server(typed).map(Command::Server),
         Some(TypedCommand::Peer(typed)) => check_peer(typed).map(Command::Peer),
         Some(TypedCommand::Share(typed)) => files::check_share(typed).map(Command::Share),
         Some(TypedCommand::Get(typed)) => files::check_get(typed).map(Command::Get),
@@ -271,20 +232,6 @@ fn check_demo(typed: TypedDemo) -> Result<DemoOptions, String> {
         interval: check_interval(typed.interval)?,
         duration: check_duration(typed.duration)?,
         out: typed.out,
-    })
-}
-
-fn check_server(typed: TypedServer) -> Result<ServerOptions, String> {
-    let listen = match typed.listen.as_slice() {
-        [] => vec![SocketAddr::from(([127, 0, 0, 1], 5555))],
-        addrs => addrs.iter().map(|addr| address("--listen", addr)).collect::<Result<_, _>>()?,
-    };
-    Ok(ServerOptions {
-        listen,
-        interval: check_interval(typed.interval)?,
-        duration: check_duration(typed.duration)?,
-        out: typed.out,
-        log: log_options(typed.log_level, typed.log_file, typed.log_bytes, typed.log_keep)?,
     })
 }
 

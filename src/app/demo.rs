@@ -15,7 +15,7 @@ use crate::app::{drive, prepare_folder, progress, random_secret, server, summary
 use crate::io::{Host, Reactor};
 use crate::proto::peer::{Peers, PeersConfig, Report};
 use crate::proto::record::{TableFacts, names, read_table};
-use crate::proto::server::{Server, ServerConfig};
+use crate::proto::server::{Server, ServerConfig, TalkConfig};
 use crate::proto::time::Period;
 
 /// How long the others may take for the files: the demo is local, so this is generous. Each peer
@@ -38,8 +38,13 @@ pub(super) fn run(options: &DemoOptions) -> Result<bool> {
         Period(interval),
         Period(duration)
     ))?;
-    let mut server =
-        Server::new(ServerConfig { listen: vec![addr], interval, duration, secret: random_secret()? });
+    let mut server = Server::new(ServerConfig {
+        listen: vec![addr],
+        interval,
+        duration,
+        secret: random_secret()?,
+        talk: TalkConfig::default(),
+    });
     let mut peers = progress::watch(Peers::new(PeersConfig {
         server: addr,
         group: "demo".parse().expect("a name"),
@@ -57,7 +62,7 @@ pub(super) fn run(options: &DemoOptions) -> Result<bool> {
     )?;
     let report = peers.machine().report();
     terminal::print(&format!("\n{}", summary::table(&report)))?;
-    let ended_well = server::conclude(server.status())? && report.is_complete();
+    let ended_well = server::conclude(&server)? && report.is_complete();
     if ended_well {
         terminal::print(&format!("\n{}", inspect(&options.out, &report)?))?;
     }

@@ -6,28 +6,39 @@ use anyhow::{Context, Result, anyhow};
 
 use crate::app::cli::ServerOptions;
 use crate::app::watched::Watched;
-use crate::app::{drive, logging, prepare_folder, random_secret, terminal};
-use crate::io::{Host, Reactor};
+use crate::app::{drive, logging, prepare_folder, random_secret, state, terminal};
+use crate::io::{Host, Reactor, Store};
+use crate::proto::chat;
 use crate::proto::machine::Why;
-use crate::proto::server::{Server, ServerConfig, ServerStatus};
+use crate::proto::server::{Server, ServerConfig, TalkConfig};
 
 /// Serves until a signal; true if everything went well.
 pub(super) fn run(options: &ServerOptions) -> Result<bool> {
     logging::start(&options.log)?;
     prepare_folder(&options.out, "--out")?;
+    let store =
+        Store::open(&options.state).context("cannot use the accounts; --state names another folder")?;
+    let lock = state::lock(&options.state)?;
     let config = ServerConfig {
         listen: options.listen.clone(),
         interval: options.interval,
         duration: options.duration,
         secret: random_secret()?,
+        talk: TalkConfig {
+            guests: options.guests,
+            idle_timeout: options.idle_timeout,
+            block_duration: options.block_duration,
+            accounts_secret: lock.secret,
+        },
     };
     let mut announced = 0;
     let mut server = Watched::each_input(Server::new(config), move |server: &Server, _| {
         announced = announce(&server.status().listening, announced);
     });
-    let reactor = Reactor::new().context("cannot start the event loop")?;
+    let mut reactor = Reactor::new().context("cannot start the event loop")?;
+    reactor.keep_in(0, store);
     drive(reactor, &mut [Host { machine: &mut server, root: options.out.clone() }])?;
-    let outcome = conclude(server.machine().status());
+    let outcome = conclude(server.machine());
     if let (Err(error), Some(_)) = (&outcome, &options.log.file) {
         // The terminal hears it from who called.
         log::error!("{error:#}");
@@ -46,7 +57,8 @@ fn announce(listening: &[SocketAddr], announced: usize) -> usize {
 }
 
 /// What the server has come to.
-pub(super) fn conclude(status: &ServerStatus) -> Result<bool> {
+pub(super) fn conclude(server: &Server) -> Result<bool> {
+    let (status, said) = (server.status(), server.messages());
     if let Some((addr, error)) = status.listen_failed {
         return Err(anyhow!("cannot listen at {addr}: {}; choose another address with --listen", Why(error)));
     }
@@ -68,6 +80,19 @@ pub(super) fn conclude(status: &ServerStatus) -> Result<bool> {
         status.downloads,
         status.chunks_reported,
         status.links_too_fast
+    );
+    log::info!(
+        "messenger ended logins={} logins_failed={} sent={} kept={} returned={} fetched={} broadcasts={} slowed={} refused={} store_failures={}",
+        said.logins,
+        status.logins_failed,
+        said.sent,
+        said.kept,
+        said.returned,
+        said.fetched,
+        said.broadcasts,
+        said.slowed,
+        chat::Refusal::ALL.into_iter().map(|refusal| said.refused(refusal)).sum::<u64>(),
+        status.store_failures
     );
     Ok(status.tables_failed == 0)
 }

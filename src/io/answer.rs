@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use crate::proto::ids::{DialId, FileId, LinkId};
-use crate::proto::machine::{FileOp, Input, Load, Row};
+use crate::proto::machine::{FileOp, Input, Load, Row, Secret};
 
 /// An input that waits. Those about a link are looked up again when their turn comes: the machine
 /// may have closed the link meanwhile.
@@ -77,6 +77,10 @@ pub(super) enum Answer {
         load: Load,
         error: ErrorKind,
     },
+    Derived {
+        job: u64,
+        key: Secret<[u8; 32]>,
+    },
     Shutdown,
 }
 
@@ -107,6 +111,7 @@ impl Answer {
             Answer::Row { row } => Input::Row { row: row.clone() },
             Answer::Loaded { load, version } => Input::Loaded { load: *load, version: *version },
             Answer::LoadFailed { load, error } => Input::LoadFailed { load: *load, error: *error },
+            Answer::Derived { job, key } => Input::Derived { job: *job, key: *key },
             Answer::Shutdown => Input::Shutdown,
         })
     }

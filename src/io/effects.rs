@@ -11,7 +11,7 @@ use mio::net::TcpStream;
 use crate::io::answer::Answer;
 use crate::io::dialer;
 use crate::io::disk::Finishing;
-use crate::io::errands::{Done, Errands, Job, Part};
+use crate::io::errands::{Derivation, Done, Errands, Job, Part};
 use crate::io::helper::Helper;
 use crate::io::link::{Link, State};
 use crate::io::listener::Listener;
@@ -20,7 +20,7 @@ use crate::io::sockets::kind;
 use crate::io::token::Source;
 use crate::proto::ids::{DialId, FileId, LinkId};
 use crate::proto::limits::{CHUNK_READ_BYTES_MAX, DIAL_TIMEOUT};
-use crate::proto::machine::{DownReason, Effect, FileOp, Os};
+use crate::proto::machine::{DownReason, Effect, FileOp, Os, Secret};
 
 /// The reactor as one machine sees it.
 pub(super) struct Hands<'a> {
@@ -78,6 +78,11 @@ impl Os for Hands<'_> {
                 self.reactor.seats[self.machine].keeping.store(batch, changes)
             }
             Effect::Load { load } => self.reactor.seats[self.machine].keeping.load(load),
+            Effect::Derive { job, password, salt, iterations } => {
+                let password = Secret(password.0.into());
+                let derivation = Derivation { job, password, salt, iterations };
+                self.reactor.hand_over(Job::Derive(self.machine, derivation));
+            }
             Effect::Exit => self.reactor.retire(self.machine),
         }
     }
@@ -204,7 +209,11 @@ impl Reactor {
         | Done::Read((machine, file), ..)
         | Done::Hash((machine, file), ..)
         | Done::Forgotten((machine, file))
-        | Done::Reserved((machine, file))) = done;
+        | Done::Reserved((machine, file))) = done
+        else {
+            let Done::Derived(machine, job, key) = done else { unreachable!("all others are about a file") };
+            return self.answers.push_back((machine, Answer::Derived { job, key }));
+        };
         let disk = &mut self.seats[machine].disk;
         let len = disk.len(file);
         let wanted = match done {
@@ -226,7 +235,7 @@ impl Reactor {
             Done::Hash(_, offset, Err(error)) => {
                 failed(FileOp::Hash, offset, disk.read_failed(file, FileOp::Hash, &error))
             }
-            Done::Forgotten(_) => return,
+            Done::Forgotten(_) | Done::Derived(..) => return,
             Done::Reserved(_) => Answer::FileReady { file, bytes: len.unwrap_or(0), moved: None },
         };
         if wanted {

@@ -1,5 +1,5 @@
 //! What the helper has to do, and whose turn it is: in one turn everything that waits to be
-//! begun with or to be finished, and a slice of one hash; between two such turns all that waits to be read,
+//! begun with or to be finished, a slice of one hash, and one password; between two such turns all that waits to be read,
 //! for a read is quick and somebody's link is idle until it is done. Knows no thread and no loop.
 
 use std::collections::VecDeque;
@@ -14,8 +14,10 @@ use crate::io::disk::Handle;
 use crate::io::finish::{Finish, Outcome, finish_all, start_writeback};
 use crate::io::room::reserve;
 use crate::io::store::checkpoint;
+use crate::proto::accounts::{Salt, derive_key};
 use crate::proto::ids::FileId;
 use crate::proto::limits::{FINISH_BATCH_MAX, HASH_SLICE_BYTES};
+use crate::proto::machine::Secret;
 
 /// Whose file it is: the place of a machine, and its name for the file.
 pub(super) type Whose = (usize, FileId);
@@ -34,6 +36,17 @@ pub(super) enum Job {
     Reserve(Whose, Weak<Handle>, u64),
     /// The machine has released the file: nobody wants to know any more what is in it.
     Forget(Whose),
+    /// A password of a machine is to be hashed.
+    Derive(usize, Derivation),
+}
+
+/// A password to be hashed.
+#[derive(Debug)]
+pub(super) struct Derivation {
+    pub(super) job: u64,
+    pub(super) password: Secret<Box<str>>,
+    pub(super) salt: Salt,
+    pub(super) iterations: u32,
 }
 
 /// A range of a file.
@@ -54,6 +67,8 @@ pub(super) enum Done {
     Forgotten(Whose),
     /// Or not, if that cannot be.
     Reserved(Whose),
+    /// With the number of the job.
+    Derived(usize, u64, Secret<[u8; 32]>),
 }
 
 /// All that waits.
@@ -67,6 +82,7 @@ pub(super) struct Errands {
     /// The last turn was one of reads.
     has_read: bool,
     hashes: VecDeque<Hashing>,
+    derivations: VecDeque<(usize, Derivation)>,
     forgotten: Vec<Whose>,
     /// What is hashed goes through here.
     buffer: Vec<u8>,
@@ -90,13 +106,16 @@ impl Job {
 
 impl Errands {
     pub(super) fn is_empty(&self) -> bool {
-        let Errands { starts, checkpoints, reserves, finishes, reads, hashes, forgotten, .. } = self;
+        let Errands {
+            starts, checkpoints, reserves, finishes, reads, hashes, derivations, forgotten, ..
+        } = self;
         starts.is_empty()
             && checkpoints.is_empty()
             && reserves.is_empty()
             && finishes.is_empty()
             && reads.is_empty()
             && hashes.is_empty()
+            && derivations.is_empty()
             && forgotten.is_empty()
     }
 
@@ -115,6 +134,7 @@ impl Errands {
             }
             Job::Reserve(whose, handle, bytes) => self.reserves.push((whose, handle, bytes)),
             Job::Forget(whose) => self.forget(whose),
+            Job::Derive(machine, derivation) => self.derivations.push_back((machine, derivation)),
         }
     }
 
@@ -141,6 +161,11 @@ impl Errands {
                 Ok(Some(hash)) => done.push(Done::Hash(hashing.whose, hashing.part.offset, Ok(hash))),
                 Err(error) => done.push(Done::Hash(hashing.whose, hashing.part.offset, Err(error))),
             }
+        }
+        if let Some((machine, Derivation { job, password, salt, iterations })) = self.derivations.pop_front()
+        {
+            let key = derive_key(&password.0, &salt, iterations);
+            done.push(Done::Derived(machine, job, Secret(key)));
         }
         done
     }
@@ -238,6 +263,7 @@ mod tests {
                 Done::Read((_, file), offset, result) => format!("read{}@{offset}{}", file.0, mark(&result)),
                 Done::Hash((_, file), offset, result) => format!("hash{}@{offset}{}", file.0, mark(&result)),
                 Done::Forgotten((_, file)) => format!("forgot{}", file.0),
+                Done::Derived(machine, job, _) => format!("derived{machine}@{job}"),
                 Done::Reserved((_, file)) => format!("reserved{}", file.0),
             });
             turns.push(words.collect::<Vec<_>>().join(" "));

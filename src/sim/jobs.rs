@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 
 use crate::proto::ids::FileId;
 use crate::proto::limits::{CHUNK_READ_BYTES_MAX, DISK_JOBS_MAX};
-use crate::proto::machine::FileOp;
+use crate::proto::machine::{FileOp, Secret};
 use crate::sim::disk::Disk;
 use crate::sim::files::{Handle, Stage, finish_on};
 use crate::sim::kernel::{Answer, Event, Kernel};
@@ -40,6 +40,19 @@ const SLOW_STEP_CHANCE: f64 = 1.0 / 32.0;
 const SLOW_STEP_NS: u64 = 500_000_000;
 
 impl Kernel {
+    /// A password is hashed; the machine hears of it a while later.
+    pub(super) fn derive(&mut self, machine: MachineId, job: u64, key: [u8; 32]) {
+        self.processes[machine.at()].derived.push_back((job, Secret(key)));
+        let at_ns = self.now_ns + self.rng.below(STEP_NS);
+        self.queue.push(at_ns, Event::Derived(machine));
+    }
+
+    pub(super) fn on_derived(&mut self, machine: MachineId) {
+        if let Some((job, key)) = self.processes[machine.at()].derived.pop_front() {
+            self.answer(machine, Answer::Derived { job, key });
+        }
+    }
+
     pub(super) fn finish(&mut self, machine: MachineId, file: FileId) {
         let Some((_, handle)) = self.opened(machine, file) else { return };
         match (handle.stage, handle.holes.error()) {

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::proto::ids::{DialId, FileId, LinkId};
-use crate::proto::machine::{DownReason, FileOp, Input, Load, Origin, Row};
+use crate::proto::machine::{DownReason, FileOp, Input, Load, Origin, Row, Secret};
 use crate::proto::time::{Mono, Now, Wall, ns};
 use crate::sim::files::Handle;
 use crate::sim::jobs::Job;
@@ -44,6 +44,8 @@ pub(super) struct Kernel {
     /// The bytes of the one [`Answer::Received`] that is under way.
     pub(super) inbox: Vec<u8>,
     pub(super) rng: Rng,
+    /// Draws how long stores take: machines look into them all the time, and nothing else is to change with it.
+    pub(super) store_rng: Rng,
     pub(super) trace: Trace,
     pub(super) stats: Stats,
 }
@@ -59,6 +61,8 @@ pub(super) struct Process {
     pub(super) files: BTreeMap<FileId, Handle>,
     /// What it wants of its store, in order; the first is under way.
     pub(super) orders: VecDeque<Order>,
+    /// Hashed passwords that it is not told of yet.
+    pub(super) derived: VecDeque<(u64, Secret<[u8; 32]>)>,
 }
 
 /// Something that is going to happen.
@@ -70,6 +74,8 @@ pub(super) enum Event {
     Disk(u64),
     /// The store carries out the next order of a machine.
     Store(MachineId),
+    /// The next password of a machine has been hashed.
+    Derived(MachineId),
     /// Chaos strikes, by its epoch.
     ChaosStrikes(u32),
     /// A fault of chaos ends, by its place in the list.
@@ -122,13 +128,14 @@ pub(super) enum Answer {
     Row { row: Row<'static> },
     Loaded { load: Load, version: u64 },
     LoadFailed { load: Load, error: ErrorKind },
+    Derived { job: u64, key: Secret<[u8; 32]> },
     Shutdown,
 }
 
 impl Process {
     pub(super) fn new(node: NodeId) -> Process {
-        let (files, orders) = (BTreeMap::new(), VecDeque::new());
-        Process { node, running: true, exiting: false, told_shutdown: false, files, orders }
+        let (files, orders, derived) = (BTreeMap::new(), VecDeque::new(), VecDeque::new());
+        Process { node, running: true, exiting: false, told_shutdown: false, files, orders, derived }
     }
 }
 
@@ -158,13 +165,14 @@ impl Answer {
             Answer::Row { ref row } => Input::Row { row: row.clone() },
             Answer::Loaded { load, version } => Input::Loaded { load, version },
             Answer::LoadFailed { load, error } => Input::LoadFailed { load, error },
+            Answer::Derived { job, key } => Input::Derived { job, key },
             Answer::Shutdown => Input::Shutdown,
         }
     }
 }
 
 impl Kernel {
-    pub(super) fn new(rng: Rng) -> Kernel {
+    pub(super) fn new(rng: Rng, store_rng: Rng) -> Kernel {
         Kernel {
             now_ns: 0,
             queue: Queue::new(),
@@ -183,6 +191,7 @@ impl Kernel {
             dirty: Vec::new(),
             inbox: Vec::new(),
             rng,
+            store_rng,
             trace: Trace::new(),
             stats: Stats::default(),
         }
@@ -260,7 +269,7 @@ impl Kernel {
                 self.conns[conn].ends[usize::from(end.side)].node
             }
             Event::Disk(job) => self.job_machine(job).map(|machine| self.node_of(machine)),
-            Event::Store(machine) => Some(self.node_of(machine)),
+            Event::Store(machine) | Event::Derived(machine) => Some(self.node_of(machine)),
             Event::ChaosStrikes(_) | Event::ChaosEnds(_) => None,
         }
     }

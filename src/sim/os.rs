@@ -1,6 +1,7 @@
 //! Carries out the effects of one machine while it handles something: the other side of
 //! [`Os`]. Never calls the machine back.
 
+use crate::proto::accounts::derive_key;
 use crate::proto::ids::{FileId, LinkId};
 use crate::proto::limits::{LINK_QUEUE_BYTES_MAX, LINK_RANGES_MAX};
 use crate::proto::machine::{Change, DownReason, Effect, FileOp, Os};
@@ -46,6 +47,9 @@ impl Os for Hands<'_> {
                 kernel.order(machine, Order::Store { batch, changes });
             }
             Effect::Load { load } => kernel.order(machine, Order::Load(load)),
+            Effect::Derive { job, password, salt, iterations } => {
+                kernel.derive(machine, job, derive_key(password.0, &salt, iterations));
+            }
             Effect::Exit => kernel.processes[machine.at()].exiting = true,
         }
     }

@@ -13,7 +13,7 @@ use crate::proto::time::Wall;
 use crate::sim::kernel::{Answer, Event, Kernel};
 use crate::sim::node::MachineId;
 
-/// The database of a node, as a test sees it.
+/// The database of a node, as a test sees it. One that nothing was ever in is none at all.
 #[derive(Clone, Debug, Default)]
 pub struct Store {
     accounts: BTreeMap<Name, Account>,
@@ -61,6 +61,11 @@ impl Store {
     /// Whether a user wants nothing of another.
     pub fn blocks(&self, user: Name, other: Name) -> bool {
         self.blocks.contains(&(user, other))
+    }
+
+    /// Nothing was ever in it: the node has none.
+    fn is_none(&self) -> bool {
+        self.version == 0 && self.accounts.is_empty() && self.blocks.is_empty() && self.mail.is_empty()
     }
 
     fn make(&mut self, change: Change<'static>) {
@@ -128,7 +133,7 @@ impl Store {
 
 impl Kernel {
     pub(super) fn order(&mut self, machine: MachineId, order: Order) {
-        let at_ns = self.now_ns + self.rng.below(ORDER_NS);
+        let at_ns = self.now_ns + self.store_rng.below(ORDER_NS);
         let orders = &mut self.processes[machine.at()].orders;
         // One at a time, so that they are carried out in their order.
         orders.push_back(order);
@@ -147,6 +152,9 @@ impl Kernel {
                 self.answer(machine, Answer::StoreFailed { batch, error })
             }
             (Order::Load(load), Some(error)) => self.answer(machine, Answer::LoadFailed { load, error }),
+            (Order::Load(load), None) if store.is_none() => {
+                self.answer(machine, Answer::LoadFailed { load, error: ErrorKind::NotFound });
+            }
             (Order::Store { batch, changes }, None) => {
                 changes.into_iter().for_each(|change| store.make(change));
                 self.answer(machine, Answer::Stored { batch });
@@ -158,7 +166,7 @@ impl Kernel {
             }
         }
         if !self.processes[machine.at()].orders.is_empty() {
-            let at_ns = self.now_ns + self.rng.below(ORDER_NS);
+            let at_ns = self.now_ns + self.store_rng.below(ORDER_NS);
             self.queue.push(at_ns, Event::Store(machine));
         }
     }

@@ -59,6 +59,7 @@ pub(super) enum What {
     Stored,
     StoreFailed,
     Row,
+    Derived,
     Loaded,
     LoadFailed,
     Shutdown,
@@ -76,6 +77,7 @@ pub(super) enum What {
     DoRead,
     DoRelease,
     DoStore,
+    DoDerive,
     DoLoad,
     DoExit,
     StrangerReads,
@@ -180,6 +182,7 @@ impl Trace {
             Input::Stored { batch } => (What::Stored, *batch, 0, &[]),
             Input::StoreFailed { batch, error } => (What::StoreFailed, *batch, *error as u64, &[]),
             Input::Row { row } => (What::Row, 0, 0, subject_of(row)),
+            Input::Derived { job, .. } => (What::Derived, *job, 0, &[]),
             Input::Loaded { version, .. } => (What::Loaded, *version, 0, &[]),
             Input::LoadFailed { error, .. } => (What::LoadFailed, 0, *error as u64, &[]),
             Input::Shutdown => (What::Shutdown, 0, 0, &[]),
@@ -214,6 +217,7 @@ impl Trace {
             Effect::Store { batch, changes } => (What::DoStore, *batch, changes.len() as u64, &[]),
             Effect::Load { load: Load::Book { known } } => (What::DoLoad, 0, *known, &[]),
             Effect::Load { load: Load::Mail { to, after, .. } } => (What::DoLoad, 1, *after, to.as_bytes()),
+            Effect::Derive { job, iterations, .. } => (What::DoDerive, *job, u64::from(*iterations), &[]),
             Effect::Exit => (What::DoExit, 0, 0, &[]),
         };
         self.record(place, what, subject, amount, bytes);

@@ -47,7 +47,7 @@ impl World {
     /// An empty world. Its time starts at 0.
     pub fn new(seed: u64) -> World {
         let mut rng = Rng::new(seed);
-        let kernel = Kernel::new(rng.fork());
+        let kernel = Kernel::new(rng.fork(), Rng::new(!seed));
         World { kernel, machines: Vec::new(), chaos: None, restart: None, rng, seed, checks: true }
     }
 
@@ -234,7 +234,7 @@ impl World {
         match event {
             Event::ChaosStrikes(epoch) => self.chaos_strikes(epoch),
             Event::ChaosEnds(fault) => self.chaos_ends(fault),
-            Event::Wake(_) | Event::Net(..) | Event::Disk(_) | Event::Store(_) => {
+            Event::Wake(_) | Event::Net(..) | Event::Disk(_) | Event::Store(_) | Event::Derived(_) => {
                 if let Some(node) = self.kernel.scene(event, serial) {
                     self.turn(node, event);
                 }
@@ -271,6 +271,7 @@ impl World {
             Event::Net(event, end) => self.kernel.net_event(event, end),
             Event::Disk(job) => self.kernel.on_job(job),
             Event::Store(machine) => self.kernel.on_store(machine),
+            Event::Derived(machine) => self.kernel.on_derived(machine),
             _ => self.wake_again(id),
         }
         self.settle();

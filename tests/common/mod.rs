@@ -20,6 +20,8 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 pub fn tickmesh(folder: &Path, args: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tickmesh"));
     command.current_dir(folder).args(args.split_whitespace()).stdin(Stdio::null());
+    // Nothing that is kept beyond a run is kept outside that folder.
+    command.env("XDG_STATE_HOME", folder.join("state"));
     command
 }
 

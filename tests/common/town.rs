@@ -7,7 +7,7 @@ use tickmesh::proto::ids::Name;
 use tickmesh::proto::machine::Machine;
 use tickmesh::proto::peer::{PeerReport, Peers, PeersConfig};
 use tickmesh::proto::record::{TableFacts, read_samples, read_table};
-use tickmesh::proto::server::{Server, ServerConfig};
+use tickmesh::proto::server::{Server, ServerConfig, TalkConfig};
 use tickmesh::sim::{Disk, MachineId, NodeConfig, NodeId, World};
 
 pub const INTERVAL: Duration = Duration::from_millis(10);
@@ -19,6 +19,7 @@ pub fn server_machine(addr: SocketAddr, life: u8) -> Box<dyn Machine> {
         interval: INTERVAL,
         duration: Duration::from_secs(2),
         secret: [life; 32],
+        talk: TalkConfig::default(),
     }))
 }
 

@@ -41,5 +41,5 @@ mod verifier;
 pub use book::{Accounts, Attempt, Put, PutError, Refusal};
 pub use credentials::{Credential, CredentialsError, Fault, What, parse_credentials};
 pub use names::{GUEST_PREFIX, UserNameError, check_user_name, user_name};
-pub use password::{Password, PasswordError, SaltedPassword};
+pub use password::{Password, PasswordError, SaltedPassword, derive_key};
 pub use verifier::{Salt, Verifier, VerifierError};

@@ -57,11 +57,28 @@ impl Password {
     /// PBKDF2 with HMAC-SHA-256 (RFC 8018). Takes about a millisecond for each 4096 iterations, so it is
     /// never done on a loop.
     pub fn salted(&self, salt: &Salt, iterations: u32) -> SaltedPassword {
-        let mut key = [0; 32];
-        pbkdf2::pbkdf2::<Hmac<Sha256>>(self.0.as_bytes(), salt, iterations, &mut key)
-            .expect("a key of any length is one for HMAC");
+        SaltedPassword(derive_key(&self.0, salt, iterations))
+    }
+
+    /// The text, for whoever hashes it elsewhere with [`derive_key`].
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+impl SaltedPassword {
+    /// What [`derive_key`] made of a password.
+    pub fn from_key(key: [u8; 32]) -> SaltedPassword {
         SaltedPassword(key)
     }
+}
+
+/// The work of [`Password::salted`].
+pub fn derive_key(password: &str, salt: &Salt, iterations: u32) -> [u8; 32] {
+    let mut key = [0; 32];
+    pbkdf2::pbkdf2::<Hmac<Sha256>>(password.as_bytes(), salt, iterations, &mut key)
+        .expect("a key of any length is one for HMAC");
+    key
 }
 
 impl fmt::Debug for Password {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::proto::limits::{LINE_BYTES_MAX, LINK_QUEUE_BYTES_MAX, LINKS_MAX, NAME_BYTES_MAX};
+use crate::proto::limits::{
+    ANSWERS_BYTES_MAX, LINE_BYTES_MAX, LINK_QUEUE_BYTES_MAX, LINKS_MAX, NAME_BYTES_MAX,
+};
 
 // --- Accounts ---------------------------------------------------------------------------------
 
@@ -73,7 +75,28 @@ pub const MESSAGES_SLOWED_MAX: u32 = 20;
 pub const BROADCAST_COST: u32 = 5;
 
 // How they are related.
+// --- The messenger in the server --------------------------------------------------------------
+
+/// Names in the answer to `whoelse` and `whoelsesince`. People read no more, and all of them fit the queue of a
+/// link beside what it is owed already.
+pub const LISTED_MAX: usize = 10_000;
+/// Names in a list that cost the loop as much as another line: see [`COMMANDS_BURST`](crate::proto::limits::COMMANDS_BURST).
+pub const LISTED_PER_COMMAND: u64 = 64;
+/// Bytes that wait on one link behind a line that waits for the store or for its time: some pasted pages.
+pub const BACKLOG_BYTES_MAX: usize = 64 << 10;
+/// How often is looked whether messages have come to plain clients: long against a turn.
+pub const LANDING_PAUSE: Duration = Duration::from_millis(10);
+/// How often is looked whether another program has changed the accounts.
+pub const BOOK_PERIOD: Duration = Duration::from_secs(1);
+/// How soon mail that could not be read is tried again.
+pub const MAIL_RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// Passwords that are hashed at once: a tenth of a second's work for the other thread.
+pub const DERIVES_MAX: usize = 64;
+
 const _: () = {
+    let list = LISTED_MAX * (NAME_BYTES_MAX + "* USER \n".len());
+    assert!(ANSWERS_BYTES_MAX + list + FLIGHT_BYTES_MAX + FLIGHT_MAX * 80 < LINK_QUEUE_BYTES_MAX);
+    assert!(LINE_BYTES_MAX < BACKLOG_BYTES_MAX);
     assert!(NAME_BYTES_MAX + PASSWORD_BYTES_MAX + "login  \r\n".len() <= LINE_BYTES_MAX);
     assert!(SCRAM_NONCE_BYTES.is_multiple_of(3) && SCRAM_NONCE_BYTES / 3 * 4 * 2 <= SCRAM_NONCE_TEXT_MAX);
     assert!(SCRAM_ITERATIONS <= SCRAM_ITERATIONS_MAX && FAILURES_MAX > 1);

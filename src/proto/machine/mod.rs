@@ -20,6 +20,7 @@
 
 mod holes;
 mod link_map;
+mod secret;
 mod store;
 mod why;
 
@@ -29,10 +30,12 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use crate::proto::ids::{DialId, FileId, LinkId};
+use crate::proto::limits::SALT_BYTES;
 use crate::proto::time::{Mono, Now, Wall};
 
 pub use holes::Holes;
 pub use link_map::LinkMap;
+pub use secret::Secret;
 pub use store::{Change, Load, Mail, Row};
 pub use why::Why;
 
@@ -103,6 +106,8 @@ pub enum Input<'a> {
     Loaded { load: Load, version: u64 },
     /// Nothing, or no more of it, can be read; as `StoreFailed`, and `InvalidData` if what is there makes no sense.
     LoadFailed { load: Load, error: ErrorKind },
+    /// An [`Effect::Derive`] is done.
+    Derived { job: u64, key: Secret<[u8; 32]> },
     /// End soon and orderly.
     Shutdown,
 }
@@ -169,6 +174,9 @@ pub enum Effect<'a> {
     Store { batch: u64, changes: &'a [Change<'a>] },
     /// Read back what is kept, with all that was stored before. Answer: `Row` for each, then `Loaded` or `LoadFailed`.
     Load { load: Load },
+    /// Hash a password many times (PBKDF2 with HMAC-SHA-256), not on the loop. Answer, later than those of what was
+    /// asked for after it: `Derived`.
+    Derive { job: u64, password: Secret<&'a str>, salt: [u8; SALT_BYTES], iterations: u32 },
     /// This machine has ended.
     Exit,
 }

@@ -358,7 +358,8 @@ impl Machine for Peers {
             | Input::StoreFailed { .. }
             | Input::Row { .. }
             | Input::Loaded { .. }
-            | Input::LoadFailed { .. } => {}
+            | Input::LoadFailed { .. }
+            | Input::Derived { .. } => {}
             Input::Shutdown => members.iter_mut().for_each(|member| member.interrupt(common, now, os)),
         }
         self.exit_when_ended(os);

@@ -13,7 +13,7 @@ use crate::proto::server::talk::Taking;
 use crate::proto::server::{Server, Timer};
 use crate::proto::swarm::{Manifest, ManifestError};
 use crate::proto::time::{Now, ns};
-use crate::proto::wire::{Availability, ErrorCode, Message, Numbers, Portion};
+use crate::proto::wire::{self, Availability, ErrorCode, Message, Numbers, Portion};
 
 /// The work of looking at one member for an answer, in bytes of answer.
 const LOOK_BYTES: usize = 64;
@@ -27,10 +27,17 @@ impl Server {
         now: Now,
         os: &mut dyn Os,
     ) -> Result<(), Refusal> {
-        if is_about_files(message) && !self.admit(link, now) {
+        if is_counted(message) && !self.admit(link, now) {
             self.status.links_too_fast += 1;
-            self.expel(link, ErrorCode::TooFast, "lines about files come faster than 2000 a second", now, os);
+            self.expel(link, ErrorCode::TooFast, "lines come faster than 2000 a second", now, os);
             return Ok(());
+        }
+        let is_told_by_program = matches!(
+            message,
+            Message::Have { .. } | Message::Report { .. } | Message::Chat(wire::Chat::Ack { .. })
+        );
+        if !is_told_by_program {
+            self.note_command(link, now);
         }
         match *message {
             Message::Hello { id, port, group, key } => self.on_hello(link, (id, group, key), port, now, os),
@@ -42,6 +49,7 @@ impl Server {
             Message::Report { file, id, chunk } => self.on_report(link, file, &id, chunk),
             Message::SearchFile { file } => self.on_search(link, file, None, os),
             Message::SearchChunk { file, chunks } => self.on_search(link, file, Some(chunks), os),
+            Message::Chat(ref line) => self.on_chat(link, line, now, os),
             ref other => refuse(ErrorCode::OutOfPlace, format!("{} is not said to a server", other.verb())),
         }
     }
@@ -277,7 +285,7 @@ impl Server {
     // --- Bounds -------------------------------------------------------------------------------
 
     /// Answers about files are long; who asks for more without reading is refused, before work is done.
-    fn charge(&mut self, link: LinkId, bytes: usize) -> Result<(), Refusal> {
+    pub(super) fn charge(&mut self, link: LinkId, bytes: usize) -> Result<(), Refusal> {
         let session = self.sessions.get_mut(link).expect("a line has a session");
         if session.talk.owed_bytes > ANSWERS_BYTES_MAX {
             return refuse(ErrorCode::TooFast, "take the earlier answers first");
@@ -297,6 +305,14 @@ impl Server {
         admitted
     }
 
+    /// A line has cost as much as so many.
+    pub(super) fn note_work(&mut self, link: LinkId, commands: u64) {
+        if let Some(session) = self.sessions.get_mut(link) {
+            let until = &mut session.talk.commands_until;
+            until.0 = until.0.saturating_add(ns(COMMAND_PAUSE).saturating_mul(commands));
+        }
+    }
+
     fn forgive_command(&mut self, link: LinkId) {
         if let Some(session) = self.sessions.get_mut(link) {
             let until = &mut session.talk.commands_until;
@@ -304,17 +320,19 @@ impl Server {
         }
     }
 
-    fn note_answer(&mut self, link: LinkId, bytes: usize) {
+    pub(super) fn note_answer(&mut self, link: LinkId, bytes: usize) {
         if let Some(session) = self.sessions.get_mut(link) {
             session.talk.owed_bytes += bytes;
         }
     }
 }
 
-fn is_about_files(message: &Message<'_>) -> bool {
+/// Lines about files, and those of the messenger.
+fn is_counted(message: &Message<'_>) -> bool {
     matches!(
         message,
-        Message::Register { .. }
+        Message::Chat(_)
+            | Message::Register { .. }
             | Message::Download { .. }
             | Message::Have { .. }
             | Message::Report { .. }

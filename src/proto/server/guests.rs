@@ -47,6 +47,8 @@ pub(super) struct Hello {
     pub(super) id: Option<Name>,
     pub(super) port: u16,
     pub(super) key: Option<Key>,
+    /// It has proven that the name is its own.
+    pub(super) is_user: bool,
 }
 
 /// A request that was granted.
@@ -103,7 +105,7 @@ impl Guests {
             return refuse(ErrorCode::IdTaken, text);
         }
         let former = self.groups.get(&group).and_then(|guests| guests.get(&id));
-        let is_back = former.is_some_and(|former| Some(former.key) == hello.key);
+        let is_back = former.is_some_and(|former| hello.is_user || Some(former.key) == hello.key);
         // Whoever was killed on that host is started again there, and has lost its key with its life.
         let began_anew = former.is_some_and(|former| {
             matches!(former.place, Place::Lost { .. }) && former.remote.ip() == hello.remote.ip()

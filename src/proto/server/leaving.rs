@@ -45,7 +45,7 @@ impl Server {
     pub(super) fn drop_session(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
         self.wheel.cancel(&Timer::Greet(link));
         self.wheel.cancel(&Timer::Silence(link));
-        self.end_talk(link, now);
+        self.end_talk(link, now, os);
         let Some(seat) = self.sessions.remove(link).and_then(|session| session.seat) else { return };
         self.directory.lose(&seat.group, &seat.id, seat.accounts, now);
         self.wait_for_lost();

@@ -2,24 +2,31 @@
 //! other. Carries none of their bytes.
 
 mod catalog;
+mod chat;
 mod directory;
 mod files;
 mod guests;
 mod leaving;
+mod lines;
 mod run;
 mod session;
+mod status;
 mod talk;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::proto::accounts::Accounts;
+use crate::proto::chat::{Chat, ChatConfig, Counts, Rate};
 use crate::proto::ids::{FileId, LinkId, Name};
 use crate::proto::limits::{FLUSH_PERIOD, GREET_TIMEOUT, RUN_PAUSE, RUNS_BURST};
 use crate::proto::machine::{CloseReason, DownReason, Effect, Input, LinkMap, Machine, Os};
 use crate::proto::server::catalog::Catalog;
+use crate::proto::server::chat::{Awaited, Book, Landings, Logins};
 use crate::proto::server::directory::{Directory, Refusal, refuse};
 use crate::proto::server::guests::Guests;
 use crate::proto::server::run::Run;
@@ -27,6 +34,9 @@ use crate::proto::server::session::Session;
 use crate::proto::time::{Mono, Now};
 use crate::proto::wheel::Wheel;
 use crate::proto::wire::{ErrorCode, Message, Role};
+
+pub use chat::{LetIn, TalkConfig};
+pub use status::ServerStatus;
 
 /// What an operator sets.
 #[derive(Clone, Debug)]
@@ -39,6 +49,8 @@ pub struct ServerConfig {
     pub duration: Duration,
     /// Makes members' keys; random, and nobody else's.
     pub secret: [u8; 32],
+    /// How people may talk to each other.
+    pub talk: TalkConfig,
 }
 
 /// The server's machine.
@@ -49,6 +61,14 @@ pub struct Server {
     directory: Directory,
     guests: Guests,
     catalog: Catalog,
+    accounts: Accounts,
+    chat: Chat,
+    book: Book,
+    landings: Landings,
+    /// Batches of changes that the store was asked for, and what follows from those that it has not answered.
+    batches: u64,
+    awaited: VecDeque<(u64, Awaited)>,
+    logins: Logins,
     /// Octets of hashes that links have announced and not sent yet.
     octets_announced: usize,
     wheel: Wheel<Timer>,
@@ -64,41 +84,6 @@ pub struct Server {
     scratch: Vec<u8>,
     stage: Stage,
     status: ServerStatus,
-}
-
-/// What the server has come to, for people and tests.
-#[derive(Clone, Debug, Default)]
-pub struct ServerStatus {
-    /// Where it listens, with real ports.
-    pub listening: Vec<SocketAddr>,
-    /// An address where it cannot.
-    pub listen_failed: Option<(SocketAddr, ErrorKind)>,
-    /// Members that ever joined; one that comes back with its key counts once.
-    pub members_joined: u64,
-    /// Ticks received.
-    pub ticks: u64,
-    /// Answers sent.
-    pub tocks: u64,
-    /// Ticks left unanswered, because the member's socket was full.
-    pub blocked: u64,
-    /// Ticks that came in one read with an earlier one.
-    pub coalesced: u64,
-    /// Lines that were answered with an error.
-    pub errors: u64,
-    /// Tables that were given up or lack rows.
-    pub tables_failed: u64,
-    /// Guests that ever said `HELLO`; one that comes back with its key counts once.
-    pub guests_greeted: u64,
-    /// `REGISTER` lines that were granted.
-    pub files_registered: u64,
-    /// `REGISTER` lines that were refused.
-    pub files_refused: u64,
-    /// Members that began to fetch a file.
-    pub downloads: u64,
-    /// Links that were closed because their lines about files came too fast.
-    pub links_too_fast: u64,
-    /// Chunks that were reported to have failed their hashes.
-    pub chunks_reported: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +104,16 @@ enum Timer {
     Octets(LinkId),
     /// Members that were lost with their files, and may be forgotten by now.
     Absent,
+    /// Somebody who talks, and may have said nothing for too long.
+    Idle(LinkId),
+    /// Somebody may say what was held back.
+    Turn(LinkId),
+    /// Mail for a link that could not be read.
+    Mail(LinkId),
+    /// Messages that may have come to where they should.
+    Landing,
+    /// Another program may have changed the accounts.
+    Book,
     /// Rows that wait for the disk.
     Flush,
     /// The last lost member cannot come back into its run any more.
@@ -132,6 +127,13 @@ impl Server {
     pub fn new(config: ServerConfig) -> Server {
         Server {
             directory: Directory::new(config.secret),
+            accounts: Accounts::new(config.talk.accounts_secret, config.talk.block_duration),
+            chat: Chat::new(ChatConfig { rate: Rate::default(), idle_timeout: config.talk.idle_timeout }),
+            book: Book::default(),
+            landings: Landings::default(),
+            batches: 0,
+            awaited: VecDeque::new(),
+            logins: Logins::default(),
             config,
             guests: Guests::default(),
             catalog: Catalog::default(),
@@ -152,6 +154,11 @@ impl Server {
     /// What it has come to.
     pub fn status(&self) -> &ServerStatus {
         &self.status
+    }
+
+    /// What was said over it.
+    pub fn messages(&self) -> &Counts {
+        self.chat.counts()
     }
 
     fn send(&mut self, link: LinkId, message: &Message<'_>, os: &mut dyn Os) {
@@ -293,6 +300,11 @@ impl Server {
             Timer::Silence(link) => self.on_silence_check(link, now, os),
             Timer::Octets(link) => self.on_octets_timeout(link, now, os),
             Timer::Absent => self.on_absent_look(now),
+            Timer::Idle(link) => self.on_idle_check(link, now, os),
+            Timer::Turn(link) => self.on_turn(link, now, os),
+            Timer::Mail(link) => self.on_mail_retry(link, os),
+            Timer::Landing => self.on_landing_timer(now, os),
+            Timer::Book => self.load_book(os),
             Timer::Flush => self.on_flush(now, os),
             Timer::RunEnd => self.end_run_if_over(now, os),
             Timer::Forget => self.on_forget(now),
@@ -318,6 +330,7 @@ impl Machine for Server {
             Input::Start => {
                 self.directory.start(now.mono);
                 self.config.listen.iter().for_each(|addr| os.perform(Effect::Listen { addr: *addr }));
+                self.load_book(os);
             }
             Input::Listening { addr } => {
                 log::info!("listening addr={addr}");
@@ -327,7 +340,10 @@ impl Machine for Server {
             Input::LinkUp { link, local, remote, .. } => self.on_link_up(link, local, remote, now, os),
             Input::Received { link, bytes, at } => self.on_received(link, bytes, at, now, os),
             Input::Blocked { link } => self.set_blocked(link, true),
-            Input::Drained { link } => self.set_blocked(link, false),
+            Input::Drained { link } => {
+                self.set_blocked(link, false);
+                self.on_drained(link, now);
+            }
             Input::LinkDown { link, reason } => self.on_link_down(link, reason, now, os),
             Input::FileReady { file, moved, .. } => self.on_file(file, |run| run.on_ready(moved, os)),
             Input::Appended { file } => self.on_file(file, |run| run.on_appended(os)),
@@ -339,14 +355,13 @@ impl Machine for Server {
                 self.on_file(file, |run| run.on_failed(op, error, os));
             }
             Input::Shutdown => self.stop(now, os),
-            Input::DialFailed { .. }
-            | Input::Hashed { .. }
-            | Input::Read { .. }
-            | Input::Stored { .. }
-            | Input::StoreFailed { .. }
-            | Input::Row { .. }
-            | Input::Loaded { .. }
-            | Input::LoadFailed { .. } => {}
+            Input::DialFailed { .. } | Input::Hashed { .. } | Input::Read { .. } => {}
+            Input::Stored { batch } => self.on_stored(batch, Ok(()), now, os),
+            Input::StoreFailed { batch, error } => self.on_stored(batch, Err(error), now, os),
+            Input::Row { row } => self.on_row(&row, now, os),
+            Input::Loaded { load, version } => self.on_loaded(load, version, now, os),
+            Input::LoadFailed { load, error } => self.on_load_failed(load, error, now, os),
+            Input::Derived { job, key } => self.on_derived(job, key, now, os),
         }
         self.exit_when_stopped(os);
     }
@@ -375,5 +390,6 @@ impl Machine for Server {
         let linked = self.directory.members().filter(|member| member.link.is_some()).count();
         assert_eq!(seated, linked);
         self.check_talk();
+        self.check_chat();
     }
 }

@@ -1,5 +1,4 @@
-//! What the server says to one link: joining, ticks, and the wish to leave. Everything a stranger
-//! can send arrives here.
+//! What the server says to one member with a run: joining, ticks, and the wish to leave.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,17 +6,17 @@ use std::time::Duration;
 use crate::proto::exchange::Answerer;
 use crate::proto::ids::{Key, LinkId, Name};
 use crate::proto::limits::{
-    DURATION_MAX, ERRORS_MAX, GREET_TIMEOUT, INTERVAL_MAX, INTERVAL_MIN, RETURN_GRACE, RUN_OVERRUN,
-    TICK_SILENCE_TIMEOUT,
+    DURATION_MAX, GREET_TIMEOUT, INTERVAL_MAX, INTERVAL_MIN, RETURN_GRACE, RUN_OVERRUN, TICK_SILENCE_TIMEOUT,
 };
 use crate::proto::machine::{CloseReason, Effect, Os};
 use crate::proto::record::IpText;
 use crate::proto::server::catalog::Who;
+use crate::proto::server::chat::Talker;
 use crate::proto::server::directory::{Refusal, Request, refuse};
 use crate::proto::server::talk::Talk;
 use crate::proto::server::{Server, Timer};
 use crate::proto::time::{Mono, Now, Period, Wall, ns};
-use crate::proto::wire::{Departure, ErrorCode, LineReader, Message, ParseError, Piece, TOO_LONG_TEXT};
+use crate::proto::wire::{Departure, ErrorCode, LineReader, Message};
 
 /// What the server keeps of a link.
 #[derive(Debug)]
@@ -26,11 +25,12 @@ pub(super) struct Session {
     /// Who it is, once it has joined.
     pub(super) seat: Option<Seat>,
     local: SocketAddr,
-    reader: LineReader,
-    errors: u32,
-    blocked: bool,
+    pub(super) reader: LineReader,
+    pub(super) errors: u32,
+    pub(super) blocked: bool,
     pub(super) last_heard: Mono,
     pub(super) talk: Talk,
+    pub(super) talker: Talker,
 }
 
 /// A member's place: what every tick needs, without a look into the directory.
@@ -48,117 +48,14 @@ pub(super) struct Seat {
 
 impl Session {
     pub(super) fn new(local: SocketAddr, remote: SocketAddr) -> Session {
-        let (reader, talk) = (LineReader::default(), Talk::default());
-        Session { remote, seat: None, local, reader, errors: 0, blocked: false, last_heard: Mono(0), talk }
+        let (reader, talk, talker) = (LineReader::default(), Talk::default(), Talker::default());
+        let last_heard = Mono(0);
+        Session { remote, seat: None, local, reader, errors: 0, blocked: false, last_heard, talk, talker }
     }
 }
 
 impl Server {
-    pub(super) fn set_blocked(&mut self, link: LinkId, blocked: bool) {
-        if let Some(session) = self.sessions.get_mut(link) {
-            session.blocked = blocked;
-            if !blocked {
-                session.talk.forgive();
-            }
-        }
-    }
-
-    pub(super) fn on_received(&mut self, link: LinkId, bytes: &[u8], at: Wall, now: Now, os: &mut dyn Os) {
-        let Some(session) = self.sessions.get_mut(link) else { return };
-        session.last_heard = now.mono;
-        if !session.blocked {
-            session.talk.forgive();
-        }
-        let mut reader = std::mem::take(&mut session.reader);
-        let mut input = bytes;
-        let mut ticks = 0;
-        while let Some(piece) = reader.next(&mut input) {
-            match piece {
-                Piece::Line(line) => {
-                    self.on_line(link, line, (at, now), &mut ticks, os);
-                    reader.expect_octets(self.take_announced(link));
-                }
-                Piece::TooLong => self.expel(link, ErrorCode::LineTooLong, TOO_LONG_TEXT, now, os),
-                Piece::Octets { bytes, last } => self.on_octets(link, bytes, last, now, os),
-            }
-            if self.sessions.get(link).is_none() {
-                return;
-            }
-        }
-        self.status.coalesced += u64::saturating_sub(ticks, 1);
-        if let Some(session) = self.sessions.get_mut(link) {
-            session.reader = reader;
-            if let Some(seat) = &mut session.seat {
-                seat.accounts.coalesced += u64::saturating_sub(ticks, 1);
-            }
-        }
-    }
-
-    fn on_line(&mut self, link: LinkId, line: &[u8], when: (Wall, Now), ticks: &mut u64, os: &mut dyn Os) {
-        let (at, now) = when;
-        let answer = match Message::parse(line) {
-            Ok(Message::Tick { seq, t1 }) => {
-                *ticks += 1;
-                self.on_tick(link, seq, t1, at, now, os)
-            }
-            Ok(Message::Join { group, id, port, interval_ns, duration_ns, key }) => {
-                self.on_join(link, (group, id, key), port, (interval_ns, duration_ns), now, os)
-            }
-            Ok(Message::Done { sent, answered }) => self.on_done(link, sent, answered, now, os),
-            Ok(Message::Leave { epoch }) => self.on_leave(link, epoch, now, os),
-            Ok(Message::Bye { why }) => {
-                log::debug!("farewell why=\"{why}\"");
-                self.depart(link, Departure::Early, now, os);
-                Ok(())
-            }
-            Ok(Message::Err { code, text }) => {
-                log::debug!("member reports an error code={} text=\"{text}\"", code.as_str());
-                self.count_report(link, now, os);
-                Ok(())
-            }
-            Ok(other) => self.on_other_line(link, &other, now, os),
-            Err(ParseError::Empty) => Ok(()),
-            Err(error) => refuse(error.code(), error.to_string()),
-        };
-        if let Err((code, text)) = answer {
-            self.complain(link, code, &text, now, os);
-        }
-    }
-
-    /// An error that the other side reports is not answered, or two programs would never stop.
-    fn count_report(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
-        let Some(session) = self.sessions.get_mut(link) else { return };
-        session.errors += 1;
-        if session.errors > ERRORS_MAX {
-            self.expel(link, ErrorCode::TooManyErrors, "too many errors", now, os);
-        }
-    }
-
-    /// Answers with an error; a link with too many of them is closed.
-    pub(super) fn complain(&mut self, link: LinkId, code: ErrorCode, text: &str, now: Now, os: &mut dyn Os) {
-        let Some(session) = self.sessions.get_mut(link) else { return };
-        let known = session.seat.is_some() || session.talk.guest.is_some();
-        session.errors += u32::from(!is_honest(code, known));
-        let errors = session.errors;
-        self.status.errors += 1;
-        log::debug!("refused from={} code={} text=\"{text}\"", session.remote, code.as_str());
-        if errors > ERRORS_MAX {
-            self.expel(link, ErrorCode::TooManyErrors, "too many errors", now, os);
-        } else {
-            self.send(link, &Message::Err { code, text }, os);
-        }
-    }
-
-    pub(super) fn expel(&mut self, link: LinkId, code: ErrorCode, text: &str, now: Now, os: &mut dyn Os) {
-        if let Some(session) = self.sessions.get(link) {
-            log::warn!("link closed from={} code={} text=\"{text}\"", session.remote, code.as_str());
-        }
-        self.status.errors += 1;
-        self.send(link, &Message::Err { code, text }, os);
-        self.close(link, CloseReason::Misbehaved, now, os);
-    }
-
-    fn on_tick(
+    pub(super) fn on_tick(
         &mut self,
         link: LinkId,
         seq: u64,
@@ -203,7 +100,7 @@ impl Server {
         Ok(())
     }
 
-    fn on_join(
+    pub(super) fn on_join(
         &mut self,
         link: LinkId,
         (group, id, key): (Name, Option<Name>, Option<Key>),
@@ -317,7 +214,7 @@ impl Server {
         log::info!("number taken back group={group} id={id}");
     }
 
-    fn on_done(
+    pub(super) fn on_done(
         &mut self,
         link: LinkId,
         sent: u64,
@@ -352,7 +249,13 @@ impl Server {
         Ok(())
     }
 
-    fn on_leave(&mut self, link: LinkId, epoch: u64, now: Now, os: &mut dyn Os) -> Result<(), Refusal> {
+    pub(super) fn on_leave(
+        &mut self,
+        link: LinkId,
+        epoch: u64,
+        now: Now,
+        os: &mut dyn Os,
+    ) -> Result<(), Refusal> {
         let session = self.sessions.get(link).expect("a line has a session");
         let Some(seat) = &session.seat else {
             return refuse(ErrorCode::OutOfPlace, "JOIN comes first");
@@ -368,16 +271,6 @@ impl Server {
         self.send(link, &Message::OkLeave, os);
         self.depart(link, Departure::Complete, now, os);
         Ok(())
-    }
-}
-
-/// Whether somebody who keeps to the rules may be told so again and again: to ask for what is not there yet is no
-/// fault, nor to offer many files of which others have the names, or for which there is no room.
-fn is_honest(code: ErrorCode, known: bool) -> bool {
-    match code {
-        ErrorCode::UnknownFile | ErrorCode::UnknownChunk => true,
-        ErrorCode::FileDiffers | ErrorCode::LimitReached => known,
-        _ => false,
     }
 }
 

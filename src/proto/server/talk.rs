@@ -84,31 +84,57 @@ impl Server {
         now: Now,
         os: &mut dyn Os,
     ) -> Result<(), Refusal> {
-        if let Some(Who { group, id }) = self.who(link) {
-            return refuse(ErrorCode::OutOfPlace, format!("you are {id} of {group} already"));
-        }
+        self.check_unknown(link)?;
+        let talks = port.is_none();
+        self.check_guest(link, id, talks)?;
         let remote = self.sessions.get(link).expect("a line has a session").remote;
         let group = group.unwrap_or_else(|| GROUP_DEFAULT.parse().expect("a name"));
-        let hello = Hello { link, remote, group, id, port: port.unwrap_or(0), key };
-        let welcome = self.guests.greet(&hello, &mut self.directory, now)?;
-        let who = welcome.who;
+        let hello = Hello { link, remote, group, id, port: port.unwrap_or(0), key, is_user: false };
+        let (id, key, is_back) = self.take_place(&hello, now, os)?;
+        if is_back {
+            log::info!("guest back group={group} id={id} from={remote}");
+        } else {
+            self.status.guests_greeted += 1;
+            log::info!("guest greeted group={group} id={id} from={remote}");
+        }
+        self.send(link, &Message::OkHello { id, key }, os);
+        if talks {
+            self.enter_guest(link, id, now, os);
+        }
+        Ok(())
+    }
+
+    /// Whether nobody is at the other end of the link yet.
+    pub(super) fn check_unknown(&self, link: LinkId) -> Result<(), Refusal> {
+        let talker = self.sessions.get(link).and_then(|session| session.talker.name);
+        match (self.who(link), talker) {
+            (Some(Who { group, id }), _) => {
+                refuse(ErrorCode::OutOfPlace, format!("you are {id} of {group} already"))
+            }
+            (None, Some(name)) => refuse(ErrorCode::OutOfPlace, format!("you are {name} already")),
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// Gives somebody a place among those who share files: the name, its key, and whether it is back.
+    pub(super) fn take_place(
+        &mut self,
+        hello: &Hello,
+        now: Now,
+        os: &mut dyn Os,
+    ) -> Result<(Name, Key, bool), Refusal> {
+        let welcome = self.guests.greet(hello, &mut self.directory, now)?;
         if let Some(former) = welcome.former {
             self.drop_octets(former);
+            self.leave_chat(former, now, os);
             self.sessions.remove(former);
             os.perform(Effect::Close { link: former, reason: CloseReason::Replaced });
         }
-        self.catalog.arrive(&who, welcome.is_back, hello.port != 0);
-        self.wheel.cancel(&Timer::Greet(link));
-        let session = self.sessions.get_mut(link).expect("a line has a session");
-        session.talk.guest = Some(who);
-        if welcome.is_back {
-            log::info!("guest back group={group} id={} from={remote}", who.id);
-        } else {
-            self.status.guests_greeted += 1;
-            log::info!("guest greeted group={group} id={} from={remote}", who.id);
-        }
-        self.send(link, &Message::OkHello { id: who.id, key: welcome.key }, os);
-        Ok(())
+        self.catalog.arrive(&welcome.who, welcome.is_back, hello.port != 0);
+        self.wheel.cancel(&Timer::Greet(hello.link));
+        let session = self.sessions.get_mut(hello.link).expect("a line has a session");
+        session.talk.guest = Some(welcome.who);
+        Ok((welcome.who.id, welcome.key, welcome.is_back))
     }
 
     /// The link says goodbye: what is known of its guest or member, and of its files, is forgotten.
@@ -123,8 +149,9 @@ impl Server {
     }
 
     /// The link is gone; whoever holds files may come back to them.
-    pub(super) fn end_talk(&mut self, link: LinkId, now: Now) {
+    pub(super) fn end_talk(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
         self.drop_octets(link);
+        self.leave_chat(link, now, os);
         let Some(who) = self.who(link) else { return };
         let holds = self.catalog.lose(&who);
         let is_guest = self.sessions.get(link).is_some_and(|session| session.talk.guest.is_some());

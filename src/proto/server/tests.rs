@@ -13,7 +13,7 @@ use crate::proto::ids::{FileId, LinkId};
 use crate::proto::limits::{ERRORS_MAX, GREET_TIMEOUT, MEMBERS_MAX, RETURN_GRACE, TICK_SILENCE_TIMEOUT};
 use crate::proto::machine::{CloseReason, DownReason, Effect, Input, Machine, Origin, Os};
 use crate::proto::record::read_table;
-use crate::proto::server::{Server, ServerConfig};
+use crate::proto::server::{Server, ServerConfig, TalkConfig};
 use crate::proto::time::{Mono, Now, Wall};
 
 /// A driver by hand: what was sent to each link, which links were closed, what is in the files.
@@ -43,7 +43,7 @@ impl Os for Hand {
             }
             Effect::Finish { file } => self.answers.push((file, 2)),
             Effect::Exit => self.exited = true,
-            Effect::Release { .. } | Effect::Listen { .. } => {}
+            Effect::Release { .. } | Effect::Listen { .. } | Effect::Load { .. } => {}
             other => panic!("{other:?}"),
         }
     }
@@ -59,7 +59,13 @@ impl Desk {
     fn new() -> Desk {
         let listen = vec!["10.0.0.1:5555".parse().unwrap()];
         let (interval, duration) = (Duration::from_millis(10), Duration::from_secs(1));
-        let server = Server::new(ServerConfig { listen, interval, duration, secret: [7; 32] });
+        let server = Server::new(ServerConfig {
+            listen,
+            interval,
+            duration,
+            secret: [7; 32],
+            talk: TalkConfig::default(),
+        });
         let now = Now { mono: Mono(0), wall: Wall(1_795_230_780_000_000_000) };
         let mut desk = Desk { server, hand: Hand::default(), now };
         desk.input(Input::Start);

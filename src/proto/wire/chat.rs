@@ -193,13 +193,13 @@ impl<'a> Chat<'a> {
             }
             "ACK" => Chat::Ack { number: args.number("number")? },
             "USER" => Chat::User { name: args.name("name")? },
-            "MESSAGE" => Chat::Message { from: args.name("from")?, text: args.all() },
-            "BROADCAST" => Chat::BroadcastFrom { from: args.name("from")?, text: args.all() },
+            "MESSAGE" => Chat::Message { from: args.name("from")?, text: args.rest("text")? },
+            "BROADCAST" => Chat::BroadcastFrom { from: args.name("from")?, text: args.rest("text")? },
             "MAIL" => Chat::Mail {
                 number: args.number("number")?,
                 at: args.wall("at")?,
                 from: args.name("from")?,
-                text: args.all(),
+                text: args.rest("text")?,
             },
             "ONLINE" => Chat::Online { name: args.name("name")? },
             "OFFLINE" => Chat::Offline { name: args.name("name")? },

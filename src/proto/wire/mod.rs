@@ -49,6 +49,25 @@
 //!                                                       OK searchChunk ( "Available" / "Not available" )
 //!   HOLDER id held chunks                             ; it holds so many of the file's chunks
 //!
+//! People to server; programs as well, where nothing else is said:
+//!   login name password                                 OK login name waiting      ; so many messages follow
+//!   AUTH SCRAM-SHA-256 port client-first                OK AUTH server-first       ; programs (RFC 5802, RFC 7677)
+//!   AUTH client-final                                   OK login name waiting server-final
+//!   message name text                                   OK message ( "delivered" / "kept" )
+//!   "%" name "%" text                                   ; the same
+//!   broadcast text                                      OK broadcast ( "all" / "some" )
+//!   whoelse                                             *( "* " USER line ) OK whoelse count
+//!   whoelsesince seconds                                *( "* " USER line ) OK whoelsesince count
+//!   block name                                          OK block name
+//!   unblock name                                        OK unblock name
+//!   logout                                              OK logout                  ; the link closes
+//!   ACK number                                          ; none
+//!   USER name
+//!
+//! Server to those who talk, unprompted, but never within an answer:
+//!   MESSAGE from text / BROADCAST from text / ONLINE name / OFFLINE name
+//!   MAIL number at from text                            ; a message from a user, to a program that has said AUTH
+//!
 //! Server to whoever takes part in a file, unprompted or in the list of a DOWNLOAD:
 //!   SOURCE file id addr ticket
 //!
@@ -138,6 +157,30 @@
 //! - **Typed by people.** `searchFile` and `searchChunk`, where chunks count from 1. `register` and `download`
 //!   need a program that reads and checks the file, and are answered with how to start it.
 //!
+//! # Talking
+//!
+//! - **Who.** `login` is typed by a user who is on the server's own host, as the password is not hidden on its
+//!   way. A program proves that it knows the password and does not send it. A guest says `HELLO` with a name, or `*`,
+//!   and nothing else; who says a port or a group is a program that shares files, and hears nothing of who talks.
+//!   Which guests are let in, the operator says; none has the name of a user, or one that looks like it. Users
+//!   share files too, under their names, in the group [`GROUP_DEFAULT`].
+//! - **Order.** Each line is answered before the next one is handled, with exactly one `OK` or `ERR`; `ACK` only
+//!   with an `ERR`. What comes meanwhile waits, up to
+//!   [`BACKLOG_BYTES_MAX`](crate::proto::limits::BACKLOG_BYTES_MAX): with more the link is closed (`too-fast`). A
+//!   program waits for the answer before it says `REGISTER` with many hashes.
+//! - **Pace.** Some twenty messages may be sent at once, then five a second; those that come faster wait for their
+//!   time. A broadcast counts as five.
+//! - **Messages.** `delivered` went to where the user is; if that link breaks before the message was acknowledged, or
+//!   taken by the kernel of a plain client, it becomes mail. `kept` is on the server's disk. Messages from or to guests
+//!   are never kept. The text is passed on as it was said; whoever shows it makes it safe for a terminal.
+//! - **Numbers.** Each message from user to user has a number, which grows. `ACK` acknowledges all up to it; what is
+//!   not acknowledged comes again, under its number, at the next login.
+//! - **Lists** name at most [`LISTED_MAX`](crate::proto::limits::LISTED_MAX) people, and the count is of these. Those who have
+//!   blocked the asker are not among them.
+//! - **Passwords.** Three wrong ones in a row block a name for a while (`account-blocked`), from wherever they came,
+//!   and whether there is such a user or not. A second login is refused (`already-online`), after the password is proven.
+//! - **Silence.** Whoever issues no command for some minutes is logged out with a `BYE`.
+//!
 //! # A session
 //!
 //! `C` is typed by the member, `S` comes from the server. Keys, tickets and times are shortened to `~`.
@@ -151,6 +194,12 @@
 //!
 //! ```text
 #![doc = include_str!("guests.txt")]
+//! ```
+//!
+//! Two people talk: `A` is on the server's own host and has an account, `B` is a guest.
+//!
+//! ```text
+#![doc = include_str!("talk.txt")]
 //! ```
 //!
 //! Then a direct link. `D` has dialed `A`; octets stand in angle brackets.

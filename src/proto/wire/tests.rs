@@ -340,6 +340,9 @@ fn what_is_no_message_is_named() {
         ("CHUNK a 1 1 zstd zstd", ParseError::BadArgument("too many arguments")),
         ("OK LINK gzip", ParseError::BadArgument("zstd")),
         ("OK", ParseError::BadArgument("what is OK")),
+        ("MESSAGE bob", ParseError::BadArgument("text")),
+        ("BROADCAST bob-hi", ParseError::BadArgument("text")),
+        ("MAIL 9 5 bob", ParseError::BadArgument("text")),
         ("PEER 4 1 [fd00::0]:4 000000000000000000000000000000ab lost 0", ParseError::BadArgument("addr")),
     ] {
         assert_eq!(Message::parse(line.as_bytes()), Err(expected), "{line:?}");
@@ -351,7 +354,12 @@ fn what_is_no_message_is_named() {
 /// The lines of the documented sessions are lines; the server's tests play those that a server speaks.
 #[test]
 fn the_documented_sessions_are_made_of_messages() {
-    let sessions = [include_str!("session.txt"), include_str!("guests.txt"), include_str!("direct.txt")];
+    let sessions = [
+        include_str!("session.txt"),
+        include_str!("guests.txt"),
+        include_str!("talk.txt"),
+        include_str!("direct.txt"),
+    ];
     for line in sessions.iter().flat_map(|session| session.lines()) {
         let (_, text) = line.split_once(": ").unwrap();
         let octets = text.starts_with('<') || blake3::Hash::from_hex(text).is_ok();

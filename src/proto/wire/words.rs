@@ -131,6 +131,44 @@ words! {
         UnknownChunk = "unknown-chunk",
         /// Another file of that name is shared already.
         FileDiffers = "file-differs",
+        /// The line is for those who are logged in.
+        NotLoggedIn = "not-logged-in",
+        /// No user of that name, and no guest who is here.
+        UnknownUser = "unknown-user",
+        /// That one is not here now.
+        Offline = "offline",
+        /// What one does to others, done to oneself.
+        Yourself = "yourself",
+        /// A message without text.
+        EmptyText = "empty-text",
+        /// A message that is too long.
+        TextTooLong = "text-too-long",
+        /// The other one has blocked the sender.
+        BlockedYou = "blocked-you",
+        /// The sender has blocked the other one.
+        YouBlocked = "you-blocked",
+        /// Too much waits for the recipient.
+        MailboxFull = "mailbox-full",
+        /// A login under a name that is here.
+        AlreadyOnline = "already-online",
+        /// A block of somebody who is blocked.
+        AlreadyBlocked = "already-blocked",
+        /// An unblock of somebody who is not blocked.
+        NotBlocked = "not-blocked",
+        /// Guests have no private links.
+        GuestsCannot = "guests-cannot",
+        /// There is no such private link.
+        NoPrivate = "no-private",
+        /// No such message was sent to the sender.
+        NeverSent = "never-sent",
+        /// The name or the password is wrong.
+        WrongPassword = "wrong-password",
+        /// Too many wrong passwords in a row.
+        AccountBlocked = "account-blocked",
+        /// Not from there, or not without an account.
+        NotAllowed = "not-allowed",
+        /// The server's disk could not keep it.
+        LocalDisk = "local-disk",
         /// Too many errors on one link.
         TooManyErrors = "too-many-errors",
     }

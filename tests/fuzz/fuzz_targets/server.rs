@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use tickmesh::proto::server::{Server, ServerConfig};
+use tickmesh::proto::server::{Server, ServerConfig, TalkConfig};
 use tickmesh_fuzz::Driver;
 
 const WORDS: &[&str] = &[
@@ -38,6 +38,22 @@ const WORDS: &[&str] = &[
     "REPORT f.bin b 2\n",
     "searchFile f.bin\n",
     "searchChunk f.bin 1 2 3\n",
+    "HELLO a\n",
+    "HELLO b\n",
+    "HELLO *\n",
+    "message a ",
+    "message b hello\n",
+    "%a%hello\n",
+    "broadcast hello\n",
+    "whoelse\n",
+    "whoelsesince 9\n",
+    "block a\n",
+    "unblock a\n",
+    "login a b\n",
+    "AUTH SCRAM-SHA-256 7 n,,n=a,r=x\n",
+    "AUTH c=biws,r=x,p=x\n",
+    "ACK 1\n",
+    "logout\n",
 ];
 
 fuzz_target!(|data: &[u8]| {
@@ -45,7 +61,7 @@ fuzz_target!(|data: &[u8]| {
         listen: Vec::new(),
         interval: Duration::from_millis(10),
         duration: Duration::from_secs(1),
-        secret: [1; 32],
+        secret: [1; 32], talk: TalkConfig::default(),
     };
     Driver::play(Server::new(config), WORDS, data);
 });

@@ -70,7 +70,10 @@ impl Os for Hand {
             Effect::Finish { file } => self.ask(file, FileOp::Finish, 0),
             Effect::WriteAt { file, offset, .. } => self.ask(file, FileOp::WriteAt, offset),
             Effect::Release { file } => drop(self.released.insert(file)),
-            Effect::SendFile { .. } | Effect::Store { .. } | Effect::Load { .. } => {}
+            Effect::SendFile { .. }
+            | Effect::Store { .. }
+            | Effect::Load { .. }
+            | Effect::Derive { .. } => {}
             Effect::Exit => self.exited = true,
         }
     }

@@ -250,7 +250,7 @@ fn a_member_has_a_bound_of_files_and_is_refused_beyond() {
     let refused = answers.matches("ERR limit-reached a member takes part in at most").count();
     assert_eq!(refused, 10_000 - FILES_PER_MEMBER_MAX, "each is answered, and that alone is no fault");
     let answers = desk.say(mallory, &lines[..30_000]);
-    assert!(answers.ends_with("ERR too-fast lines about files come faster than 2000 a second\n"));
+    assert!(answers.ends_with("ERR too-fast lines come faster than 2000 a second\n"));
     let alice = guest(&mut desk, 1, "alice");
     assert_eq!(share(&mut desk, alice, "mine", "all"), "OK REGISTER mine 1\n");
     // Mallory's files wait for it, but a departure frees them.

@@ -1,0 +1,137 @@
+//! Who comes to talk and who goes, and who is told so. Checks no password.
+
+use crate::proto::chat::Gone;
+use crate::proto::ids::{LinkId, Name};
+use crate::proto::machine::{CloseReason, Os};
+use crate::proto::server::chat::LetIn;
+use crate::proto::server::directory::{Refusal, refuse};
+use crate::proto::server::{Server, Timer};
+use crate::proto::time::{Now, Period};
+use crate::proto::wire::{Chat as Line, Departure, ErrorCode, Message};
+
+impl Server {
+    /// Whether a guest may come under that name, from there, and talk.
+    pub(in crate::proto::server) fn check_guest(
+        &self,
+        link: LinkId,
+        name: Option<Name>,
+        talks: bool,
+    ) -> Result<(), Refusal> {
+        let is_near = self.sessions.get(link).is_some_and(|session| session.remote.ip().is_loopback());
+        let is_in = match self.config.talk.guests {
+            LetIn::All => true,
+            LetIn::Loopback => is_near,
+            LetIn::None => false,
+        };
+        if talks && !is_in {
+            return refuse(ErrorCode::NotAllowed, "this server lets no guests in from there; log in");
+        }
+        match name.and_then(|name| self.accounts.looks_like(name)) {
+            Some(other) => {
+                refuse(ErrorCode::IdTaken, format!("{other} is a user of this server; take another name"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A guest has come to talk.
+    pub(in crate::proto::server) fn enter_guest(
+        &mut self,
+        link: LinkId,
+        name: Name,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
+        match self.chat.login_guest(name, link, now.mono) {
+            Ok(told) => {
+                let links: Vec<LinkId> = told.map(|(_, link)| link).collect();
+                self.seat_talker(link, name, now);
+                self.tell_all(links, Line::Online { name }, os);
+            }
+            // The names were compared before, so this is a bound; it still may have files.
+            Err(refusal) => log::warn!("guest does not talk id={name} why=\"{refusal}\""),
+        }
+    }
+
+    pub(super) fn seat_talker(&mut self, link: LinkId, name: Name, now: Now) {
+        if let Some(talker) = self.talker_mut(link) {
+            talker.name = Some(name);
+        }
+        self.wheel.insert(Timer::Idle(link), now.mono + self.config.talk.idle_timeout);
+    }
+
+    /// Somebody who talks has issued a command.
+    pub(in crate::proto::server) fn note_command(&mut self, link: LinkId, now: Now) {
+        if let Some(name) = self.sessions.get(link).and_then(|session| session.talker.name) {
+            self.chat.on_command(&name, now.mono);
+        }
+    }
+
+    pub(super) fn on_logout(&mut self, link: LinkId, now: Now, os: &mut dyn Os) -> Result<(), Refusal> {
+        self.talker_of(link)?;
+        self.send(link, &Message::Chat(Line::OkLogout), os);
+        self.depart(link, Departure::Complete, now, os);
+        Ok(())
+    }
+
+    /// The link goes, or does not talk any more; the others are told.
+    pub(in crate::proto::server) fn leave_chat(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
+        self.wheel.cancel(&Timer::Idle(link));
+        self.wheel.cancel(&Timer::Turn(link));
+        self.wheel.cancel(&Timer::Mail(link));
+        let Some(talker) = self.talker_mut(link) else { return };
+        talker.hold = None;
+        let Some(name) = talker.name.take() else { return };
+        let gone = self.chat.logout(&name, now.mono).map(left);
+        let left = gone.expect("who talks is online");
+        self.see_off(name, left, os);
+    }
+
+    pub(super) fn see_off(&mut self, name: Name, left: Left, os: &mut dyn Os) {
+        self.keep(name, left.keep, os);
+        // A server that stops says goodbye to all at once.
+        if self.is_serving() {
+            self.tell_all(left.told, Line::Offline { name }, os);
+        }
+    }
+
+    /// Somebody may have said nothing for too long.
+    pub(in crate::proto::server) fn on_idle_check(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
+        let Some(name) = self.sessions.get(link).and_then(|session| session.talker.name) else { return };
+        match self.chat.idle_at(&name) {
+            Some(at) if at > now.mono => drop(self.wheel.insert(Timer::Idle(link), at)),
+            _ => {
+                let why = format!("you said nothing for {}", Period(self.config.talk.idle_timeout));
+                log::info!("talker silent name={name}");
+                self.send_away_talker(link, &why, CloseReason::Silent, now, os);
+            }
+        }
+    }
+
+    /// Ends somebody's session with a word.
+    pub(super) fn send_away_talker(
+        &mut self,
+        link: LinkId,
+        why: &str,
+        reason: CloseReason,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
+        self.send(link, &Message::Bye { why }, os);
+        self.dismiss(link);
+        self.close(link, reason, now, os);
+    }
+}
+
+/// What is to be done when somebody has gone.
+pub(super) struct Left {
+    pub(super) link: LinkId,
+    told: Vec<LinkId>,
+    keep: Vec<crate::proto::chat::Keep>,
+}
+
+/// The same, without borrowing the book.
+pub(super) fn left(gone: Gone<'_>) -> Left {
+    let Gone { link, told, keep, .. } = gone;
+    Left { link, told: told.map(|(_, link)| link).collect(), keep }
+}

@@ -1,0 +1,43 @@
+//! What a server has come to. Only counts.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+
+/// What the server has come to, for people and tests.
+#[derive(Clone, Debug, Default)]
+pub struct ServerStatus {
+    /// Where it listens, with real ports.
+    pub listening: Vec<SocketAddr>,
+    /// An address where it cannot.
+    pub listen_failed: Option<(SocketAddr, ErrorKind)>,
+    /// Members that ever joined; one that comes back with its key counts once.
+    pub members_joined: u64,
+    /// Ticks received.
+    pub ticks: u64,
+    /// Answers sent.
+    pub tocks: u64,
+    /// Ticks left unanswered, because the member's socket was full.
+    pub blocked: u64,
+    /// Ticks that came in one read with an earlier one.
+    pub coalesced: u64,
+    /// Lines that were answered with an error.
+    pub errors: u64,
+    /// Tables that were given up or lack rows.
+    pub tables_failed: u64,
+    /// Guests that ever said `HELLO`; one that comes back with its key counts once.
+    pub guests_greeted: u64,
+    /// `REGISTER` lines that were granted.
+    pub files_registered: u64,
+    /// `REGISTER` lines that were refused.
+    pub files_refused: u64,
+    /// Members that began to fetch a file.
+    pub downloads: u64,
+    /// Links that were closed because their lines about files came too fast.
+    pub links_too_fast: u64,
+    /// Attempts to log in that failed: wrong passwords, and blocked names.
+    pub logins_failed: u64,
+    /// Changes that the store did not make, and looks into it that failed.
+    pub store_failures: u64,
+    /// Chunks that were reported to have failed their hashes.
+    pub chunks_reported: u64,
+}

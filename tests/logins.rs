@@ -1,0 +1,356 @@
+//! Users, who prove who they are: passwords, blocks of names, mail that waits, also when the server crashes, what a
+//! store that fails leads to, and who is not let in.
+
+mod common;
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use common::town::INTERVAL;
+use tickmesh::proto::accounts::scram::ClientExchange;
+use tickmesh::proto::accounts::{Password, Verifier};
+use tickmesh::proto::ids::Name;
+use tickmesh::proto::machine::Change;
+use tickmesh::proto::server::{LetIn, Server, ServerConfig, TalkConfig};
+use tickmesh::sim::{MachineId, NodeConfig, NodeId, StrangerId, World};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A server with accounts, and people on its own host.
+struct Hall {
+    world: World,
+    node: NodeId,
+    server: Option<MachineId>,
+    addr: SocketAddr,
+    people: u8,
+    lives: u8,
+    guests: LetIn,
+}
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+/// What the store has of a password.
+fn verifier(password: &str) -> String {
+    let salt = [7; 16];
+    Verifier::new(&Password::prepare(password).unwrap().salted(&salt, 4096), salt, 4096).to_string()
+}
+
+impl Hall {
+    fn new(seed: u64) -> Hall {
+        Hall::with_guests(seed, LetIn::Loopback)
+    }
+
+    fn with_guests(seed: u64, guests: LetIn) -> Hall {
+        let mut world = World::new(seed);
+        let node = world.add_node(&NodeConfig::new([10, 0, 0, 1]));
+        for user in ["alice", "bob", "carol"] {
+            let change = Change::PutAccount { name: name(user), verifier: verifier(&pass(user)).into() };
+            world.store_mut(node).change(&change);
+        }
+        let addr = world.addr(node, 5555);
+        let mut hall = Hall { world, node, server: None, addr, people: 1, lives: 0, guests };
+        hall.start();
+        hall
+    }
+
+    /// The server begins, or begins anew.
+    fn start(&mut self) {
+        self.lives += 1;
+        let config = ServerConfig {
+            listen: vec![SocketAddr::from(([0, 0, 0, 0], self.addr.port()))],
+            interval: INTERVAL,
+            duration: SECOND,
+            secret: [self.lives; 32],
+            talk: TalkConfig { guests: self.guests, ..TalkConfig::default() },
+        };
+        self.server = Some(self.world.start(self.node, Box::new(Server::new(config))));
+        self.world.run_for(SECOND);
+    }
+
+    fn crash(&mut self) {
+        self.world.crash(self.node);
+        self.world.run_for(SECOND);
+        self.start();
+    }
+
+    fn server(&self) -> &Server {
+        self.world.machine(self.server.unwrap()).unwrap()
+    }
+
+    /// From the server's own host.
+    fn connect(&mut self) -> StrangerId {
+        self.greeted(self.node, SocketAddr::from(([127, 0, 0, 1], self.addr.port())))
+    }
+
+    /// From another.
+    fn connect_from_afar(&mut self) -> StrangerId {
+        self.people += 1;
+        let node = self.world.add_node(&NodeConfig::new([10, 0, 0, self.people]));
+        self.greeted(node, self.addr)
+    }
+
+    fn greeted(&mut self, node: NodeId, addr: SocketAddr) -> StrangerId {
+        let link = self.world.connect(node, addr);
+        assert!(self.say(link, "").starts_with("TICKMESH 1 server "));
+        link
+    }
+
+    fn say(&mut self, link: StrangerId, text: &str) -> String {
+        self.world.write(link, text.as_bytes());
+        self.world.run_for(Duration::from_millis(80));
+        self.hear(link)
+    }
+
+    fn hear(&mut self, link: StrangerId) -> String {
+        String::from_utf8(self.world.read(link)).unwrap()
+    }
+
+    fn login(&mut self, user: &str) -> (StrangerId, String) {
+        let link = self.connect();
+        let heard = self.say(link, &format!("login {user} {}\n", pass(user)));
+        assert!(heard.starts_with(&format!("OK login {user} ")), "{heard}");
+        (link, heard)
+    }
+
+    /// The same as a program does it.
+    fn auth(&mut self, user: &str) -> (StrangerId, String) {
+        let link = self.connect_from_afar();
+        let (first, exchange) = ClientExchange::begin(name(user), &[9; 18]);
+        let heard = self.say(link, &format!("AUTH SCRAM-SHA-256 4000 {first}\n"));
+        let challenge = exchange.challenged(heard.strip_prefix("OK AUTH ").unwrap().trim_end()).unwrap();
+        let salted = challenge.salted(&Password::prepare(&pass(user)).unwrap());
+        let (proof, server_proof) = challenge.respond(&salted);
+        let heard = self.say(link, &format!("AUTH {proof}\n"));
+        let answer = heard.lines().next().unwrap();
+        let (start, theirs) = answer.rsplit_once(' ').unwrap();
+        assert!(start.starts_with(&format!("OK login {user} ")), "{heard}");
+        assert_eq!(server_proof.check(theirs), Ok(()));
+        (link, heard)
+    }
+}
+
+fn pass(user: &str) -> String {
+    format!("{user}'s pass word")
+}
+
+/// Whether what was heard is what is documented; `~` stands for a word or the rest of one.
+fn matches(heard: &str, documented: &str) -> bool {
+    match documented.split_once('~') {
+        Some((start, "")) => heard.starts_with(start),
+        _ => heard == documented,
+    }
+}
+
+#[test]
+fn the_documented_session_of_two_people_is_what_happens() {
+    let mut hall = Hall::new(11);
+    let verifier = verifier("open sesame").into();
+    hall.world.store_mut(hall.node).change(&Change::PutAccount { name: name("alice"), verifier });
+    hall.world.run_for(3 * SECOND);
+    let greetings: Vec<String> =
+        include_str!("../src/proto/wire/talk.txt").lines().take(2).map(str::to_owned).collect();
+    let links = [hall.connect(), hall.connect()];
+    let mut heard = [String::new(), String::new()];
+    assert!(greetings.iter().all(|line| line.contains(": TICKMESH 1 server tickmesh/")));
+    for line in include_str!("../src/proto/wire/talk.txt").lines().skip(2) {
+        let (who, text) = line.split_once(": ").unwrap();
+        let place = usize::from(who.ends_with('B'));
+        if who.starts_with('S') {
+            let (first, rest) =
+                heard[place].split_once('\n').unwrap_or_else(|| panic!("silence instead of {text}"));
+            assert!(matches(first, text), "{first}\nexpected {text}");
+            heard[place] = rest.to_owned();
+        } else {
+            assert_eq!(heard.concat(), "", "said but not documented, before {text}");
+            heard[place] = hall.say(links[place], &format!("{text}\n"));
+            heard[1 - place] = hall.hear(links[1 - place]);
+        }
+    }
+    assert_eq!(heard.concat(), "");
+}
+
+#[test]
+fn users_log_in_and_what_they_say_behind_it_waits_for_that() {
+    let mut hall = Hall::new(1);
+    let link = hall.connect();
+    let said = hall.say(link, "login alice alice's pass word\nwhoelse\nmessage bob hello\n");
+    assert_eq!(said, "OK login alice 0\nOK whoelse 0\nOK message kept\n");
+    let (bob, heard) = hall.login("bob");
+    assert_eq!(heard, "OK login bob 1\nMESSAGE alice hello\n");
+    assert_eq!(hall.hear(link), "ONLINE bob\n");
+    assert_eq!(hall.say(bob, "%alice%hello yourself\n"), "OK message delivered\n");
+    assert_eq!(hall.hear(link), "MESSAGE bob hello yourself\n");
+    assert!(hall.say(bob, "login bob bob's pass word\n").starts_with("ERR out-of-place "));
+    assert!(hall.say(bob, "HELLO robert\n").starts_with("ERR out-of-place "));
+    let other = hall.connect();
+    assert!(hall.say(other, "login bob bob's pass word\n").starts_with("ERR already-online "));
+    assert_eq!(hall.say(other, "whoelse\n"), "ERR not-logged-in you are not logged in\n");
+    assert_eq!(hall.say(bob, "logout\n"), "OK logout\n");
+    assert_eq!(hall.hear(link), "OFFLINE bob\n");
+    assert!(hall.say(other, "login bob bob's pass word\n").starts_with("OK login bob 0\n"));
+}
+
+#[test]
+fn three_wrong_passwords_from_anywhere_block_a_name_whether_there_is_such_a_user_or_not() {
+    let mut hall = Hall::new(2);
+    for user in ["alice", "nobody"] {
+        for attempt in 1..=4 {
+            let link = hall.connect();
+            let heard = hall.say(link, &format!("login {user} wrong{attempt}\n"));
+            match attempt {
+                1 | 2 => assert_eq!(heard, "ERR wrong-password the name or the password is wrong\n"),
+                _ => assert!(heard.starts_with("ERR account-blocked too many wrong passwords"), "{heard}"),
+            }
+            assert!(hall.say(link, "whoelse\n").starts_with("ERR not-logged-in "));
+        }
+    }
+    let link = hall.connect();
+    assert!(hall.say(link, "login alice alice's pass word\n").starts_with("ERR account-blocked "));
+    hall.world.run_for(60 * SECOND);
+    hall.login("alice");
+    assert_eq!(hall.server().status().logins_failed, 9);
+}
+
+#[test]
+fn passwords_are_typed_on_the_servers_host_and_guests_come_from_where_they_may() {
+    let mut hall = Hall::new(3);
+    let far = hall.connect_from_afar();
+    assert!(hall.say(far, "login alice alice's pass word\n").starts_with("ERR not-allowed "));
+    assert!(hall.say(far, "HELLO visitor\n").starts_with("ERR not-allowed "));
+    assert!(hall.say(far, "HELLO box 4000\n").starts_with("OK HELLO box "), "a program that shares files");
+    let near = hall.connect();
+    for taken in ["alice", "Alice", "a1ice", "ALICE"] {
+        let heard = hall.say(near, &format!("HELLO {taken}\n"));
+        assert_eq!(heard, "ERR id-taken alice is a user of this server; take another name\n", "{taken}");
+    }
+    assert!(hall.say(near, "HELLO visitor\n").starts_with("OK HELLO visitor "));
+    assert!(hall.say(near, "message alice hello\n").starts_with("ERR offline "), "guests leave no mail");
+    let (alice, _) = hall.login("alice");
+    assert!(hall.say(near, "message alice hello\n").ends_with("OK message delivered\n"));
+    assert_eq!(hall.hear(alice), "MESSAGE visitor hello\n");
+    let mut closed = Hall::with_guests(4, LetIn::None);
+    let link = closed.connect();
+    assert!(closed.say(link, "HELLO visitor\n").starts_with("ERR not-allowed "));
+    closed.login("bob");
+}
+
+#[test]
+fn mail_waits_in_its_order_over_crashes_and_is_over_when_it_was_taken() {
+    let mut hall = Hall::new(5);
+    let (alice, _) = hall.login("alice");
+    for number in 0..10 {
+        assert_eq!(hall.say(alice, &format!("message bob {number}\n")), "OK message kept\n");
+    }
+    hall.crash();
+    let (_, heard) = hall.login("bob");
+    let lines: String = (0..10).map(|number| format!("MESSAGE alice {number}\n")).collect();
+    assert_eq!(heard, format!("OK login bob 10\n{lines}"));
+    hall.world.run_for(SECOND);
+    assert_eq!(hall.world.store(hall.node).mail_of(name("bob")).count(), 0);
+    hall.crash();
+    let (_, heard) = hall.login("bob");
+    assert_eq!(heard, "OK login bob 0\n");
+}
+
+#[test]
+fn a_program_acknowledges_and_sees_again_what_it_did_not() {
+    let mut hall = Hall::new(6);
+    let (alice, _) = hall.login("alice");
+    let (bob, _) = hall.auth("bob");
+    for number in 0..3 {
+        assert_eq!(
+            hall.say(alice, &format!("message bob {number}\n")).lines().last(),
+            Some("OK message delivered")
+        );
+    }
+    let mail: Vec<String> = hall.hear(bob).lines().map(str::to_owned).collect();
+    assert_eq!(mail.len(), 3);
+    let number = |line: &str| line.split(' ').nth(1).unwrap().parse::<u64>().unwrap();
+    assert!(mail[0].starts_with("MAIL ") && mail[0].ends_with(" alice 0"), "{mail:?}");
+    assert_eq!(hall.say(bob, &format!("ACK {}\n", number(&mail[0]))), "");
+    assert!(hall.say(bob, "ACK 99999\n").starts_with("ERR never-sent "));
+    hall.world.reset(bob);
+    hall.world.run_for(SECOND);
+    assert_eq!(hall.world.store(hall.node).mail_of(name("bob")).count(), 2, "it is mail now");
+    hall.crash();
+    let (bob, heard) = hall.auth("bob");
+    assert!(heard.starts_with("OK login bob 2 "), "{heard}");
+    assert_eq!(heard.lines().skip(1).collect::<Vec<_>>(), mail[1..], "the same, under the same numbers");
+    hall.say(bob, &format!("ACK {}\n", number(&mail[2])));
+    assert_eq!(hall.world.store(hall.node).mail_of(name("bob")).count(), 0);
+}
+
+#[test]
+fn blocks_of_users_last_and_hold_for_mail_too() {
+    let mut hall = Hall::new(7);
+    let (alice, _) = hall.login("alice");
+    assert_eq!(hall.say(alice, "message bob one\n"), "OK message kept\n");
+    let (bob, _) = hall.login("bob");
+    assert_eq!(hall.say(bob, "block alice\n"), "OK block alice\n");
+    assert!(hall.say(alice, "message bob two\n").ends_with("ERR blocked-you that user has blocked you\n"));
+    hall.crash();
+    assert!(hall.world.store(hall.node).blocks(name("bob"), name("alice")));
+    let (alice, _) = hall.login("alice");
+    assert!(hall.say(alice, "message bob three\n").starts_with("ERR blocked-you "));
+    let (bob, _) = hall.login("bob");
+    assert_eq!(hall.hear(alice), "", "she does not see him come");
+    assert_eq!(hall.say(bob, "unblock alice\n"), "OK unblock alice\n");
+    assert_eq!(hall.say(alice, "message bob four\n"), "OK message delivered\n");
+}
+
+#[test]
+fn a_disk_that_refuses_is_told_to_who_counts_on_it_and_nothing_is_half_done() {
+    let mut hall = Hall::new(8);
+    let (alice, _) = hall.login("alice");
+    hall.world.store_mut(hall.node).fail(Some(ErrorKind::StorageFull));
+    let heard = hall.say(alice, "message bob lost\nblock bob\nwhoelse\n");
+    let kinds: Vec<&str> = heard.lines().map(|line| &line[..line.len().min(15)]).collect();
+    assert_eq!(kinds, ["ERR local-disk ", "ERR local-disk ", "OK whoelse 0"], "{heard}");
+    hall.world.store_mut(hall.node).fail(None);
+    assert_eq!(hall.say(alice, "message bob kept\n"), "OK message kept\n");
+    assert_eq!(hall.say(alice, "block bob\n"), "OK block bob\n", "it was not so");
+    let (_, heard) = hall.login("bob");
+    assert_eq!(heard, "OK login bob 1\nMESSAGE alice kept\n");
+    assert!(hall.server().status().store_failures >= 2);
+}
+
+#[test]
+fn what_an_operator_changes_holds_at_once() {
+    let mut hall = Hall::new(9);
+    let visitor = hall.connect();
+    assert!(hall.say(visitor, "HELLO dave\n").starts_with("OK HELLO dave "));
+    let (alice, _) = hall.login("alice");
+    hall.hear(visitor);
+    let change = Change::PutAccount { name: name("dave"), verifier: verifier(&pass("dave")).into() };
+    hall.world.store_mut(hall.node).change(&change);
+    hall.world.run_for(3 * SECOND);
+    assert_eq!(hall.hear(visitor), "BYE that name is a user's now\n");
+    assert_eq!(hall.hear(alice), "OFFLINE dave\n");
+    let (dave, _) = hall.login("dave");
+    hall.say(dave, "message bob hello\n");
+    hall.world.store_mut(hall.node).change(&Change::RemoveAccount { name: name("dave") });
+    hall.world.run_for(3 * SECOND);
+    assert_eq!(hall.hear(dave), "BYE your account was removed\n");
+    let link = hall.connect();
+    assert!(hall.say(link, "login dave dave's pass word\n").starts_with("ERR wrong-password "));
+    assert!(
+        hall.say(alice, "message dave hello\n").ends_with("ERR unknown-user there is no user of that name\n")
+    );
+}
+
+#[test]
+fn a_user_shares_files_under_that_name() {
+    let mut hall = Hall::new(10);
+    let (alice, _) = hall.auth("alice");
+    let hash = blake3::hash(b"chunk").to_hex();
+    assert_eq!(hall.say(alice, &format!("REGISTER f 5 5 65 all\n{hash}\n")), "OK REGISTER f 1\n");
+    let (bob, _) = hall.login("bob");
+    assert_eq!(hall.say(bob, "searchFile f\n"), "* HOLDER alice 1 1\nOK searchFile Available\n");
+    hall.world.reset(alice);
+    hall.world.run_for(SECOND);
+    let (alice, _) = hall.auth("alice");
+    assert_eq!(hall.say(alice, &format!("REGISTER f 5 5 65 all\n{hash}\n")), "OK REGISTER f 1\n");
+}
