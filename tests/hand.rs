@@ -7,9 +7,28 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use common::hand::{HASH, Hand, KEY};
-use tickmesh::proto::limits::{LIES_MAX, LINE_BYTES_MAX, REGISTER_AGAIN_PAUSE, REGISTER_TRIES_MAX};
+use tickmesh::proto::ids::LinkId;
+use tickmesh::proto::limits::{
+    CHUNK_BYTES_MAX, LIES_MAX, LINE_BYTES_MAX, REGISTER_AGAIN_PAUSE, REGISTER_TRIES_MAX,
+};
 use tickmesh::proto::machine::{CloseReason, DownReason, FileOp, Input};
 use tickmesh::proto::peer::{GuestConfig, Offer, Orders, Peers, PeersConfig, Trouble};
+
+/// A guest that shares empty files of these names, whose server knows it.
+fn sharing(names: &[&str]) -> (Hand, LinkId) {
+    let offers = names.iter().map(|name| {
+        let (path, name) = (name.to_string(), name.parse().unwrap());
+        Offer { path, name, chunks: None }
+    });
+    let orders = Orders { offers: offers.collect(), ..Orders::default() };
+    let (server, group) = ("10.0.0.2:5555".parse().unwrap(), "lab".parse().unwrap());
+    let config = GuestConfig { server, group, id: None, orders, upload_limit: None };
+    let mut hand = Hand::with(Peers::guest(config), true);
+    let server = hand.up();
+    hand.say(server, &format!("TICKMESH 1 server x\nOK HELLO guest-7 {KEY}\n"));
+    hand.elapse(Duration::from_secs(1));
+    (hand, server)
+}
 
 #[test]
 fn hashes_before_the_welcome_mean_nothing() {
@@ -145,17 +164,7 @@ fn a_guest_whose_name_was_given_away_takes_another() {
 /// A server that has just started has many to hear of: who is refused for a limit asks again, and not for ever.
 #[test]
 fn a_file_that_the_server_has_no_room_for_is_registered_again() {
-    let offers = ["a.bin", "b.bin"].map(|name| {
-        let (path, name) = (name.to_owned(), name.parse().unwrap());
-        Offer { path, name, chunks: None }
-    });
-    let orders = Orders { offers: offers.to_vec(), ..Orders::default() };
-    let (server, group) = ("10.0.0.2:5555".parse().unwrap(), "lab".parse().unwrap());
-    let config = GuestConfig { server, group, id: None, orders, upload_limit: None };
-    let mut hand = Hand::with(Peers::guest(config), true);
-    let server = hand.up();
-    hand.say(server, &format!("TICKMESH 1 server x\nOK HELLO guest-7 {KEY}\n"));
-    hand.elapse(Duration::from_secs(1));
+    let (mut hand, server) = sharing(&["a.bin", "b.bin"]);
     assert!(hand.heard().ends_with("REGISTER a.bin 0 262144 0 all\nREGISTER b.bin 0 262144 0 all\n"));
     hand.say(server, "ERR limit-reached no room\nOK REGISTER b.bin 1\n");
     for _ in 0..REGISTER_TRIES_MAX {
@@ -169,6 +178,27 @@ fn a_file_that_the_server_has_no_room_for_is_registered_again() {
     assert!(files[1].is_offered && files[1].trouble.is_none());
     hand.elapse(Duration::from_secs(60));
     assert_eq!((hand.heard().as_str(), hand.peer.report().peers[0].outcome), ("", "unfinished"));
+}
+
+/// The server remembers what it was told; while it is away a file is withdrawn.
+#[test]
+fn what_was_withdrawn_while_the_server_was_away_is_taken_back() {
+    let (mut hand, server) = sharing(&["a.bin", "b.bin"]);
+    assert!(hand.heard().ends_with("REGISTER a.bin 0 262144 0 all\nREGISTER b.bin 0 262144 0 all\n"));
+    hand.say(server, "OK REGISTER a.bin 1\nOK REGISTER b.bin 1\n");
+    hand.input(Input::LinkDown { link: server, reason: DownReason::Reset });
+    let (file, error) = (hand.file.unwrap(), ErrorKind::UnexpectedEof);
+    hand.input(Input::FileFailed { file, op: FileOp::Hash, offset: 0, error });
+    let withdrawn = hand.peer.files().iter().filter(|file| file.trouble.is_some()).count();
+    assert_eq!(withdrawn, 1);
+    hand.elapse(Duration::from_secs(2));
+    let server = hand.up();
+    hand.say(server, &format!("TICKMESH 1 server x\nOK HELLO guest-7 {KEY}\n"));
+    let heard = hand.heard();
+    let told = |held: &str| heard.matches(&format!(".bin 0 262144 0 {held}\n")).count();
+    assert_eq!((told("all"), told("none")), (1, 1), "{heard}");
+    hand.say(server, "ERR file-differs another file is called so\nOK REGISTER b.bin 1\n");
+    assert_eq!(hand.peer.report().peers[0].outcome, "unfinished", "the other one is still shared");
 }
 
 /// Whoever cannot keep to lines is no better than whoever sends wrong bytes.
