@@ -201,6 +201,20 @@ fn what_was_withdrawn_while_the_server_was_away_is_taken_back() {
     assert_eq!(hand.peer.report().peers[0].outcome, "unfinished", "the other one is still shared");
 }
 
+/// What nobody needs any more is passed over, but not whatever somebody calls a chunk.
+#[test]
+fn who_announces_more_or_less_than_any_chunk_has_is_sent_away() {
+    for octets in [0, CHUNK_BYTES_MAX + 1, u64::MAX] {
+        let (mut hand, _, eve) = Hand::linked();
+        let (file, error) = (hand.file.unwrap(), ErrorKind::StorageFull);
+        hand.input(Input::FileFailed { file, op: FileOp::WriteAt, offset: 0, error });
+        hand.say(eve, "CHUNK f.bin 0 3\nabc");
+        assert_eq!(hand.wants.closed, [], "it had been asked for");
+        hand.say(eve, &format!("CHUNK f.bin 1 {octets}\n"));
+        assert_eq!(hand.wants.closed, [(eve, CloseReason::Misbehaved)], "{octets}");
+    }
+}
+
 /// Whoever cannot keep to lines is no better than whoever sends wrong bytes.
 #[test]
 fn a_member_that_sends_overlong_lines_is_given_up() {
