@@ -12,7 +12,7 @@ use tickmesh::proto::limits::{
     CHUNK_BYTES_MAX, LIES_MAX, LINE_BYTES_MAX, REGISTER_AGAIN_PAUSE, REGISTER_TRIES_MAX,
 };
 use tickmesh::proto::machine::{CloseReason, DownReason, FileOp, Input};
-use tickmesh::proto::peer::{GuestConfig, Offer, Orders, Peers, PeersConfig, Trouble};
+use tickmesh::proto::peer::{Get, GuestConfig, Offer, Orders, Peers, PeersConfig, Trouble};
 
 /// A guest that shares empty files of these names, whose server knows it.
 fn sharing(names: &[&str]) -> (Hand, LinkId) {
@@ -212,6 +212,24 @@ fn who_announces_more_or_less_than_any_chunk_has_is_sent_away() {
         assert_eq!(hand.wants.closed, [], "it had been asked for");
         hand.say(eve, &format!("CHUNK f.bin 1 {octets}\n"));
         assert_eq!(hand.wants.closed, [(eve, CloseReason::Misbehaved)], "{octets}");
+    }
+}
+
+#[test]
+fn a_chunk_that_is_none_is_refused_in_the_words_for_one_and_for_none() {
+    let (server, group) = ("10.0.0.2:5555".parse().unwrap(), "lab".parse().unwrap());
+    for (described, problem) in [
+        (format!("3 3 65\n{HASH}"), "f.bin has 1 chunk, no chunk 2"),
+        ("0 262144 0\n".to_owned(), "f.bin is empty, and has no chunk 2"),
+    ] {
+        let (name, wait, stay) = ("f.bin".parse().unwrap(), Duration::from_secs(30), Duration::ZERO);
+        let orders = Orders { get: Some(Get { name, chunk: Some(1), wait, stay }), ..Orders::default() };
+        let mut hand =
+            Hand::of(Peers::guest(GuestConfig { server, group, id: None, orders, upload_limit: None }));
+        let server = hand.up();
+        hand.say(server, &format!("TICKMESH 1 server x\nOK HELLO guest-7 {KEY}\n"));
+        hand.say(server, &format!("OK DOWNLOAD f.bin {described}"));
+        assert_eq!(hand.peer.report().peers[0].problems, [problem]);
     }
 }
 
