@@ -7,9 +7,28 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use common::hand::{HASH, Hand, KEY};
-use tickmesh::proto::limits::{LIES_MAX, LINE_BYTES_MAX, REGISTER_AGAIN_PAUSE, REGISTER_TRIES_MAX};
+use tickmesh::proto::ids::LinkId;
+use tickmesh::proto::limits::{
+    CHUNK_BYTES_MAX, LIES_MAX, LINE_BYTES_MAX, REGISTER_AGAIN_PAUSE, REGISTER_TRIES_MAX,
+};
 use tickmesh::proto::machine::{CloseReason, DownReason, FileOp, Input};
-use tickmesh::proto::peer::{GuestConfig, Offer, Orders, Peers, PeersConfig, Trouble};
+use tickmesh::proto::peer::{Get, GuestConfig, Offer, Orders, Peers, PeersConfig, Trouble};
+
+/// A guest that shares empty files of these names, whose server knows it.
+fn sharing(names: &[&str]) -> (Hand, LinkId) {
+    let offers = names.iter().map(|name| {
+        let (path, name) = (name.to_string(), name.parse().unwrap());
+        Offer { path, name, chunks: None }
+    });
+    let orders = Orders { offers: offers.collect(), ..Orders::default() };
+    let (server, group) = ("10.0.0.2:5555".parse().unwrap(), "lab".parse().unwrap());
+    let config = GuestConfig { server, group, id: None, orders, upload_limit: None };
+    let mut hand = Hand::with(Peers::guest(config), true);
+    let server = hand.up();
+    hand.say(server, &format!("TICKMESH 1 server x\nOK HELLO guest-7 {KEY}\n"));
+    hand.elapse(Duration::from_secs(1));
+    (hand, server)
+}
 
 #[test]
 fn hashes_before_the_welcome_mean_nothing() {
@@ -145,17 +164,7 @@ fn a_guest_whose_name_was_given_away_takes_another() {
 /// A server that has just started has many to hear of: who is refused for a limit asks again, and not for ever.
 #[test]
 fn a_file_that_the_server_has_no_room_for_is_registered_again() {
-    let offers = ["a.bin", "b.bin"].map(|name| {
-        let (path, name) = (name.to_owned(), name.parse().unwrap());
-        Offer { path, name, chunks: None }
-    });
-    let orders = Orders { offers: offers.to_vec(), ..Orders::default() };
-    let (server, group) = ("10.0.0.2:5555".parse().unwrap(), "lab".parse().unwrap());
-    let config = GuestConfig { server, group, id: None, orders, upload_limit: None };
-    let mut hand = Hand::with(Peers::guest(config), true);
-    let server = hand.up();
-    hand.say(server, &format!("TICKMESH 1 server x\nOK HELLO guest-7 {KEY}\n"));
-    hand.elapse(Duration::from_secs(1));
+    let (mut hand, server) = sharing(&["a.bin", "b.bin"]);
     assert!(hand.heard().ends_with("REGISTER a.bin 0 262144 0 all\nREGISTER b.bin 0 262144 0 all\n"));
     hand.say(server, "ERR limit-reached no room\nOK REGISTER b.bin 1\n");
     for _ in 0..REGISTER_TRIES_MAX {
@@ -169,6 +178,59 @@ fn a_file_that_the_server_has_no_room_for_is_registered_again() {
     assert!(files[1].is_offered && files[1].trouble.is_none());
     hand.elapse(Duration::from_secs(60));
     assert_eq!((hand.heard().as_str(), hand.peer.report().peers[0].outcome), ("", "unfinished"));
+}
+
+/// The server remembers what it was told; while it is away a file is withdrawn.
+#[test]
+fn what_was_withdrawn_while_the_server_was_away_is_taken_back() {
+    let (mut hand, server) = sharing(&["a.bin", "b.bin"]);
+    assert!(hand.heard().ends_with("REGISTER a.bin 0 262144 0 all\nREGISTER b.bin 0 262144 0 all\n"));
+    hand.say(server, "OK REGISTER a.bin 1\nOK REGISTER b.bin 1\n");
+    hand.input(Input::LinkDown { link: server, reason: DownReason::Reset });
+    let (file, error) = (hand.file.unwrap(), ErrorKind::UnexpectedEof);
+    hand.input(Input::FileFailed { file, op: FileOp::Hash, offset: 0, error });
+    let withdrawn = hand.peer.files().iter().filter(|file| file.trouble.is_some()).count();
+    assert_eq!(withdrawn, 1);
+    hand.elapse(Duration::from_secs(2));
+    let server = hand.up();
+    hand.say(server, &format!("TICKMESH 1 server x\nOK HELLO guest-7 {KEY}\n"));
+    let heard = hand.heard();
+    let told = |held: &str| heard.matches(&format!(".bin 0 262144 0 {held}\n")).count();
+    assert_eq!((told("all"), told("none")), (1, 1), "{heard}");
+    hand.say(server, "ERR file-differs another file is called so\nOK REGISTER b.bin 1\n");
+    assert_eq!(hand.peer.report().peers[0].outcome, "unfinished", "the other one is still shared");
+}
+
+/// What nobody needs any more is passed over, but not whatever somebody calls a chunk.
+#[test]
+fn who_announces_more_or_less_than_any_chunk_has_is_sent_away() {
+    for octets in [0, CHUNK_BYTES_MAX + 1, u64::MAX] {
+        let (mut hand, _, eve) = Hand::linked();
+        let (file, error) = (hand.file.unwrap(), ErrorKind::StorageFull);
+        hand.input(Input::FileFailed { file, op: FileOp::WriteAt, offset: 0, error });
+        hand.say(eve, "CHUNK f.bin 0 3\nabc");
+        assert_eq!(hand.wants.closed, [], "it had been asked for");
+        hand.say(eve, &format!("CHUNK f.bin 1 {octets}\n"));
+        assert_eq!(hand.wants.closed, [(eve, CloseReason::Misbehaved)], "{octets}");
+    }
+}
+
+#[test]
+fn a_chunk_that_is_none_is_refused_in_the_words_for_one_and_for_none() {
+    let (server, group) = ("10.0.0.2:5555".parse().unwrap(), "lab".parse().unwrap());
+    for (described, problem) in [
+        (format!("3 3 65\n{HASH}"), "f.bin has 1 chunk, no chunk 2"),
+        ("0 262144 0\n".to_owned(), "f.bin is empty, and has no chunk 2"),
+    ] {
+        let (name, wait, stay) = ("f.bin".parse().unwrap(), Duration::from_secs(30), Duration::ZERO);
+        let orders = Orders { get: Some(Get { name, chunk: Some(1), wait, stay }), ..Orders::default() };
+        let mut hand =
+            Hand::of(Peers::guest(GuestConfig { server, group, id: None, orders, upload_limit: None }));
+        let server = hand.up();
+        hand.say(server, &format!("TICKMESH 1 server x\nOK HELLO guest-7 {KEY}\n"));
+        hand.say(server, &format!("OK DOWNLOAD f.bin {described}"));
+        assert_eq!(hand.peer.report().peers[0].problems, [problem]);
+    }
 }
 
 /// Whoever cannot keep to lines is no better than whoever sends wrong bytes.

@@ -105,11 +105,11 @@ impl Rate {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::proto::swarm::Accounts;
 
-    fn file(state: FileState, stored: u64) -> FileStatus {
+    pub(in crate::app) fn file(state: FileState, stored: u64) -> FileStatus {
         FileStatus {
             name: "film.bin".to_owned(),
             state,

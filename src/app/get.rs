@@ -82,6 +82,8 @@ struct Teller {
     json: bool,
     path: PathBuf,
     only: Option<u64>,
+    /// It goes on serving, and says at the end how much that was.
+    stays: bool,
     pace: Pace,
     rate: Rate,
     told: bool,
@@ -91,7 +93,8 @@ impl Teller {
     fn new(options: &GetOptions) -> Teller {
         let path = options.to.join(options.file.as_str());
         let (json, only) = (options.guest.json, options.chunk);
-        Teller { json, path, only, pace: Pace::default(), rate: Rate::default(), told: false }
+        let stays = !options.stay.is_zero();
+        Teller { json, path, only, stays, pace: Pace::default(), rate: Rate::default(), told: false }
     }
 
     fn look(&mut self, peers: &Peers, now: Mono) {
@@ -146,7 +149,7 @@ impl Teller {
                 line += &format!(", {} {what}", crate::app::summary::bytes(bytes));
             }
         }
-        if sent.0 > 0 {
+        if sent.0 > 0 && !self.stays {
             line += &format!(", {} sent to others", on_the_wire(sent));
         }
         line
@@ -176,4 +179,29 @@ fn event(what: &str, file: &FileStatus, sent: (u64, u64), per_s: u64) -> Value {
         "sources": file.sources,
         "root": file.root.map(|root| root.to_string()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::bar::tests::file;
+
+    #[test]
+    fn what_was_sent_is_told_once() {
+        let (pace, rate) = (Pace::default(), Rate::default());
+        let mut teller = Teller {
+            json: false,
+            path: "film.bin".into(),
+            only: None,
+            stays: false,
+            pace,
+            rate,
+            told: false,
+        };
+        let file = FileStatus { bytes_fetched: 100_000_000, ..file(FileState::Whole, 100) };
+        let done = |teller: &Teller| teller.done(&file, (5, 5), Duration::from_secs(1));
+        assert!(done(&teller).ends_with(", 5 B sent to others"));
+        teller.stays = true;
+        assert!(!done(&teller).contains("sent"), "the end of the stay says it");
+    }
 }

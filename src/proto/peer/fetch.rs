@@ -4,7 +4,9 @@
 use std::io::ErrorKind;
 
 use crate::proto::ids::LinkId;
-use crate::proto::limits::{CHUNKS_IN_FLIGHT_MAX, PAIR_PAUSE_MAX, PAIR_PAUSE_MIN, SWARM_CHUNKS_MIN};
+use crate::proto::limits::{
+    CHUNK_BYTES_MAX, CHUNKS_IN_FLIGHT_MAX, PAIR_PAUSE_MAX, PAIR_PAUSE_MIN, SWARM_CHUNKS_MIN,
+};
 use crate::proto::machine::{Effect, FileOp, Os, Why};
 use crate::proto::peer::common::Common;
 use crate::proto::peer::library::{ItemId, State};
@@ -60,7 +62,10 @@ impl Member {
         let (other, fetched) = (self.others.at_mut(place), self.library.at_mut(item));
         let arrival = fetched.picker_mut().map(|picker| picker.begin(SourceId(place), chunk));
         let (Some(Ok(Arrival::Write)), Some(manifest)) = (arrival, &fetched.manifest) else {
-            // It has come from elsewhere since, or the file was given up.
+            // It has come from elsewhere since, or the file was given up, and may be known as another.
+            if !(1..=CHUNK_BYTES_MAX).contains(&octets) {
+                return fault(ErrorCode::BadArgument, format!("no chunk has {octets} octets"));
+            }
             other.incoming = Incoming::Unwanted { item, chunk };
             return Ok(octets);
         };

@@ -68,9 +68,12 @@ impl Member {
         let (Some(link), Some(guest)) = (self.contact.joined(), &mut self.guest) else { return };
         let held = self.library.at(item);
         let Some(manifest) = &held.manifest else { return };
+        let withdrawn = matches!(held.trouble, Some(Trouble::Withdrawn(_)));
         let portion = match &held.state {
             State::Whole { file: Some(_) } | State::Storing { .. } => Portion::All,
             State::Fetching { .. } => Portion::None,
+            // The server goes by what it heard before.
+            State::Whole { file: None } if withdrawn => Portion::None,
             State::Whole { file: None } | State::Wanted | State::Checking { .. } => return,
         };
         let (file, bytes) = (held.name.as_str(), manifest.bytes());
@@ -112,8 +115,11 @@ impl Member {
         let State::Whole { file: Some(file) } = withdrawn.state else { return };
         common.release(file, os);
         withdrawn.turn(State::Whole { file: None });
-        self.unregister(item, common, os);
-        self.drop_offer(item, Trouble::Withdrawn(why.to_owned()), common, now, os);
+        withdrawn.unreported.clear();
+        let trouble = Trouble::Withdrawn(why.to_owned());
+        withdrawn.trouble = Some(trouble.clone());
+        self.register(item, common, os);
+        self.drop_offer(item, trouble, common, now, os);
     }
 
     /// The server does not take a file. That may be a matter of the moment if a limit is the reason.
@@ -183,18 +189,5 @@ impl Member {
         if offered && all_gone && guest.orders.get.is_none() {
             self.fail(&why, common, now, os);
         }
-    }
-
-    /// Tells the server that we hold nothing of a file any more.
-    pub(super) fn unregister(&mut self, item: ItemId, common: &mut Common, os: &mut dyn Os) {
-        let (Some(link), Some(guest)) = (self.contact.joined(), &mut self.guest) else { return };
-        let Some(manifest) = &self.library.at(item).manifest else { return };
-        let (file, bytes, held) = (manifest.file().as_str(), manifest.bytes(), Portion::None);
-        let (chunk_bytes, octets) = (manifest.chunk_bytes(), manifest.octets());
-        common.scratch.clear();
-        Message::Register { file, bytes, chunk_bytes, octets, held }.encode(&mut common.scratch);
-        manifest.encode_hashes(&mut common.scratch);
-        os.perform(Effect::Send { link, bytes: &common.scratch });
-        guest.asked.push_back(Asked::Register(item));
     }
 }

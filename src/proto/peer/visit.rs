@@ -193,8 +193,12 @@ impl Member {
         match Manifest::from_offer(wanted.name.clone(), bytes, chunk_bytes, &octets) {
             Ok(manifest) if wanted.manifest.is_none() => {
                 if let Some(chunk) = only.filter(|chunk| *chunk >= manifest.chunks()) {
-                    let why =
-                        format!("{} has {} chunks, no chunk {}", wanted.name, manifest.chunks(), chunk + 1);
+                    let has = match manifest.chunks() {
+                        0 => "is empty, and has".to_owned(),
+                        1 => "has 1 chunk,".to_owned(),
+                        chunks => format!("has {chunks} chunks,"),
+                    };
+                    let why = format!("{} {has} no chunk {}", wanted.name, chunk + 1);
                     return self.fail(&why, common, now, os);
                 }
                 wanted.manifest = Some(manifest);

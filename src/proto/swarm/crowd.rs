@@ -216,7 +216,6 @@ impl Crowd {
             wrong: sum.wrong + more.wrong,
             denied: sum.denied + more.denied,
             broken: sum.broken + more.broken,
-            unwritten: sum.unwritten + more.unwritten,
             thrown_away: sum.thrown_away + more.thrown_away,
         })
     }

@@ -9,7 +9,6 @@ pub(super) enum Again {
     Wrong,
     Denied,
     Broken,
-    Unwritten,
 }
 
 /// Requests for the chunks of one file. `asked` less [`Accounts::repeated`] is the number of chunks
@@ -28,8 +27,6 @@ pub struct Accounts {
     pub denied: u64,
     /// Made again: the source went away before it had brought the chunk.
     pub broken: u64,
-    /// Made again: the disk refused the chunk.
-    pub unwritten: u64,
     /// Chunks that came whole when they were of no use any more; each was asked for again before.
     pub thrown_away: u64,
 }
@@ -37,7 +34,7 @@ pub struct Accounts {
 impl Accounts {
     /// Requests that were not the first for their chunk.
     pub fn repeated(&self) -> u64 {
-        self.end_game + self.silent + self.wrong + self.denied + self.broken + self.unwritten
+        self.end_game + self.silent + self.wrong + self.denied + self.broken
     }
 
     pub(super) fn count(&mut self, again: Again) {
@@ -47,7 +44,6 @@ impl Accounts {
             Again::Wrong => &mut self.wrong,
             Again::Denied => &mut self.denied,
             Again::Broken => &mut self.broken,
-            Again::Unwritten => &mut self.unwritten,
         } += 1;
     }
 }
@@ -60,7 +56,6 @@ impl std::ops::AddAssign for Accounts {
         self.wrong += more.wrong;
         self.denied += more.denied;
         self.broken += more.broken;
-        self.unwritten += more.unwritten;
         self.thrown_away += more.thrown_away;
     }
 }

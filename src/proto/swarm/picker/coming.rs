@@ -99,18 +99,6 @@ impl Picker {
         }
     }
 
-    /// The disk refused bytes of a chunk: it is needed again. If it is still coming, the rest of it is
-    /// thrown away.
-    pub fn on_unwritten(&mut self, chunk: u64) {
-        let Some(again) = self.again.get_mut(chunk as usize) else { return };
-        *again = again.map(|_| Again::Unwritten);
-        for request in self.requests.get_mut(&chunk).into_iter().flatten() {
-            request.written = false;
-        }
-        self.stored.remove(chunk);
-        self.settle(chunk);
-    }
-
     /// A source has answered a request, or the request was cancelled; false if there was none.
     fn end_request(&mut self, source: SourceId, chunk: u64, again: Option<Again>) -> bool {
         let Some(from) = self.sources.get_mut(&source) else { return false };

@@ -277,23 +277,6 @@ fn a_late_first_source_does_not_write_into_what_the_second_brings() {
     assert_eq!((accounts.asked, accounts.end_game, accounts.wrong, accounts.thrown_away), (3, 1, 1, 1));
 }
 
-#[test]
-fn what_the_disk_refuses_is_needed_again() {
-    let mut picker = picker(2, &[(A, &[0, 1])]);
-    picker.on_unwritten(7);
-    assert_eq!(ask_all(&mut picker, A, at(0)), [0, 1]);
-    bring(&mut picker, A, 0, at(1));
-    picker.on_unwritten(0);
-    picker.check_invariants();
-    assert_eq!(picker.begin(A, 1), Ok(Arrival::Write));
-    picker.on_unwritten(1);
-    assert!(!picker.is_written(A, 1));
-    picker.on_thrown_away(A, 1);
-    picker.check_invariants();
-    assert_eq!(ask_all(&mut picker, A, at(2)), [0, 1]);
-    assert_eq!(picker.accounts().unwritten, 2);
-}
-
 /// Sources, and a disk that remembers who wrote each half of a chunk.
 struct Model {
     picker: Picker,
@@ -324,14 +307,10 @@ impl Model {
             }
             2 => drop(picker.on_have(source, (chunk, CHUNKS - 1), self.now)),
             3 if self.coming.get(&source) != Some(&chunk) => drop(picker.on_denied(source, chunk)),
-            4 => self.disk[chunk as usize] = [None; 2],
-            5..=9 => drop(picker.ask(source, 4, self.now)),
+            4..=9 => drop(picker.ask(source, 4, self.now)),
             10..=13 if !self.coming.contains_key(&source) => self.begin(source, chunk),
             14.. => self.end(source),
             _ => {}
-        }
-        if act == 4 {
-            self.picker.on_unwritten(chunk);
         }
     }
 
