@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-use common::{finish, names, ready_line, run, server, start, table, text, wait_for};
+use common::{finish, names, ready_line, run, server, start, start_command, table, text, tickmesh, wait_for};
 use nix::sys::signal::Signal;
 
 #[test]
@@ -251,4 +251,31 @@ fn people_talk_over_a_server_that_is_killed_and_their_mail_is_there() {
     assert!(finish(again.running).status.success());
     let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
     assert!(log.contains("messenger ended logins=1 ") && !log.contains("taler"), "{log}");
+}
+
+#[test]
+fn a_server_that_finds_no_place_for_accounts_does_all_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    let start = |out: &str, home: Option<&str>| {
+        let mut command = tickmesh(folder.path(), &format!("server --listen 127.0.0.1:0 --out {out}"));
+        command.env_remove("XDG_STATE_HOME").env_remove("HOME");
+        home.iter().for_each(|home| drop(command.env("HOME", home)));
+        start_command(command).unwrap()
+    };
+    let home = home.to_str();
+    // Nobody says where, it cannot be made, and two want the same.
+    let servers =
+        [start("one", None), start("two", Some("/dev/null")), start("three", home), start("four", home)];
+    let mut without = 0;
+    for mut server in servers {
+        let mut guest = TcpStream::connect(ready_line(&mut server)).unwrap();
+        guest.set_read_timeout(Some(common::PATIENCE)).unwrap();
+        type_line(&mut guest, "HELLO visitor\n", "OK HELLO visitor ");
+        server.signal(Signal::SIGTERM);
+        let output = finish(server);
+        assert!(output.status.success());
+        without += text(&output.stderr).matches("there are no accounts why=").count();
+    }
+    assert_eq!(without, 3);
 }

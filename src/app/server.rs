@@ -1,10 +1,12 @@
 //! `tickmesh server`.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 
 use crate::app::cli::ServerOptions;
+use crate::app::state::StateLock;
 use crate::app::watched::Watched;
 use crate::app::{drive, logging, prepare_folder, random_secret, state, terminal};
 use crate::io::{Host, Reactor, Store};
@@ -16,9 +18,8 @@ use crate::proto::server::{Server, ServerConfig, TalkConfig};
 pub(super) fn run(options: &ServerOptions) -> Result<bool> {
     logging::start(&options.log)?;
     prepare_folder(&options.out, "--out")?;
-    let store =
-        Store::open(&options.state).context("cannot use the accounts; --state names another folder")?;
-    let lock = state::lock(&options.state)?;
+    let kept = open_accounts(options.state.as_deref())?;
+    let (store, lock) = kept.unzip();
     let config = ServerConfig {
         listen: options.listen.clone(),
         interval: options.interval,
@@ -28,7 +29,7 @@ pub(super) fn run(options: &ServerOptions) -> Result<bool> {
             guests: options.guests,
             idle_timeout: options.idle_timeout,
             block_duration: options.block_duration,
-            accounts_secret: lock.secret,
+            accounts_secret: lock.as_ref().map_or_else(random_secret, |lock| Ok(lock.secret))?,
         },
     };
     let mut announced = 0;
@@ -36,7 +37,9 @@ pub(super) fn run(options: &ServerOptions) -> Result<bool> {
         announced = announce(&server.status().listening, announced);
     });
     let mut reactor = Reactor::new().context("cannot start the event loop")?;
-    reactor.keep_in(0, store);
+    if let Some(store) = store {
+        reactor.keep_in(0, store);
+    }
     drive(reactor, &mut [Host { machine: &mut server, root: options.out.clone() }])?;
     let outcome = conclude(server.machine());
     if let (Err(error), Some(_)) = (&outcome, &options.log.file) {
@@ -44,6 +47,27 @@ pub(super) fn run(options: &ServerOptions) -> Result<bool> {
         log::error!("{error:#}");
     }
     outcome
+}
+
+/// What is kept for people with accounts. A folder that somebody names has to be right; without the usual one
+/// there are no accounts, and all the rest of a server.
+fn open_accounts(named: Option<&Path>) -> Result<Option<(Store, StateLock)>> {
+    let open = |folder: &Path| {
+        let store = Store::open(folder).context("cannot use the accounts; --state names another folder")?;
+        Ok((store, state::lock(folder)?))
+    };
+    if let Some(folder) = named {
+        return open(folder).map(Some);
+    }
+    let usual = state::default_folder(|name| std::env::var_os(name));
+    let nowhere = || anyhow!("neither XDG_STATE_HOME nor HOME says where; give --state DIR");
+    match usual.ok_or_else(nowhere).and_then(|folder| open(&folder)) {
+        Ok(kept) => Ok(Some(kept)),
+        Err(error) => {
+            log::warn!("there are no accounts why=\"{error:#}\"");
+            Ok(None)
+        }
+    }
 }
 
 /// One line a listener, as soon as it is ready, for scripts that wait for it.

@@ -9,7 +9,6 @@ use log::LevelFilter;
 
 use crate::app::cli::{address, check_duration, check_interval, level, log_options, number};
 use crate::app::logging::LogOptions;
-use crate::app::state;
 use crate::proto::limits::DURATION_MAX;
 use crate::proto::server::LetIn;
 use crate::proto::time::Period;
@@ -20,7 +19,8 @@ pub(in crate::app) struct ServerOptions {
     pub(in crate::app) interval: Duration,
     pub(in crate::app) duration: Duration,
     pub(in crate::app) out: PathBuf,
-    pub(in crate::app) state: PathBuf,
+    /// `None`: where the environment says, if it can be used.
+    pub(in crate::app) state: Option<PathBuf>,
     pub(in crate::app) guests: LetIn,
     pub(in crate::app) idle_timeout: Duration,
     pub(in crate::app) block_duration: Duration,
@@ -46,7 +46,7 @@ pub(super) struct TypedServer {
     #[argh(option, default = "Period(Duration::from_secs(300))")]
     duration: Period,
     /// folder of the accounts, and of what is kept for them
-    /// (default $XDG_STATE_HOME/tickmesh or ~/.local/state/tickmesh)
+    /// (default $XDG_STATE_HOME/tickmesh or ~/.local/state/tickmesh; if that cannot be used there are no accounts)
     #[argh(option)]
     state: Option<PathBuf>,
     /// who may talk without an account: yes (everybody), no (nobody), loopback (who is on this host)
@@ -78,12 +78,9 @@ pub(super) fn check_server(typed: TypedServer) -> Result<ServerOptions, String> 
         [] => vec![SocketAddr::from(([127, 0, 0, 1], 5555))],
         addrs => addrs.iter().map(|addr| address("--listen", addr)).collect::<Result<_, _>>()?,
     };
-    let state = typed.state.or_else(|| state::default_folder(|name| std::env::var_os(name)));
-    let state =
-        state.ok_or("neither XDG_STATE_HOME nor HOME says where the accounts are; give --state DIR")?;
     Ok(ServerOptions {
         listen,
-        state,
+        state: typed.state,
         guests: typed.guests,
         idle_timeout: check_period("--timeout", typed.timeout, Duration::from_secs(1))?,
         block_duration: check_period("--block-duration", typed.block_duration, Duration::ZERO)?,
