@@ -260,7 +260,9 @@ fn a_server_that_finds_no_place_for_accounts_does_all_the_rest() {
     let start = |out: &str, home: Option<&str>| {
         let mut command = tickmesh(folder.path(), &format!("server --listen 127.0.0.1:0 --out {out}"));
         command.env_remove("XDG_STATE_HOME").env_remove("HOME");
-        home.iter().for_each(|home| drop(command.env("HOME", home)));
+        if let Some(home) = home {
+            command.env("HOME", home);
+        }
         start_command(command).unwrap()
     };
     let home = home.to_str();

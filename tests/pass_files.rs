@@ -173,10 +173,15 @@ fn who_stays_says_at_once_that_it_is_done_and_goes_on_serving() {
     });
     assert!(place.run("get film.bin --to second").status.success());
     place.assert_got("second/film.bin");
+    let mut third = place.start("get film.bin --to third --stay 1h --json");
+    while !line(&mut third).contains("\"done\"") {}
+    third.signal(Signal::SIGTERM);
+    let ended = serde_json::json!({ "event": "ended", "bytes_sent": 0, "wire_bytes_sent": 0 });
+    assert_eq!(last_json(&finish(third)), ended, "nobody wanted anything of it");
     first.signal(Signal::SIGTERM);
     let output = finish(first);
     assert!(output.status.success(), "it has what it is for");
-    assert_eq!(text(&output.stdout), "2.0 MB sent to others\n");
+    assert_eq!(text(&output.stdout), "4.0 MB sent to others\n");
 }
 
 #[test]

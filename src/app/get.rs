@@ -46,8 +46,11 @@ pub(super) fn run(options: &GetOptions) -> Result<bool> {
 fn conclude(options: &GetOptions, peers: &Peers) -> Result<bool> {
     let sent = sent_by(peers);
     if peers.got_after().is_some() {
-        if !options.stay.is_zero() && !options.guest.json {
-            terminal::print(&format!("{} sent to others\n", on_the_wire(sent)))?;
+        let ended = json!({ "event": "ended", "bytes_sent": sent.0, "wire_bytes_sent": sent.1 });
+        match options.guest.json {
+            _ if options.stay.is_zero() => {}
+            true => terminal::print(&format!("{ended}\n"))?,
+            false => terminal::print(&format!("{} sent to others\n", on_the_wire(sent)))?,
         }
         return Ok(true);
     }

@@ -374,7 +374,7 @@ impl From<File> for Handle {
 
 /// What machines try again and again, they report once themselves.
 fn failed(op: FileOp, path: &Path, error: &io::Error) -> ErrorKind {
-    let quiet = matches!(op, FileOp::Append | FileOp::WriteAt);
+    let quiet = matches!(op, FileOp::Append | FileOp::WriteAt | FileOp::Read | FileOp::Hash);
     let level = if quiet { Level::Debug } else { Level::Warn };
     log!(level, "file op={op} path={path:?} error=\"{error}\"");
     kind(error)
