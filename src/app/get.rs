@@ -46,12 +46,14 @@ pub(super) fn run(options: &GetOptions) -> Result<bool> {
 fn conclude(options: &GetOptions, peers: &Peers) -> Result<bool> {
     let sent = sent_by(peers);
     if peers.got_after().is_some() {
-        let ended = json!({ "event": "ended", "bytes_sent": sent.0, "wire_bytes_sent": sent.1 });
-        match options.guest.json {
-            _ if options.stay.is_zero() => {}
-            true => terminal::print(&format!("{ended}\n"))?,
-            false => terminal::print(&format!("{} sent to others\n", on_the_wire(sent)))?,
+        if options.stay.is_zero() {
+            return Ok(true);
         }
+        let ended = json!({ "event": "ended", "bytes_sent": sent.0, "wire_bytes_sent": sent.1 });
+        terminal::print(&match options.guest.json {
+            true => format!("{ended}\n"),
+            false => format!("{} sent to others\n", on_the_wire(sent)),
+        })?;
         return Ok(true);
     }
     let mut problems = peers.report().peers.remove(0).problems;

@@ -62,11 +62,11 @@ pub(super) fn run(options: &ShareOptions) -> Result<bool> {
     problems.append(&mut ends);
     let sent = (peers.served_bytes(), peers.served_wire_bytes());
     if guest.json {
-        let files: Vec<_> = files.iter().filter_map(|file| Some((file, times_sent(file)?))).collect();
-        let files: Vec<_> = files
-            .iter()
-            .map(|(file, times)| json!({ "file": file.name, "bytes_sent": file.bytes_sent, "times_sent": times }))
-            .collect();
+        let of = |file: &FileStatus| {
+            let times = times_sent(file)?;
+            Some(json!({ "file": file.name, "bytes_sent": file.bytes_sent, "times_sent": times }))
+        };
+        let files: Vec<_> = files.iter().filter_map(of).collect();
         let line = json!({
             "event": "ended", "bytes_sent": sent.0, "wire_bytes_sent": sent.1, "files": files, "problems": problems,
         });

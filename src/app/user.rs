@@ -9,8 +9,9 @@ use crate::app::accounts::AccountsOnDisk;
 use crate::app::cli::{UserAction, UserOptions};
 use crate::app::summary::count;
 use crate::app::{password, random_secret, terminal};
-use crate::proto::accounts::parse_credentials;
-use crate::proto::accounts::{Accounts, Credential, CredentialsError, Password, PutError, Salt, Verifier};
+use crate::proto::accounts::{
+    Accounts, Credential, CredentialsError, Password, PutError, Salt, Verifier, parse_credentials,
+};
 use crate::proto::ids::Name;
 use crate::proto::limits::{ACCOUNTS_MAX, CREDENTIALS_BYTES_MAX, FAULTS_SHOWN_MAX, SCRAM_ITERATIONS};
 

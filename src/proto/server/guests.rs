@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use crate::proto::accounts::GUEST_PREFIX;
 use crate::proto::ids::{Key, LinkId, Name};
 use crate::proto::limits::{GROUPS_MAX, GUEST_LOST_MAX, MEMBERS_MAX};
 use crate::proto::record::utc_text;
@@ -34,9 +35,6 @@ enum Place {
     Here(LinkId),
     Lost { until: Mono },
 }
-
-/// The names that are given out begin so, and end in a number from 1.
-const GUEST_PREFIX: &str = "guest-";
 
 /// What a link asks for with `HELLO`.
 #[derive(Clone, Copy, Debug)]
