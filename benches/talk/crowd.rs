@@ -105,7 +105,9 @@ impl Crowd {
             let begun = number + 1 - at_once.min(number + 1);
             self.until("a greeting", |people| people[number].is_greeted);
             self.log_in(number);
-            self.until("a login", |people| people[first.min(begun)..begun.max(first)].iter().all(|one| one.is_in));
+            self.until("a login", |people| {
+                people[first.min(begun)..begun.max(first)].iter().all(|one| one.is_in)
+            });
         }
         self.until("the last logins", |people| people.iter().all(|one| one.is_in));
     }
@@ -159,7 +161,9 @@ impl Person {
         while !self.waiting.is_empty() && !self.is_closed {
             match self.stream.write(self.waiting.make_contiguous()) {
                 Ok(count) => drop(self.waiting.drain(..count)),
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => return,
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => {
+                    return;
+                }
                 Err(error) => panic!("{} cannot write: {error}", self.name),
             }
         }
@@ -173,7 +177,9 @@ impl Person {
                     return;
                 }
                 Ok(count) => count,
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => return,
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => {
+                    return;
+                }
                 Err(error) => panic!("{} cannot read: {error}", self.name),
             };
             let mut rest = &buffer[..count];
@@ -201,7 +207,8 @@ impl Person {
             [b'O', b'N', ..] | [b'O', b'F', ..] => self.comings += 1,
             [b'M', b'A', ..] => {
                 self.messages += 1;
-                let number = line.split(|byte| *byte == b' ').nth(1).and_then(|word| std::str::from_utf8(word).ok());
+                let number =
+                    line.split(|byte| *byte == b' ').nth(1).and_then(|word| std::str::from_utf8(word).ok());
                 self.to_acknowledge = number.and_then(|number| number.parse().ok());
             }
             [b'M', ..] | [b'B', ..] => self.messages += 1,

@@ -47,7 +47,10 @@ fn main() {
         compare(folder, &Shape { senders: pairs, at_once: MESSAGES_AT_ONCE, hears: 1, rounds });
     }
     if is_wanted("many") {
-        compare(folder, &Shape { senders: LISTENERS + 1, at_once: BROADCASTS_AT_ONCE, hears: LISTENERS, rounds });
+        compare(
+            folder,
+            &Shape { senders: LISTENERS + 1, at_once: BROADCASTS_AT_ONCE, hears: LISTENERS, rounds },
+        );
     }
     if is_wanted("idle") {
         idle(folder, setting("TALK_IDLE", 10_000));
@@ -80,7 +83,9 @@ fn compare(folder: &Path, shape: &Shape) {
         ours.crowd.read_for(REST);
     }
     let Shape { senders, at_once, hears, rounds } = shape;
-    println!("{senders} who say {at_once} at once, 1 to {hears} (medians of {rounds}), deliveries for a second of a core:");
+    println!(
+        "{senders} who say {at_once} at once, 1 to {hears} (medians of {rounds}), deliveries for a second of a core:"
+    );
     let ours = median(&mut rates);
     println!("    tickmesh {ours:.0}");
     if !yardstick.is_empty() {
@@ -107,7 +112,8 @@ impl Talk {
             1 => format!("message {} {TEXT}\n", user(shape.senders + sender)),
             _ => format!("broadcast {TEXT}\n"),
         };
-        let words = (0..shape.senders).map(|sender| line(sender).repeat(shape.at_once).into_bytes()).collect();
+        let words =
+            (0..shape.senders).map(|sender| line(sender).repeat(shape.at_once).into_bytes()).collect();
         crowd.read_for(Duration::from_secs(1));
         Talk { server, crowd, words }
     }
@@ -133,7 +139,10 @@ impl Talk {
     /// Everybody says what may be said at once; deliveries for each second that the server was busy.
     fn round(&mut self, shape: &Shape) -> f64 {
         let count = |crowd: &Crowd| -> (u64, u64) {
-            crowd.people.iter().fold((0, 0), |(answers, got), one| (answers + one.answers, got + one.messages))
+            crowd
+                .people
+                .iter()
+                .fold((0, 0), |(answers, got), one| (answers + one.answers, got + one.messages))
         };
         let said = (shape.senders * shape.at_once) as u64;
         let (answers, got) = count(&self.crowd);
@@ -169,7 +178,11 @@ fn idle(folder: &Path, people: usize) {
     let (took, cost) = (began.elapsed(), server.cpu() - cpu);
     crowd.read_for(Duration::from_secs(3));
     println!("{people} people who listen:");
-    println!("    logged in within {:.1} s, for {:.1} s of the server", took.as_secs_f64(), cost.as_secs_f64());
+    println!(
+        "    logged in within {:.1} s, for {:.1} s of the server",
+        took.as_secs_f64(),
+        cost.as_secs_f64()
+    );
     println!("    {:.2} KiB each", (server.rss() - before) as f64 / 1024.0 / people as f64);
     let cpu = server.cpu();
     crowd.read_for(Duration::from_secs(10));
@@ -187,12 +200,19 @@ fn idle(folder: &Path, people: usize) {
         let missing = crowd.people.iter().map(|one| round - one.messages).sum::<u64>();
         assert_eq!(missing, round, "everybody but who said it has it");
     }
-    println!("    a broadcast is with all after {:.0} ms, for {:.0} ms of the server", median(&mut times), median(&mut costs));
+    println!(
+        "    a broadcast is with all after {:.0} ms, for {:.0} ms of the server",
+        median(&mut times),
+        median(&mut costs)
+    );
     let (began, cpu) = (Instant::now(), server.cpu());
     crowd.say(0, b"whoelse\n");
     crowd.until("a list", |people| people[0].answers == 1);
     let (took, cost) = (began.elapsed().as_secs_f64() * 1000.0, (server.cpu() - cpu).as_secs_f64() * 1000.0);
-    println!("    whoelse names {} after {took:.1} ms, for {cost:.1} ms of the server", crowd.people[0].listed);
+    println!(
+        "    whoelse names {} after {took:.1} ms, for {cost:.1} ms of the server",
+        crowd.people[0].listed
+    );
     println!("    {:.2} KiB each, after all this", (server.rss() - before) as f64 / 1024.0 / people as f64);
 }
 
@@ -223,11 +243,8 @@ fn logins(folder: &Path) {
         }
         median(&mut costs)
     };
-    let [connects, proves, types] = [
-        cost(Coming::Connects, LOGINS),
-        cost(Coming::Proves, LOGINS),
-        cost(Coming::Types, LOGINS / 8),
-    ];
+    let [connects, proves, types] =
+        [cost(Coming::Connects, LOGINS), cost(Coming::Proves, LOGINS), cost(Coming::Types, LOGINS / 8)];
     println!("what the loop spends on one who comes and goes:");
     println!("    who only connects {connects:.1} µs");
     println!("    who proves the password {proves:.1} µs, {:.1} µs more", proves - connects);
@@ -299,7 +316,15 @@ fn ticks(folder: &Path) {
     println!("a peer's ticks, 10 s at 10 ms:");
     for logins_per_s in [0, LOGINS_PER_S, 0, LOGINS_PER_S] {
         let mut command = Command::new(PROGRAM);
-        command.args(["peer", "--server", &server.addr.to_string(), "--duration", "10s", "--interval", "10ms"]);
+        command.args([
+            "peer",
+            "--server",
+            &server.addr.to_string(),
+            "--duration",
+            "10s",
+            "--interval",
+            "10ms",
+        ]);
         command.args(["--no-share", "--json", "--log-level", "error", "--out"]).arg(folder.join("peer"));
         let peer = command.stdout(Stdio::piped()).spawn().expect("a peer starts");
         let mut visitors = Visitors::new(&server, Coming::Proves);
@@ -312,14 +337,21 @@ fn ticks(folder: &Path) {
         let came = visitors.begun;
         drop(visitors);
         let output = peer.wait_with_output().expect("it can be waited for");
-        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a peer reports in JSON");
+        let report: serde_json::Value =
+            serde_json::from_slice(&output.stdout).expect("a peer reports in JSON");
         let peer = &report["peers"][0];
         let micros = |what: &str, which: &str| peer[what][which].as_f64().unwrap_or(f64::NAN) / 1000.0;
         println!(
             "    {came} logins: {} due, {} missed, {} late, {} answered, lateness p50 {:.0} p99 {:.0} µs, round trip p50 {:.0} p99 {:.0} max {:.0} µs",
-            peer["ticks_due"], peer["ticks_missed"], peer["ticks_late"], peer["ticks_answered"],
-            micros("lateness_ns", "p50"), micros("lateness_ns", "p99"),
-            micros("rtt_ns", "p50"), micros("rtt_ns", "p99"), micros("rtt_ns", "max"),
+            peer["ticks_due"],
+            peer["ticks_missed"],
+            peer["ticks_late"],
+            peer["ticks_answered"],
+            micros("lateness_ns", "p50"),
+            micros("lateness_ns", "p99"),
+            micros("rtt_ns", "p50"),
+            micros("rtt_ns", "p99"),
+            micros("rtt_ns", "max"),
         );
     }
 }

@@ -54,7 +54,12 @@ impl<T> LinkMap<T> {
 
     /// All links, in order.
     pub fn iter(&self) -> impl Iterator<Item = (LinkId, &T)> {
-        self.places.iter().enumerate().filter_map(|(index, place)| {
+        self.iter_from(0)
+    }
+
+    /// All links whose place in the driver's table is `first` or a later one, in order.
+    pub fn iter_from(&self, first: u32) -> impl Iterator<Item = (LinkId, &T)> {
+        self.places.iter().enumerate().skip(first as usize).filter_map(|(index, place)| {
             let (generation, value) = place.as_ref()?;
             Some((LinkId { index: index as u32, generation: *generation }, value))
         })
