@@ -64,6 +64,7 @@ impl Reactor {
         match link.flush(&mut self.stats) {
             Flushed::Spent => {}
             Flushed::All => {
+                link.queue.rest(&mut self.spares);
                 if std::mem::take(&mut link.news.blocked_told) {
                     self.answers.push_back((machine, Answer::Drained { link: id }));
                 }

@@ -23,6 +23,7 @@ use crate::io::keeping::Keeping;
 use crate::io::link::State;
 use crate::io::links::Links;
 use crate::io::listener::Listener;
+use crate::io::queue::Spares;
 use crate::io::signals::Signals;
 use crate::io::stats::Stats;
 use crate::io::store::Store;
@@ -67,6 +68,7 @@ pub struct Reactor {
     pub(super) inherited: Vec<TcpListener>,
     /// By the places of their machines.
     stores: Vec<Option<Store>>,
+    pub(super) spares: Spares,
     /// Output is put off when a turn has written for so long.
     pub(super) flush_slice: Duration,
     /// Accepting pauses until then.
@@ -127,6 +129,7 @@ impl Reactor {
             listeners: Vec::new(),
             inherited: Vec::new(),
             stores: Vec::new(),
+            spares: Spares::default(),
             flush_slice: SLICE_MAX,
             accept_pause: None,
             accept_starved: false,

@@ -54,8 +54,10 @@ pub const READ_BUDGET_BYTES: usize = 256 << 10;
 pub const WRITE_BUDGET_BYTES: usize = 256 << 10;
 /// Sent bytes are cut off the front of a queue when there are so many, not at each write.
 pub const SENT_BYTES_MAX: usize = 64 << 10;
-/// Memory that the queue of an idle link keeps: enough for a few ticks.
-pub const IDLE_QUEUE_BYTES_MAX: usize = 1024;
+/// Buffers of queues that have nothing to send, kept for those that will: more than are filled in one turn.
+pub const SPARE_BUFFERS_MAX: usize = 256;
+/// Longest one of them, so that all are eight megabytes at most.
+pub const SPARE_BUFFER_BYTES_MAX: usize = 32 << 10;
 /// Connections that the kernel holds for us until they are accepted.
 pub const ACCEPT_BACKLOG: i32 = 1024;
 /// Connections accepted from one listener in one turn.
