@@ -184,7 +184,7 @@ impl Server {
         let Some(hold) = self.talker_mut(link).and_then(|talker| talker.hold.take()) else { return };
         let Hold { until, backlog } = *hold;
         if let Until::Turn(said) = until
-            && let Err((code, text)) = self.say(link, &said, now, os)
+            && let Err((code, text)) = self.say(link, said.to, &said.text, now, os)
         {
             self.complain(link, code, &text, now, os);
         }
