@@ -91,10 +91,11 @@ pub const COMINGS_LINES_BURST: u64 = 5000;
 pub const COMINGS_LINE_PERIOD: Duration = Duration::from_micros(20);
 /// Comings and goings that are told together.
 pub const COMINGS_MAX: usize = 8192;
-/// Links that are told in a row: about a millisecond, and as many longest blocks fit the memory.
-pub const COMINGS_LINKS_MAX: usize = 256;
+/// Links that are told in a row: fewer than one turn writes to, so that the lines for thousands of links never wait in
+/// memory at once. With 256 that made holes in the heap, twice what people who only listen take.
+pub const COMINGS_LINKS_MAX: usize = 32;
 /// How soon the next links follow.
-pub const COMINGS_PAUSE: Duration = Duration::from_millis(2);
+pub const COMINGS_PAUSE: Duration = Duration::from_millis(1);
 /// How often is looked whether messages have come to plain clients: long against a turn.
 pub const LANDING_PAUSE: Duration = Duration::from_millis(10);
 /// How often is looked whether another program has changed the accounts.
