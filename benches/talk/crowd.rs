@@ -14,6 +14,9 @@ use tickmesh::proto::accounts::scram::ClientExchange;
 /// Nothing here takes so long, unless it will never come.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// So many come, and then all have heard of them.
+const WAVE: usize = 250;
+
 /// People, by number.
 pub struct Crowd {
     poll: Poll,
@@ -97,7 +100,8 @@ impl Crowd {
         self.people[who].say(bytes);
     }
 
-    /// Connects so many and logs them in, a few at a time.
+    /// Connects so many and logs them in, a few at a time, and never more than the others can hear of: what waits for
+    /// slow readers would be memory, too. In the end everybody has heard of everybody who came later.
     pub fn gather(&mut self, addr: SocketAddr, count: usize, at_once: usize) {
         let first = self.people.len();
         for number in first..first + count {
@@ -108,8 +112,18 @@ impl Crowd {
             self.until("a login", |people| {
                 people[first.min(begun)..begun.max(first)].iter().all(|one| one.is_in)
             });
+            if number % WAVE == WAVE - 1 {
+                self.until_heard();
+            }
         }
-        self.until("the last logins", |people| people.iter().all(|one| one.is_in));
+        self.until_heard();
+    }
+
+    fn until_heard(&mut self) {
+        self.until("the last login", |people| people.iter().all(|one| one.is_in));
+        let pairs = (self.people.len() * (self.people.len() - 1) / 2) as u64;
+        self.until("word of all", |people| people.iter().map(|one| one.comings).sum::<u64>() >= pairs);
+        assert_eq!(self.people.iter().map(|one| one.comings).sum::<u64>(), pairs, "once each");
     }
 
     /// Reads whatever comes, until it is enough.

@@ -59,7 +59,7 @@ fn main() {
         logins(folder);
     }
     if is_wanted("ticks") {
-        ticks(folder);
+        ticks(folder, rounds);
     }
 }
 
@@ -309,51 +309,62 @@ impl Visitors {
 }
 
 const LOGINS_PER_S: u64 = 1000;
+const TICKS_TIME: Duration = Duration::from_secs(10);
 
-/// What a peer with a run notices of a thousand logins a second.
-fn ticks(folder: &Path) {
+/// What a peer with a run notices of a thousand logins a second, against a server that has nothing else to do, in turn.
+fn ticks(folder: &Path, rounds: usize) {
     let server = Process::server(folder, 1000);
-    println!("a peer's ticks, 10 s at 10 ms:");
-    for logins_per_s in [0, LOGINS_PER_S, 0, LOGINS_PER_S] {
-        let mut command = Command::new(PROGRAM);
-        command.args([
-            "peer",
-            "--server",
-            &server.addr.to_string(),
-            "--duration",
-            "10s",
-            "--interval",
-            "10ms",
-        ]);
-        command.args(["--no-share", "--json", "--log-level", "error", "--out"]).arg(folder.join("peer"));
-        let peer = command.stdout(Stdio::piped()).spawn().expect("a peer starts");
-        let mut visitors = Visitors::new(&server, Coming::Proves);
-        let began = Instant::now();
-        while began.elapsed() < Duration::from_secs(10) {
-            let due = began.elapsed().as_millis() as u64 * logins_per_s / 1000;
-            visitors.go_on(due as usize);
-            visitors.crowd.turn(Duration::from_millis(1));
+    println!(
+        "a peer's ticks, {} s at 10 ms in each of {rounds} rounds (medians, in µs):",
+        TICKS_TIME.as_secs()
+    );
+    let mut cases = [0, LOGINS_PER_S].map(|logins_per_s| (logins_per_s, 0, [const { Vec::new() }; 4]));
+    for _ in 0..rounds {
+        for (logins_per_s, missed, figures) in &mut cases {
+            let peer = peer_beside(&server, folder, *logins_per_s);
+            *missed += peer["ticks_missed"].as_u64().expect("a number of ticks");
+            let names =
+                [("lateness_ns", "p50"), ("lateness_ns", "p99"), ("rtt_ns", "p50"), ("rtt_ns", "p99")];
+            for (list, (what, which)) in figures.iter_mut().zip(names) {
+                list.push(peer[what][which].as_f64().expect("a time") / 1000.0);
+            }
         }
-        let came = visitors.begun;
-        drop(visitors);
-        let output = peer.wait_with_output().expect("it can be waited for");
-        let report: serde_json::Value =
-            serde_json::from_slice(&output.stdout).expect("a peer reports in JSON");
-        let peer = &report["peers"][0];
-        let micros = |what: &str, which: &str| peer[what][which].as_f64().unwrap_or(f64::NAN) / 1000.0;
+    }
+    for (logins_per_s, missed, mut figures) in cases {
+        let [late, late_p99, rtt, rtt_p99] = figures.each_mut().map(|list| median(list));
         println!(
-            "    {came} logins: {} due, {} missed, {} late, {} answered, lateness p50 {:.0} p99 {:.0} µs, round trip p50 {:.0} p99 {:.0} max {:.0} µs",
-            peer["ticks_due"],
-            peer["ticks_missed"],
-            peer["ticks_late"],
-            peer["ticks_answered"],
-            micros("lateness_ns", "p50"),
-            micros("lateness_ns", "p99"),
-            micros("rtt_ns", "p50"),
-            micros("rtt_ns", "p99"),
-            micros("rtt_ns", "max"),
+            "    {logins_per_s} logins a second: {missed} missed, late by p50 {late:.0} p99 {late_p99:.0}, round trip p50 {rtt:.0} p99 {rtt_p99:.0}"
         );
     }
+}
+
+/// What a peer reports of its run.
+fn peer_beside(server: &Process, folder: &Path, logins_per_s: u64) -> serde_json::Value {
+    let mut command = Command::new(PROGRAM);
+    command.args([
+        "peer",
+        "--server",
+        &server.addr.to_string(),
+        "--interval",
+        "10ms",
+        "--no-share",
+        "--json",
+    ]);
+    command.args(["--duration", &format!("{}s", TICKS_TIME.as_secs()), "--log-level", "error", "--out"]);
+    let peer = command.arg(folder.join("peer")).stdout(Stdio::piped()).spawn().expect("a peer starts");
+    let mut visitors = Visitors::new(server, Coming::Proves);
+    let began = Instant::now();
+    while began.elapsed() < TICKS_TIME {
+        let due = began.elapsed().as_millis() as u64 * logins_per_s / 1000;
+        visitors.go_on(due as usize);
+        visitors.crowd.turn(Duration::from_millis(1));
+    }
+    let due = TICKS_TIME.as_secs() * logins_per_s;
+    assert!(visitors.begun as u64 >= due * 9 / 10, "only {} of {due} logged in", visitors.begun);
+    drop(visitors);
+    let output = peer.wait_with_output().expect("it can be waited for");
+    let mut report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a report in JSON");
+    report["peers"][0].take()
 }
 
 fn median(figures: &mut [f64]) -> f64 {
