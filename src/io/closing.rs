@@ -12,24 +12,50 @@ use crate::io::link::{Flushed, Link, State};
 use crate::io::reactor::Reactor;
 use crate::io::token::Source;
 use crate::proto::ids::LinkId;
-use crate::proto::limits::LINGER_TIMEOUT;
+use crate::proto::limits::{FLUSHES_UNTIMED, LINGER_TIMEOUT};
 use crate::proto::machine::{CloseReason, DownReason};
 
 impl Reactor {
-    /// Writes what links have to send, with one call for each. File ranges follow when everybody's
-    /// bytes are gone.
+    /// Writes what links have to send, with one call for each, until the slice is used up: a word to ten
+    /// thousand takes a multiple of it. The others are put off, behind those that have output by then, and
+    /// one of them goes in any case. File ranges follow when everybody's bytes are gone.
     pub(super) fn flush_all(&mut self) {
         let mut dirty = std::mem::take(&mut self.dirty);
-        for id in dirty.drain(..) {
-            let Some(link) = self.links.get_mut(id) else { continue };
-            link.news.dirty = false;
-            if !link.queue.has_ranges() {
-                self.flush(id);
-            } else if !std::mem::replace(&mut link.news.listed, true) {
-                self.leftover.push_back(Source::Link(id));
+        let end = self.clock.mono() + self.flush_slice;
+        for (place, id) in dirty.iter().enumerate() {
+            self.flush_dirty(*id);
+            if place % FLUSHES_UNTIMED == FLUSHES_UNTIMED - 1 && self.clock.mono() >= end {
+                dirty[place + 1..].iter().for_each(|id| self.put_off(*id));
+                break;
             }
         }
+        dirty.clear();
         self.dirty = dirty;
+        while let Some(id) = self.unflushed.pop_front() {
+            self.flush_dirty(id);
+            if self.clock.mono() >= end {
+                break;
+            }
+        }
+    }
+
+    fn flush_dirty(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        link.news.dirty = false;
+        if !link.queue.has_ranges() {
+            self.flush(id);
+        } else if !std::mem::replace(&mut link.news.listed, true) {
+            self.leftover.push_back(Source::Link(id));
+        }
+    }
+
+    /// The machine is told, as if the socket were full: it must not take for sent what is still here.
+    fn put_off(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        self.unflushed.push_back(id);
+        if !std::mem::replace(&mut link.news.blocked_told, true) {
+            self.answers.push_back((link.machine, Answer::Blocked { link: id }));
+        }
     }
 
     pub(super) fn flush(&mut self, id: LinkId) {
@@ -38,6 +64,7 @@ impl Reactor {
         match link.flush(&mut self.stats) {
             Flushed::Spent => {}
             Flushed::All => {
+                link.queue.rest(&mut self.spares);
                 if std::mem::take(&mut link.news.blocked_told) {
                     self.answers.push_back((machine, Answer::Drained { link: id }));
                 }

@@ -113,8 +113,9 @@ impl Hands<'_> {
     }
 
     fn send(&mut self, id: LinkId, bytes: &[u8]) {
-        let Some(link) = self.reactor.open_link(self.machine, id) else { return };
-        match link.queue.push(bytes) {
+        let Reactor { links, spares, .. } = &mut *self.reactor;
+        let Some(link) = links.get_mut(id).filter(|link| link.is_open_for(self.machine)) else { return };
+        match link.queue.push(bytes, spares) {
             Ok(()) => self.reactor.mark_dirty(id),
             Err(_) => self.reactor.drop_link(id, DownReason::QueueFull),
         }
@@ -182,8 +183,7 @@ impl Hands<'_> {
 impl Reactor {
     /// A link that the machine may act on.
     fn open_link(&mut self, machine: usize, id: LinkId) -> Option<&mut Link> {
-        let link = self.links.get_mut(id)?;
-        (link.machine == machine && link.state == State::Open).then_some(link)
+        self.links.get_mut(id).filter(|link| link.is_open_for(machine))
     }
 
     /// Gives the helper something to do. Without one, the loop has to wait for the disk itself.

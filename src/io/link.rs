@@ -97,6 +97,11 @@ impl Link {
         Link { stream, machine, state, queue: Queue::default(), news: News::default(), dropped_bytes: 0 }
     }
 
+    /// Whether the machine may act on it.
+    pub(super) fn is_open_for(&self, machine: usize) -> bool {
+        self.machine == machine && self.state == State::Open
+    }
+
     /// What the link waits for, besides events: it must be visited again if this says so.
     pub(super) fn wants_visit(&self) -> bool {
         let reads = match self.state {

@@ -6,7 +6,9 @@ use std::fs::File;
 use std::sync::Arc;
 
 use crate::io::disk::Handle;
-use crate::proto::limits::{IDLE_QUEUE_BYTES_MAX, LINK_QUEUE_BYTES_MAX, LINK_RANGES_MAX, SENT_BYTES_MAX};
+use crate::proto::limits::{
+    LINK_QUEUE_BYTES_MAX, LINK_RANGES_MAX, SENT_BYTES_MAX, SPARE_BUFFER_BYTES_MAX, SPARE_BUFFERS_MAX,
+};
 
 /// Bytes and ranges, in the order in which they were sent.
 #[derive(Debug, Default)]
@@ -18,6 +20,10 @@ pub(super) struct Queue {
     /// Waiting bytes behind the last range.
     tail: usize,
 }
+
+/// Empty buffers, for the queues of one reactor: what a tick needs is not allocated each time.
+#[derive(Debug, Default)]
+pub(super) struct Spares(Vec<Vec<u8>>);
 
 /// A part of a file, and how many bytes come between the range before it and this one.
 #[derive(Debug)]
@@ -46,9 +52,12 @@ impl Queue {
         !self.ranges.is_empty()
     }
 
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), Full> {
+    pub(super) fn push(&mut self, bytes: &[u8], spares: &mut Spares) -> Result<(), Full> {
         if self.bytes.len() - self.sent + bytes.len() > LINK_QUEUE_BYTES_MAX {
             return Err(Full);
+        }
+        if self.bytes.capacity() == 0 {
+            self.bytes = spares.0.pop().unwrap_or_default();
         }
         self.bytes.extend_from_slice(bytes);
         self.tail += bytes.len();
@@ -88,9 +97,6 @@ impl Queue {
         if self.sent == self.bytes.len() {
             self.sent = 0;
             self.bytes.clear();
-            if self.bytes.capacity() > IDLE_QUEUE_BYTES_MAX {
-                self.bytes = Vec::new();
-            }
         } else if self.sent >= SENT_BYTES_MAX.max(self.bytes.len() / 2) {
             self.bytes.drain(..self.sent);
             self.sent = 0;
@@ -107,6 +113,15 @@ impl Queue {
             if self.ranges.is_empty() {
                 self.ranges = VecDeque::new();
             }
+        }
+    }
+
+    /// Everything is sent: an idle link keeps no memory.
+    pub(super) fn rest(&mut self, spares: &mut Spares) {
+        let buffer = std::mem::take(&mut self.bytes);
+        debug_assert!(buffer.is_empty(), "something waits");
+        if (1..=SPARE_BUFFER_BYTES_MAX).contains(&buffer.capacity()) && spares.0.len() < SPARE_BUFFERS_MAX {
+            spares.0.push(buffer);
         }
     }
 
@@ -129,6 +144,10 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn push(queue: &mut Queue, bytes: &[u8]) -> Result<(), Full> {
+        queue.push(bytes, &mut Spares::default())
+    }
 
     fn handle() -> Arc<Handle> {
         Arc::new(Handle::from(tempfile::tempfile().unwrap()))
@@ -162,14 +181,14 @@ mod tests {
     fn order_is_kept_at_any_step() {
         for step in 1..8 {
             let mut queue = Queue::default();
-            queue.push(b"ab").unwrap();
-            queue.push(b"c").unwrap();
+            push(&mut queue, b"ab").unwrap();
+            push(&mut queue, b"c").unwrap();
             queue.push_range(handle(), 7, 3).unwrap();
             queue.push_range(handle(), 0, 2).unwrap();
-            queue.push(b"def").unwrap();
+            push(&mut queue, b"def").unwrap();
             queue.push_range(handle(), 1, 1).unwrap();
             queue.push_range(handle(), 5, 0).unwrap();
-            queue.push(b"gh").unwrap();
+            push(&mut queue, b"gh").unwrap();
             assert_eq!(drain(&mut queue, step), "abc<7><8><9><0><1>def<1>gh");
         }
     }
@@ -181,7 +200,7 @@ mod tests {
         for round in 0..5000_u32 {
             let bytes = round.to_string();
             sent.extend_from_slice(bytes.as_bytes());
-            queue.push(bytes.as_bytes()).unwrap();
+            push(&mut queue, bytes.as_bytes()).unwrap();
             let Some(Piece::Bytes(bytes, false)) = queue.front() else { panic!() };
             let count = bytes.len().min(round as usize % 4);
             got.extend_from_slice(&bytes[..count]);
@@ -194,10 +213,10 @@ mod tests {
     #[test]
     fn bounds_are_kept() {
         let mut queue = Queue::default();
-        queue.push(&vec![0; LINK_QUEUE_BYTES_MAX]).unwrap();
-        assert_eq!(queue.push(b"x"), Err(Full));
+        push(&mut queue, &vec![0; LINK_QUEUE_BYTES_MAX]).unwrap();
+        assert_eq!(push(&mut queue, b"x"), Err(Full));
         queue.sent_bytes(1);
-        queue.push(b"x").unwrap();
+        push(&mut queue, b"x").unwrap();
         for _ in 0..LINK_RANGES_MAX {
             queue.push_range(handle(), 0, 1).unwrap();
         }
@@ -205,13 +224,30 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_gives_its_memory_back() {
-        let mut queue = Queue::default();
-        queue.push(&vec![b'x'; 100_000]).unwrap();
-        drain(&mut queue, 30_000);
-        assert_eq!(queue.kept_bytes(), 0);
-        queue.push(b"a line").unwrap();
+    fn an_idle_queue_keeps_nothing_and_buffers_are_used_again() {
+        let (mut queue, mut spares) = (Queue::default(), Spares::default());
+        queue.push(b"a line", &mut spares).unwrap();
         drain(&mut queue, 100);
-        assert!((1..=IDLE_QUEUE_BYTES_MAX).contains(&queue.kept_bytes()));
+        queue.rest(&mut spares);
+        assert_eq!((queue.kept_bytes(), spares.0.len()), (0, 1));
+        let kept = spares.0[0].as_ptr();
+        let mut other = Queue::default();
+        other.push(b"line", &mut spares).unwrap();
+        assert_eq!((other.bytes.as_ptr(), spares.0.len()), (kept, 0));
+    }
+
+    #[test]
+    fn what_is_spare_is_bounded() {
+        let mut spares = Spares::default();
+        let mut rest = |bytes: usize| {
+            let mut queue = Queue::default();
+            queue.push(&vec![b'x'; bytes], &mut Spares::default()).unwrap();
+            drain(&mut queue, 30_000);
+            queue.rest(&mut spares);
+            spares.0.len()
+        };
+        assert_eq!(rest(SPARE_BUFFER_BYTES_MAX + 1), 0);
+        let kept: Vec<usize> = (0..SPARE_BUFFERS_MAX + 2).map(|_| rest(10)).collect();
+        assert_eq!(kept.last(), Some(&SPARE_BUFFERS_MAX));
     }
 }

@@ -23,6 +23,7 @@ use crate::io::keeping::Keeping;
 use crate::io::link::State;
 use crate::io::links::Links;
 use crate::io::listener::Listener;
+use crate::io::queue::Spares;
 use crate::io::signals::Signals;
 use crate::io::stats::Stats;
 use crate::io::store::Store;
@@ -67,6 +68,9 @@ pub struct Reactor {
     pub(super) inherited: Vec<TcpListener>,
     /// By the places of their machines.
     stores: Vec<Option<Store>>,
+    pub(super) spares: Spares,
+    /// Output is put off when a turn has written for so long.
+    pub(super) flush_slice: Duration,
     /// Accepting pauses until then.
     pub(super) accept_pause: Option<Mono>,
     /// Nothing was accepted since the last pause: it has been said already.
@@ -81,8 +85,10 @@ pub struct Reactor {
     pub(super) waker: Arc<Waker>,
     /// What effects led to, for whom.
     pub(super) answers: VecDeque<(usize, Answer)>,
-    /// Links that have output.
+    /// Links that have output since the last flush.
     pub(super) dirty: Vec<LinkId>,
+    /// Links whose output was put off, for there was too much of it in one turn.
+    pub(super) unflushed: VecDeque<LinkId>,
     /// What has news since the last wait, and what used up its budget earlier.
     pub(super) fresh: VecDeque<Source>,
     pub(super) leftover: VecDeque<Source>,
@@ -123,6 +129,8 @@ impl Reactor {
             listeners: Vec::new(),
             inherited: Vec::new(),
             stores: Vec::new(),
+            spares: Spares::default(),
+            flush_slice: SLICE_MAX,
             accept_pause: None,
             accept_starved: false,
             dials: VecDeque::new(),
@@ -131,6 +139,7 @@ impl Reactor {
             waker: Arc::new(Waker::new(poll.registry(), Source::Helper.token())?),
             answers: VecDeque::new(),
             dirty: Vec::new(),
+            unflushed: VecDeque::new(),
             fresh: VecDeque::new(),
             leftover: VecDeque::new(),
             deadline: None,
@@ -293,7 +302,8 @@ impl Reactor {
         let now = self.clock.mono();
         self.stats.count_turn(now.since_ns(self.turn_began));
         let lists_empty = self.fresh.is_empty() && self.leftover.is_empty();
-        let idle = lists_empty && self.answers.is_empty() && self.dirty.is_empty();
+        let flushed = self.dirty.is_empty() && self.unflushed.is_empty();
+        let idle = lists_empty && self.answers.is_empty() && flushed;
         let timeout = if idle && self.deadline.is_none_or(|at| at > now) {
             self.timer.arm(self.deadline.map(|at| wake_for(at, now)), &self.clock)?;
             self.stats.wakeups += 1;

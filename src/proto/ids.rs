@@ -128,7 +128,8 @@ impl fmt::Debug for Name {
 /// Numbers come first, in their own order, so that peer 10 follows peer 9; then names by their bytes.
 impl Ord for Name {
     fn cmp(&self, other: &Name) -> std::cmp::Ordering {
-        self.number.cmp(&other.number).then_with(|| self.as_bytes().cmp(other.as_bytes()))
+        // No name has a zero byte, so what is behind its end is less than anything.
+        self.number.cmp(&other.number).then_with(|| self.bytes.cmp(&other.bytes))
     }
 }
 

@@ -26,6 +26,8 @@ pub const ANSWER_BUDGET: usize = 4096;
 pub const SLICE_MAX: Duration = Duration::from_micros(500);
 /// The same once a deadline has passed: deadlines that come as fast as turns do not starve reads.
 pub const SLICE_MIN: Duration = Duration::from_micros(50);
+/// Links that are flushed until the clock is looked at: some ten microseconds.
+pub const FLUSHES_UNTIMED: usize = 8;
 /// How much earlier a long sleep ends than its deadline: longer than almost every way from a sleeping
 /// processor to us (99 % in 110 µs where this was measured), short against an interval.
 pub const WAKE_AHEAD: Duration = Duration::from_micros(150);
@@ -52,8 +54,10 @@ pub const READ_BUDGET_BYTES: usize = 256 << 10;
 pub const WRITE_BUDGET_BYTES: usize = 256 << 10;
 /// Sent bytes are cut off the front of a queue when there are so many, not at each write.
 pub const SENT_BYTES_MAX: usize = 64 << 10;
-/// Memory that the queue of an idle link keeps: enough for a few ticks.
-pub const IDLE_QUEUE_BYTES_MAX: usize = 1024;
+/// Buffers of queues that have nothing to send, kept for those that will: more than are filled in one turn.
+pub const SPARE_BUFFERS_MAX: usize = 256;
+/// Longest one of them, so that all are eight megabytes at most.
+pub const SPARE_BUFFER_BYTES_MAX: usize = 32 << 10;
 /// Connections that the kernel holds for us until they are accepted.
 pub const ACCEPT_BACKLOG: i32 = 1024;
 /// Connections accepted from one listener in one turn.
@@ -108,6 +112,8 @@ pub const LINGER_BYTES_MAX: u64 = 1 << 20;
 pub const GROUPS_MAX: usize = 256;
 /// Members of one group, the lost ones included: each hears of each, so the cost is its square.
 pub const MEMBERS_MAX: usize = 4096;
+/// Guests of one group, users who are there included: nobody of them hears of the others, so there may be as many as links.
+pub const GUESTS_MAX: usize = LINKS_MAX;
 /// Peers in one process.
 pub const PEERS_MAX: usize = MEMBERS_MAX;
 /// Shortest interval of a run. Below it, the kernel's wake-up time is most of the figure.
@@ -288,6 +294,8 @@ pub const ASIDE_TRIES_MAX: u32 = 1000;
 /// Members named to one fetcher of a file at once: more ways than it can use, and a list that fits
 /// its link's queue beside the hashes.
 pub const SOURCES_MAX: usize = 128;
+/// Holders named in the answer to one search: more than anybody reads, and they fit the queue of a link.
+pub const HOLDERS_LISTED_MAX: usize = 2 * MEMBERS_MAX;
 /// Longest line of a list of sources or holders: the longest names, an IPv6 address, a ticket.
 pub const LISTED_BYTES_MAX: usize = 256;
 /// Bytes of answers about files that a link may be owed when it asks for more of them.
@@ -354,7 +362,7 @@ const _: () = {
     // The longest answer of each kind fits the queue of a link beside what the link is owed already.
     let download = SOURCES_MAX * LISTED_BYTES_MAX + CHUNKS_MAX as usize * 65;
     assert!(ANSWERS_BYTES_MAX + download + LINE_BYTES_MAX * ERRORS_MAX as usize <= LINK_QUEUE_BYTES_MAX);
-    assert!(ANSWERS_BYTES_MAX + 2 * MEMBERS_MAX * 64 + LINE_BYTES_MAX < LINK_QUEUE_BYTES_MAX);
+    assert!(ANSWERS_BYTES_MAX + HOLDERS_LISTED_MAX * 64 + LINE_BYTES_MAX < LINK_QUEUE_BYTES_MAX);
     assert!(CHUNKS_MAX as usize * 65 <= REGISTERS_BYTES_MAX);
     assert!(NEWS_LINES_MAX as u128 * COMMAND_PAUSE.as_micros() * 3 / 2 <= NEWS_PERIOD.as_micros());
     assert!((NEWS_LINES_MAX + REGISTERS_AHEAD_MAX) as u64 * 4 <= COMMANDS_BURST);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-use crate::proto::limits::{LINK_QUEUE_BYTES_MAX, LINK_RANGES_MAX};
+use crate::proto::limits::{FLUSHES_UNTIMED, LINK_QUEUE_BYTES_MAX, LINK_RANGES_MAX};
 
 /// Sends what `state` says at the start, to a reader that does not read.
 fn flood(sends: &mut (usize, Vec<DownReason>), what: What<'_>, desk: &mut Desk<'_>) {
@@ -152,4 +152,54 @@ fn a_file_that_is_short_or_not_there_takes_the_link_down() {
             run((len, Vec::new()), act, |addr| connect(addr).read_to_end(&mut Vec::new()));
         assert_eq!(downs, [DownReason::FileFailed], "{len:?}");
     }
+}
+
+#[test]
+fn a_word_to_very_many_is_put_off_in_part_and_the_machine_knows_of_whom() {
+    const LINKS: usize = 40;
+    #[derive(Default)]
+    struct State {
+        links: Vec<LinkId>,
+        blocked: Vec<LinkId>,
+        drained: Vec<LinkId>,
+        down: usize,
+    }
+    fn act(state: &mut State, what: What<'_>, desk: &mut Desk<'_>) {
+        match what {
+            What::Told(Input::LinkUp { link, .. }) => {
+                state.links.push(link);
+                if state.links.len() == LINKS {
+                    state.links.iter().for_each(|link| desk.send(*link, b"a word\n"));
+                }
+            }
+            What::Told(Input::Blocked { link }) => {
+                // It comes behind the word, in the same write.
+                desk.send(link, b"more\n");
+                state.blocked.push(link);
+            }
+            What::Told(Input::Drained { link }) => state.drained.push(link),
+            What::Told(Input::LinkDown { .. }) => {
+                state.down += 1;
+                if state.down == LINKS {
+                    desk.exit();
+                }
+            }
+            _ => {}
+        }
+    }
+    let (listener, addr) = port();
+    let mut reactor = Reactor::new().unwrap();
+    reactor.flush_slice = Duration::ZERO;
+    reactor.inherit(listener);
+    let mut toy = Toy::new(Some(addr), State::default(), act);
+    let thread = spawn(move || {
+        let mut streams: Vec<_> = (0..LINKS).map(|_| connect(addr)).collect();
+        streams.iter_mut().for_each(|stream| assert_eq!(read_line(stream), "a word"));
+        let put_off = LINKS - FLUSHES_UNTIMED;
+        streams[FLUSHES_UNTIMED..].iter_mut().for_each(|stream| assert_eq!(read_line(stream), "more"));
+        put_off
+    });
+    reactor.run(&mut [Host { machine: &mut toy, root: "unused".into() }]).unwrap();
+    let put_off = thread.join().unwrap();
+    assert_eq!((toy.state.blocked.len(), &toy.state.blocked), (put_off, &toy.state.drained));
 }

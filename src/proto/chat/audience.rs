@@ -19,6 +19,7 @@ pub struct Audience<'a> {
     without: Id,
     /// In order.
     skipped: Vec<Id>,
+    chat: &'a Chat,
 }
 
 impl Chat {
@@ -26,7 +27,14 @@ impl Chat {
     pub(super) fn audience(&self, without: Id, skipped: Vec<Id>, after: Option<Name>) -> Audience<'_> {
         use std::ops::Bound;
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        Audience { seats: self.online.range((from, Bound::Unbounded)), without, skipped }
+        Audience { seats: self.online.range((from, Bound::Unbounded)), without, skipped, chat: self }
+    }
+}
+
+impl Audience<'_> {
+    /// Those who are online and skipped.
+    pub fn untold(&self) -> impl Iterator<Item = LinkId> {
+        self.skipped.iter().filter_map(|id| Some(self.chat.person(*id).session()?.link()))
     }
 }
 

@@ -84,6 +84,18 @@ pub const LISTED_MAX: usize = 10_000;
 pub const LISTED_PER_COMMAND: u64 = 64;
 /// Bytes that wait on one link behind a line that waits for the store or for its time: some pasted pages.
 pub const BACKLOG_BYTES_MAX: usize = 64 << 10;
+/// Lines about who comes and goes that may go out in a row, as it happens. What is beyond waits for its time, and
+/// goes out together: where ten thousand log in within ten seconds it would be fifty million writes.
+pub const COMINGS_LINES_BURST: u64 = 5000;
+/// Time for one line more: it takes about 4 µs, so all this takes a fifth of a core at most.
+pub const COMINGS_LINE_PERIOD: Duration = Duration::from_micros(20);
+/// Comings and goings that are told together.
+pub const COMINGS_MAX: usize = 8192;
+/// Links that are told in a row: fewer than one turn writes to, so that the lines for thousands of links never wait in
+/// memory at once. With 256 that made holes in the heap, twice what people who only listen take.
+pub const COMINGS_LINKS_MAX: usize = 32;
+/// How soon the next links follow.
+pub const COMINGS_PAUSE: Duration = Duration::from_millis(1);
 /// How often is looked whether messages have come to plain clients: long against a turn.
 pub const LANDING_PAUSE: Duration = Duration::from_millis(10);
 /// How often is looked whether another program has changed the accounts.
@@ -97,6 +109,7 @@ const _: () = {
     let list = LISTED_MAX * (NAME_BYTES_MAX + "* USER \n".len());
     assert!(ANSWERS_BYTES_MAX + list + FLIGHT_BYTES_MAX + FLIGHT_MAX * 80 < LINK_QUEUE_BYTES_MAX);
     assert!(LINE_BYTES_MAX < BACKLOG_BYTES_MAX);
+    assert!(COMINGS_MAX * (NAME_BYTES_MAX + "OFFLINE \n".len()) * 2 < LINK_QUEUE_BYTES_MAX);
     assert!(NAME_BYTES_MAX + PASSWORD_BYTES_MAX + "login  \r\n".len() <= LINE_BYTES_MAX);
     assert!(SCRAM_NONCE_BYTES.is_multiple_of(3) && SCRAM_NONCE_BYTES / 3 * 4 * 2 <= SCRAM_NONCE_TEXT_MAX);
     assert!(SCRAM_ITERATIONS <= SCRAM_ITERATIONS_MAX && FAILURES_MAX > 1);

@@ -3,10 +3,11 @@
 
 use crate::proto::ids::LinkId;
 
-/// A table keyed by links. Walks in the order of their places in the driver's table.
+/// A table keyed by links. Walks in the order of their places in the driver's table. What belongs to a link has its
+/// own place in memory: a table of ten thousand that grows would leave holes of megabytes behind.
 #[derive(Debug)]
 pub struct LinkMap<T> {
-    places: Vec<Option<(u32, T)>>,
+    places: Vec<Option<(u32, Box<T>)>>,
 }
 
 impl<T> Default for LinkMap<T> {
@@ -25,7 +26,7 @@ impl<T> LinkMap<T> {
         if self.places.len() <= index {
             self.places.resize_with(index + 1, || None);
         }
-        let before = self.places[index].replace((link.generation, value));
+        let before = self.places[index].replace((link.generation, Box::new(value)));
         assert!(before.is_none(), "two links in one place");
     }
 
@@ -33,7 +34,7 @@ impl<T> LinkMap<T> {
     pub fn remove(&mut self, link: LinkId) -> Option<T> {
         let place = self.places.get_mut(link.index as usize)?;
         let (_, value) = place.take_if(|(generation, _)| *generation == link.generation)?;
-        Some(value)
+        Some(*value)
     }
 
     /// What belongs to a link.
@@ -54,9 +55,14 @@ impl<T> LinkMap<T> {
 
     /// All links, in order.
     pub fn iter(&self) -> impl Iterator<Item = (LinkId, &T)> {
-        self.places.iter().enumerate().filter_map(|(index, place)| {
+        self.iter_from(0)
+    }
+
+    /// All links whose place in the driver's table is `first` or a later one, in order.
+    pub fn iter_from(&self, first: u32) -> impl Iterator<Item = (LinkId, &T)> {
+        self.places.iter().enumerate().skip(first as usize).filter_map(|(index, place)| {
             let (generation, value) = place.as_ref()?;
-            Some((LinkId { index: index as u32, generation: *generation }, value))
+            Some((LinkId { index: index as u32, generation: *generation }, &**value))
         })
     }
 }

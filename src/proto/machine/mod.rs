@@ -73,7 +73,7 @@ pub enum Input<'a> {
     DialFailed { dial: DialId, error: ErrorKind },
     /// Bytes came in; `at` is when, as close to the kernel as can be had.
     Received { link: LinkId, bytes: &'a [u8], at: Wall },
-    /// The socket is full: something that was sent, bytes or a range, still waits.
+    /// Something that was sent, bytes or a range, still waits: the socket is full, or a turn had too much to write.
     Blocked { link: LinkId },
     /// Everything that was sent has been given to the kernel; only ever follows [`Input::Blocked`].
     Drained { link: LinkId },
@@ -130,7 +130,8 @@ pub enum Effect<'a> {
     /// Connect to `addr`, within [`DIAL_TIMEOUT`](crate::proto::limits::DIAL_TIMEOUT). Answer: `LinkUp` or `DialFailed`.
     /// Cannot be taken back: close the link when it is up.
     Dial { dial: DialId, addr: SocketAddr },
-    /// Send bytes, behind everything that was sent before. They are written once at the end of the turn.
+    /// Send bytes, behind everything that was sent before. They are written once at the end of the
+    /// turn; if that is too much, of a later one, and [`Input::Blocked`] says so.
     Send { link: LinkId, bytes: &'a [u8] },
     /// Send a part of an open file, in pieces, as the socket takes them. If the file is not open or
     /// turns out to be shorter, the link goes down: what was announced cannot be kept.

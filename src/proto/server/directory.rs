@@ -289,11 +289,6 @@ impl Directory {
 }
 
 impl Group {
-    /// Members, the lost ones included.
-    pub(super) fn len(&self) -> usize {
-        self.members.len()
-    }
-
     pub(super) fn epoch(&self) -> u64 {
         self.epoch
     }

@@ -3,8 +3,8 @@
 
 use crate::proto::ids::{FileName, LinkId, Name};
 use crate::proto::limits::{
-    ANSWERS_BYTES_MAX, COMMAND_PAUSE, COMMANDS_BURST, REGISTER_TIMEOUT, REGISTERS_BYTES_MAX,
-    SEARCH_CHUNKS_MAX,
+    ANSWERS_BYTES_MAX, COMMAND_PAUSE, COMMANDS_BURST, HOLDERS_LISTED_MAX, REGISTER_TIMEOUT,
+    REGISTERS_BYTES_MAX, SEARCH_CHUNKS_MAX,
 };
 use crate::proto::machine::{Effect, Os};
 use crate::proto::server::catalog::{Meeting, Who};
@@ -247,7 +247,8 @@ impl Server {
         self.charge(link, (1 + self.catalog.parts(&who.group, file)) * cost)?;
         self.scratch.clear();
         let (mut found, chunks) = (Availability::NotAvailable, chunks_total);
-        for (id, held) in self.catalog.holders(&who.group, file, is_for_chunks.then_some(&wanted)) {
+        let holders = self.catalog.holders(&who.group, file, is_for_chunks.then_some(&wanted));
+        for (id, held) in holders.take(HOLDERS_LISTED_MAX) {
             found = Availability::Available;
             self.scratch.extend_from_slice(b"* ");
             Message::Holder { id: *id, held, chunks }.encode(&mut self.scratch);

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use crate::proto::accounts::GUEST_PREFIX;
 use crate::proto::ids::{Key, LinkId, Name};
-use crate::proto::limits::{GROUPS_MAX, GUEST_LOST_MAX, MEMBERS_MAX};
+use crate::proto::limits::{GROUPS_MAX, GUEST_LOST_MAX, GUESTS_MAX};
 use crate::proto::record::utc_text;
 use crate::proto::server::catalog::Who;
 use crate::proto::server::directory::{Directory, Refusal, refuse};
@@ -112,7 +112,7 @@ impl Guests {
             self.check_free(&who, now.mono)?;
         }
         let former = former.map(|former| former.place);
-        self.check_room(&who, directory)?;
+        self.check_room(&who)?;
         // A key that nobody has is one of an earlier life of this server.
         let key = hello.key.unwrap_or_else(|| directory.make_key(&group, &id));
         let place = Place::Here(hello.link);
@@ -141,7 +141,7 @@ impl Guests {
         refuse(ErrorCode::IdTaken, text)
     }
 
-    fn check_room(&self, who: &Who, directory: &Directory) -> Result<(), Refusal> {
+    fn check_room(&self, who: &Who) -> Result<(), Refusal> {
         let Some(guests) = self.groups.get(&who.group) else {
             if self.groups.len() >= GROUPS_MAX {
                 let text = format!("this server keeps at most {GROUPS_MAX} groups of guests");
@@ -149,9 +149,8 @@ impl Guests {
             }
             return Ok(());
         };
-        let members = directory.group(&who.group).map_or(0, |group| group.len());
-        if guests.len() + members >= MEMBERS_MAX && !guests.contains_key(&who.id) {
-            let text = format!("a group has at most {MEMBERS_MAX} members and guests");
+        if guests.len() >= GUESTS_MAX && !guests.contains_key(&who.id) {
+            let text = format!("a group has at most {GUESTS_MAX} guests");
             return refuse(ErrorCode::LimitReached, text);
         }
         Ok(())
@@ -214,7 +213,7 @@ impl Guests {
     pub(super) fn check_invariants(&self) {
         assert!(self.groups.len() <= GROUPS_MAX);
         for guests in self.groups.values() {
-            assert!(!guests.is_empty() && guests.len() <= MEMBERS_MAX);
+            assert!(!guests.is_empty() && guests.len() <= GUESTS_MAX);
             assert!(guests.keys().all(|id| id.number().is_none()), "numbers are for runs");
         }
     }

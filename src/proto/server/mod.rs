@@ -26,7 +26,7 @@ use crate::proto::ids::{FileId, LinkId, Name};
 use crate::proto::limits::{FLUSH_PERIOD, GREET_TIMEOUT, RUN_PAUSE, RUNS_BURST};
 use crate::proto::machine::{CloseReason, DownReason, Effect, Input, LinkMap, Machine, Os};
 use crate::proto::server::catalog::Catalog;
-use crate::proto::server::chat::{Awaited, Book, Landings, Logins};
+use crate::proto::server::chat::{Awaited, Book, Comings, Landings, Logins};
 use crate::proto::server::directory::{Directory, Refusal, refuse};
 use crate::proto::server::guests::Guests;
 use crate::proto::server::run::Run;
@@ -65,6 +65,7 @@ pub struct Server {
     chat: Chat,
     book: Book,
     landings: Landings,
+    comings: Comings,
     /// Batches of changes that the store was asked for, and what follows from those that it has not answered.
     batches: u64,
     awaited: VecDeque<(u64, Awaited)>,
@@ -112,6 +113,8 @@ enum Timer {
     Mail(LinkId),
     /// Messages that may have come to where they should.
     Landing,
+    /// More is to be told of who came and went.
+    Comings,
     /// Another program may have changed the accounts.
     Book,
     /// Rows that wait for the disk.
@@ -131,6 +134,7 @@ impl Server {
             chat: Chat::new(ChatConfig { rate: Rate::default(), idle_timeout: config.talk.idle_timeout }),
             book: Book::default(),
             landings: Landings::default(),
+            comings: Comings::default(),
             batches: 0,
             awaited: VecDeque::new(),
             logins: Logins::default(),
@@ -304,6 +308,7 @@ impl Server {
             Timer::Turn(link) => self.on_turn(link, now, os),
             Timer::Mail(link) => self.on_mail_retry(link, os),
             Timer::Landing => self.on_landing_timer(now, os),
+            Timer::Comings => self.on_comings_timer(now, os),
             Timer::Book => self.load_book(os),
             Timer::Flush => self.on_flush(now, os),
             Timer::RunEnd => self.end_run_if_over(now, os),

@@ -23,7 +23,7 @@ use crate::proto::wire::{Departure, ErrorCode, LineReader, Message};
 pub(super) struct Session {
     pub(super) remote: SocketAddr,
     /// Who it is, once it has joined.
-    pub(super) seat: Option<Seat>,
+    pub(super) seat: Option<Box<Seat>>,
     local: SocketAddr,
     pub(super) reader: LineReader,
     pub(super) errors: u32,
@@ -159,7 +159,7 @@ impl Server {
         let (member_ip, server_ip) = (IpText::new(remote.ip()), IpText::new(local.ip()));
         let until = now.mono + duration + RUN_OVERRUN;
         let session = self.sessions.get_mut(link).expect("a line has a session");
-        session.seat = Some(Seat { group, id, accounts, member_ip, server_ip, running, until });
+        session.seat = Some(Box::new(Seat { group, id, accounts, member_ip, server_ip, running, until }));
         self.welcome(link, (&group, &id), joined.key, (interval, duration), joined.epoch, now, os);
         self.announce(&group, &id, now, os);
         if !running {

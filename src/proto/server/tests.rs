@@ -1,6 +1,7 @@
 //! The server spoken to by hand: the sample session of the protocol's documentation, strangers,
 //! and members that break.
 
+mod comings;
 mod files;
 mod guests;
 mod runs;

@@ -177,6 +177,9 @@
 //!   not acknowledged comes again, under its number, at the next login.
 //! - **Lists** name at most [`LISTED_MAX`](crate::proto::limits::LISTED_MAX) people, and the count is of these. Those who have
 //!   blocked the asker are not among them.
+//! - **Coming and going.** `ONLINE` and `OFFLINE` come to everybody who is there, but those whom the one has blocked, in the order in
+//!   which it happened, from one's own coming on. Where very many come and go they come late, by a second at most: a message may be
+//!   there before its sender's `ONLINE`.
 //! - **Passwords.** Three wrong ones in a row block a name for a while (`account-blocked`), from wherever they came,
 //!   and whether there is such a user or not. A second login is refused (`already-online`), after the password is proven.
 //! - **Silence.** Whoever issues no command for some minutes is logged out with a `BYE`.

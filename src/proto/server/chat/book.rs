@@ -133,7 +133,7 @@ impl Server {
         if let Some(talker) = self.talker_mut(link) {
             talker.name = None;
         }
-        self.see_off(name, who, os);
+        self.see_off(name, who, now, os);
         self.send_away_talker(link, why, CloseReason::Refused, now, os);
     }
 }

@@ -4,6 +4,7 @@ use crate::proto::chat::Gone;
 use crate::proto::ids::{LinkId, Name};
 use crate::proto::machine::{CloseReason, Os};
 use crate::proto::server::chat::LetIn;
+use crate::proto::server::chat::crier::Coming;
 use crate::proto::server::directory::{Refusal, refuse};
 use crate::proto::server::{Server, Timer};
 use crate::proto::time::{Now, Period};
@@ -44,9 +45,9 @@ impl Server {
     ) {
         match self.chat.login_guest(name, link, now.mono) {
             Ok(told) => {
-                let links: Vec<LinkId> = told.map(|(_, link)| link).collect();
+                let coming = Coming { name, link: Some(link), untold: told.untold().collect() };
                 self.seat_talker(link, name, now);
-                self.tell_all(links, Line::Online { name }, os);
+                self.tell_coming(coming, now, os);
             }
             // The names were compared before, so this is a bound; it still may have files.
             Err(refusal) => log::warn!("guest does not talk id={name} why=\"{refusal}\""),
@@ -54,8 +55,9 @@ impl Server {
     }
 
     pub(super) fn seat_talker(&mut self, link: LinkId, name: Name, now: Now) {
+        let came = self.comings.count;
         if let Some(talker) = self.talker_mut(link) {
-            talker.name = Some(name);
+            (talker.name, talker.came) = (Some(name), came);
         }
         self.wheel.insert(Timer::Idle(link), now.mono + self.config.talk.idle_timeout);
     }
@@ -84,15 +86,12 @@ impl Server {
         let Some(name) = talker.name.take() else { return };
         let gone = self.chat.logout(&name, now.mono).map(left);
         let left = gone.expect("who talks is online");
-        self.see_off(name, left, os);
+        self.see_off(name, left, now, os);
     }
 
-    pub(super) fn see_off(&mut self, name: Name, left: Left, os: &mut dyn Os) {
+    pub(super) fn see_off(&mut self, name: Name, left: Left, now: Now, os: &mut dyn Os) {
         self.keep(name, left.keep, os);
-        // A server that stops says goodbye to all at once.
-        if self.is_serving() {
-            self.tell_all(left.told, Line::Offline { name }, os);
-        }
+        self.tell_coming(Coming { name, link: None, untold: left.untold }, now, os);
     }
 
     /// Somebody may have said nothing for too long.
@@ -126,12 +125,12 @@ impl Server {
 /// What is to be done when somebody has gone.
 pub(super) struct Left {
     pub(super) link: LinkId,
-    told: Vec<LinkId>,
+    untold: Vec<LinkId>,
     keep: Vec<crate::proto::chat::Keep>,
 }
 
 /// The same, without borrowing the book.
 pub(super) fn left(gone: Gone<'_>) -> Left {
     let Gone { link, told, keep, .. } = gone;
-    Left { link, told: told.map(|(_, link)| link).collect(), keep }
+    Left { link, untold: told.untold().collect(), keep }
 }

@@ -1,7 +1,7 @@
 //! What plain clients have got: they acknowledge nothing, so they are taken to have what their kernel took.
 //! Decides nothing about messages.
 //!
-//! A driver writes what was sent at the end of a turn, and tells in the next one that a socket was full. So
+//! A driver writes what was sent at the end of a turn, and tells in the next one that it could not. So
 //! a message has landed when the timer has fired three times since, and the link is not blocked.
 
 use std::collections::VecDeque;

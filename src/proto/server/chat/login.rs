@@ -9,6 +9,7 @@ use crate::proto::chat::{self, Reader};
 use crate::proto::ids::{LinkId, Name};
 use crate::proto::limits::{DERIVES_MAX, SCRAM_NONCE_BYTES};
 use crate::proto::machine::{Change, Effect, Os, Secret};
+use crate::proto::server::chat::crier::Coming;
 use crate::proto::server::chat::{Awaited, Until, told};
 use crate::proto::server::directory::{Refusal, refuse};
 use crate::proto::server::guests::Hello;
@@ -169,7 +170,7 @@ impl Server {
         let remote = session.remote;
         let login = self.chat.login(name, link, caller.reader, now.mono).map_err(told)?;
         let chat::Login { told, waiting, load, reserve } = login;
-        let links: Vec<LinkId> = told.map(|(_, link)| link).collect();
+        let coming = Coming { name, link: Some(link), untold: told.untold().collect() };
         log::info!("login name={name} from={remote} waiting={waiting}");
         self.seat_talker(link, name, now);
         if let Some(talker) = self.talker_mut(link) {
@@ -186,7 +187,7 @@ impl Server {
         let text = caller.text.as_deref();
         let answer = Line::OkLogin { name, waiting: u64::from(waiting), text };
         self.send(link, &Message::Chat(answer), os);
-        self.tell_all(links, Line::Online { name }, os);
+        self.tell_coming(coming, now, os);
         let change = Change::PutLogin { name, at: now.wall, from: remote.ip() };
         self.store(&[change], Awaited::Nothing, os);
         self.reserve(name, reserve, os);

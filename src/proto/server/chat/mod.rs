@@ -7,6 +7,7 @@
 
 mod book;
 mod comings;
+mod crier;
 mod landing;
 mod lists;
 mod login;
@@ -25,6 +26,7 @@ use crate::proto::time::Now;
 use crate::proto::wire::{Chat as Line, ErrorCode, Message};
 
 pub(super) use book::Book;
+pub(super) use crier::Comings;
 pub(super) use landing::Landings;
 pub(super) use login::Logins;
 use login::Proof;
@@ -71,6 +73,8 @@ pub(in crate::proto::server) struct Talker {
     reader: Reader,
     /// The number of the last message that was given to the link.
     given: u64,
+    /// Its own coming among all comings and goings: it is told of those behind it.
+    came: u64,
     hold: Option<Box<Hold>>,
     /// A login that waits for the client's proof.
     proof: Option<Box<Proof>>,
@@ -97,7 +101,7 @@ enum Until {
 
 impl Default for Talker {
     fn default() -> Talker {
-        Talker { name: None, reader: Reader::Plain, given: 0, hold: None, proof: None }
+        Talker { name: None, reader: Reader::Plain, given: 0, came: 0, hold: None, proof: None }
     }
 }
 
@@ -180,7 +184,7 @@ impl Server {
         let Some(hold) = self.talker_mut(link).and_then(|talker| talker.hold.take()) else { return };
         let Hold { until, backlog } = *hold;
         if let Until::Turn(said) = until
-            && let Err((code, text)) = self.say(link, &said, now, os)
+            && let Err((code, text)) = self.say(link, said.to, &said.text, now, os)
         {
             self.complain(link, code, &text, now, os);
         }

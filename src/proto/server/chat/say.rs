@@ -13,8 +13,8 @@ use crate::proto::wire::{Chat as Line, Delivery, ErrorCode, Message, Reach};
 #[derive(Debug)]
 pub(in crate::proto::server) struct Said {
     /// `None`: to all.
-    to: Option<Name>,
-    text: Box<str>,
+    pub(super) to: Option<Name>,
+    pub(super) text: Box<str>,
 }
 
 /// A message on its way to one link.
@@ -40,10 +40,9 @@ impl Server {
             Some(_) => self.chat.pace_message(&name, now.mono),
             None => self.chat.pace_broadcast(&name, now.mono),
         };
-        let said = Said { to, text: text.into() };
         match pace {
-            Pace::Now => return self.say(link, &said, now, os),
-            Pace::At(at) => self.hold_until_turn(link, at, said),
+            Pace::Now => return self.say(link, to, text, now, os),
+            Pace::At(at) => self.hold_until_turn(link, at, Said { to, text: text.into() }),
             Pace::Refused { until } => {
                 let seconds = until.since_ns(now.mono).div_ceil(1_000_000_000);
                 let text = format!("you are sending too fast; try again in {seconds} s");
@@ -56,14 +55,15 @@ impl Server {
     pub(super) fn say(
         &mut self,
         link: LinkId,
-        said: &Said,
+        to: Option<Name>,
+        text: &str,
         now: Now,
         os: &mut dyn Os,
     ) -> Result<(), Refusal> {
         let from = self.talker_of(link)?;
-        match said.to {
-            Some(to) => self.message(link, (from, to), &said.text, now, os),
-            None => self.broadcast(link, from, &said.text, os),
+        match to {
+            Some(to) => self.message(link, (from, to), text, now, os),
+            None => self.broadcast(link, from, text, os),
         }
     }
 
