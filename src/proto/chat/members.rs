@@ -128,6 +128,11 @@ impl Chat {
         ids.is_some_and(|(user, other)| self.blocks.has(*user, *other))
     }
 
+    /// Whether somebody has blocked anybody, or is blocked by anybody.
+    pub fn is_in_blocks(&self, name: &Name) -> bool {
+        self.names.get(name).is_some_and(|id| self.blocks.has_any(*id))
+    }
+
     fn pair(&self, user: &Name, other: &Name) -> Result<(Id, Id), Refusal> {
         let user_id = self.names.get(user).copied().ok_or(Refusal::NotLoggedIn)?;
         if user == other {

@@ -142,7 +142,8 @@ impl Server {
         self.charge(link, (2 + self.catalog.parts(&who.group, name.as_str())) * LOOK_BYTES)
             .map_err(|(_, text)| (ErrorCode::LimitReached, text))?;
         let chunks = manifest.chunks();
-        let registered = self.catalog.register(&who, manifest, portion)?;
+        let apart = self.apart_from(&who, name.as_str());
+        let registered = self.catalog.register(&who, manifest, portion, &apart)?;
         let holders = registered.holders;
         self.status.files_registered += 1;
         let level = if registered.is_news { log::Level::Info } else { log::Level::Debug };
@@ -156,7 +157,7 @@ impl Server {
         self.send(link, &Message::OkRegister { file: name.as_str(), holders }, os);
         if registered.is_news {
             self.forgive_command(link);
-            let meeting = self.catalog.introduce(&who, name.as_str());
+            let meeting = self.catalog.introduce(&who, name.as_str(), &apart);
             for other in &meeting.others {
                 self.tell_source(&who, &Who { id: *other, ..who }, name.as_str(), os);
             }
@@ -171,7 +172,8 @@ impl Server {
         let who = self.known(link)?;
         self.charge(link, self.catalog.parts(&who.group, file) * LOOK_BYTES)?;
         self.catalog.download(&who, file)?;
-        let meeting = self.catalog.introduce(&who, file);
+        let apart = self.apart_from(&who, file);
+        let meeting = self.catalog.introduce(&who, file, &apart);
         let mut answer = std::mem::take(&mut self.scratch);
         answer.clear();
         for other in &meeting.others {
@@ -206,6 +208,9 @@ impl Server {
 
     fn on_report(&mut self, link: LinkId, file: &str, of: &Name, chunk: u64) -> Result<(), Refusal> {
         let who = self.known(link)?;
+        if self.are_apart(&who, &Who { id: *of, ..who }) {
+            return refuse(ErrorCode::UnknownMember, format!("{of} is no source of {file} for you"));
+        }
         let is_new = self.catalog.report(&who, file, of, chunk)?;
         self.status.chunks_reported += 1;
         if is_new {
@@ -245,9 +250,11 @@ impl Server {
         }
         let cost = LOOK_BYTES.max(2 * wanted.len());
         self.charge(link, (1 + self.catalog.parts(&who.group, file)) * cost)?;
+        let apart = self.apart_from(&who, file);
         self.scratch.clear();
         let (mut found, chunks) = (Availability::NotAvailable, chunks_total);
-        for (id, held) in self.catalog.holders(&who.group, file, is_for_chunks.then_some(&wanted)) {
+        let holders = self.catalog.holders(&who.group, file, is_for_chunks.then_some(&wanted));
+        for (id, held) in holders.filter(|(id, _)| !apart.contains(id)) {
             found = Availability::Available;
             self.scratch.extend_from_slice(b"* ");
             Message::Holder { id: *id, held, chunks }.encode(&mut self.scratch);

@@ -186,6 +186,9 @@
 //!   but nothing new starts. A server that starts anew knows of no private links; those that are up stay up.
 //! - **Lists** name at most [`LISTED_MAX`](crate::proto::limits::LISTED_MAX) people, and the count is of these. Those who have
 //!   blocked the asker are not among them.
+//! - **Blocks** hold for files as well. Of two of whom one has blocked the other, no search names one to the other, and neither is told
+//!   a `SOURCE` of the other. A direct link that is up stays up. Who takes a block back is told, and named, when somebody
+//!   says `DOWNLOAD` or `REGISTER` again. A block is of a user, not of a program that shares files under another name.
 //! - **Passwords.** Three wrong ones in a row block a name for a while (`account-blocked`), from wherever they came,
 //!   and whether there is such a user or not. A second login is refused (`already-online`), after the password is proven.
 //! - **Silence.** Whoever issues no command for some minutes is logged out with a `BYE`.

@@ -88,6 +88,9 @@ impl Server {
                     let undone = if blocks { Chat::unblock } else { Chat::block };
                     let _ = undone(&mut self.chat, &user, &other);
                 }
+                if blocks == result.is_err() {
+                    self.are_together(user, other);
+                }
                 self.conclude(link, result, block_done(blocks, other), now, os);
             }
             Awaited::Reserve { to, upto } => match result {

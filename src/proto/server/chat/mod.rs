@@ -5,6 +5,7 @@
 //! say more, what comes behind it on the same link waits too, as it came: so answers never change
 //! their order, and nobody else notices. Lists go out in one piece with their `OK`.
 
+mod apart;
 mod book;
 mod comings;
 mod landing;
