@@ -167,6 +167,20 @@ impl Catalog {
         Ok(Registered { holders: self.files[&number].holders().count() as u64, is_news })
     }
 
+    /// Somebody takes no part in a file any more.
+    pub(super) fn withdraw(&mut self, who: &Who, file: &str) {
+        let Some(number) = self.number(&who.group, file) else { return };
+        if self.accounts.get_mut(who).is_some_and(|account| account.files.remove(&number)) {
+            self.remove_part(number, &who.id);
+        }
+    }
+
+    /// Whether somebody holds a chunk of a file, or an empty one.
+    pub(super) fn holds(&self, who: &Who, file: &str) -> bool {
+        let part = self.number(&who.group, file).and_then(|number| self.files[&number].parts.get(&who.id));
+        part.is_some_and(Part::holds_some)
+    }
+
     /// Somebody wants a file, and takes part in it from now on.
     pub(super) fn download(&mut self, who: &Who, file: &str) -> Result<&Manifest, Refusal> {
         let number = self.known(&who.group, file)?;

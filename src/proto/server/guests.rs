@@ -214,6 +214,12 @@ impl Guests {
         }
     }
 
+    /// The user that a guest is, if it is here and has proven it.
+    pub(super) fn user(&self, who: &Who) -> Option<Name> {
+        let guest = self.groups.get(&who.group)?.get(&who.id)?;
+        (guest.is_user && matches!(guest.place, Place::Here(_))).then_some(who.id)
+    }
+
     /// Guests that are here.
     pub(super) fn here(&self) -> usize {
         let guests = self.groups.values().flat_map(BTreeMap::values);

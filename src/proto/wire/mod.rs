@@ -133,6 +133,11 @@
 //!   hold it too, but not another (`file-differs`, which names a holder). `all`: the sender holds
 //!   every chunk. `none`: it says which with `HAVE`, and holds no others any more, as somebody who was
 //!   interrupted does, whose disk has lost some, or who returns to a server that has started anew.
+//! - **Kept.** That a user holds something of a file is kept on the server's disk, before the `REGISTER` is answered: its name stays bound to that
+//!   content (`file-differs` to everybody else), also while nobody who holds it is online, and when the server has started
+//!   anew. Then it is `Not available`, and `DOWNLOAD` says `unknown-file`, as its hashes come with the first who
+//!   registers it again. Who holds nothing any more says `REGISTER` with `none`; the last one frees the name, as does the end of that account. What guests
+//!   and members hold is not kept.
 //! - **Getting.** `DOWNLOAD` makes the sender one who fetches: it is told who takes part, at most
 //!   [`SOURCES_MAX`](crate::proto::limits::SOURCES_MAX) of them at once, asked again the next ones, and these
 //!   are told of it. `SOURCE` comes later about each newcomer. It is told to both of a

@@ -37,7 +37,7 @@ impl Server {
     }
 
     /// The name under which somebody talks who shares files.
-    fn talks_as(&self, who: &Who) -> Option<Name> {
+    pub(super) fn talks_as(&self, who: &Who) -> Option<Name> {
         let contact = self.guests.contact(who)?;
         self.sessions.get(contact.link)?.talker.name
     }
