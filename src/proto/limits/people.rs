@@ -50,6 +50,10 @@ pub const BLOCKS_MAX: usize = 1_000_000;
 pub const MAIL_PER_USER_MAX: u32 = 4096;
 /// Bytes of text that wait for one user.
 pub const MAIL_BYTES_PER_USER_MAX: u32 = 1 << 20;
+/// Messages from one sender that wait for one user: nobody fills a mailbox alone.
+pub const MAIL_PER_SENDER_MAX: u32 = MAIL_PER_USER_MAX / 4;
+/// Bytes of their texts.
+pub const MAIL_BYTES_PER_SENDER_MAX: u32 = MAIL_BYTES_PER_USER_MAX / 4;
 /// Messages that wait for all users together.
 pub const MAIL_MAX: u64 = 4_000_000;
 /// Bytes of text that wait for all users together: the disk has to take them.
