@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use common::hall::{Hall, name, pass};
@@ -186,4 +187,24 @@ fn a_hundred_thousand_mails_to_one_who_is_away_fill_a_mailbox_and_no_more() {
     hall.hear(bob);
     assert_eq!(waiting(&hall), 0, "all came");
     assert_eq!(hall.say(alice, "message bob x\n").lines().last(), Some("OK message delivered"));
+}
+
+#[test]
+fn a_database_that_cannot_be_read_lets_nobody_in_and_is_tried_again() {
+    let mut hall = Hall::new(8);
+    hall.world.store_mut(hall.node).fail(Some(ErrorKind::InvalidData));
+    hall.crash();
+    let link = hall.connect();
+    let login = format!("login alice {}\n", pass("alice"));
+    assert_eq!(hall.say(link, &login), "ERR not-yet the accounts are not read yet; try again\n");
+    assert!(hall.say(link, "HELLO visitor\n").starts_with("OK HELLO visitor "), "guests need no account");
+    hall.world.store_mut(hall.node).fail(None);
+    hall.world.run_for(3 * SECOND);
+    let (alice, _) = hall.login("alice");
+    // Later on it is the same: what is known stays known.
+    hall.world.store_mut(hall.node).fail(Some(ErrorKind::InvalidData));
+    hall.world.run_for(10 * SECOND);
+    assert!(hall.say(alice, "message bob x\n").starts_with("ERR local-disk "));
+    let (bob, _) = hall.login("bob");
+    assert_eq!(hall.say(bob, "message alice x\n").lines().last(), Some("OK message delivered"));
 }

@@ -103,9 +103,9 @@ pub const REGISTER_BACKLOG_BYTES_MAX: usize = 1 << 20;
 pub const LANDING_PAUSE: Duration = Duration::from_millis(10);
 /// How often is looked whether another program has changed the accounts.
 pub const BOOK_PERIOD: Duration = Duration::from_secs(1);
-/// Accounts that are read at once when another program has changed any: half a millisecond's work.
-pub const BOOK_ROWS_MAX: u32 = 512;
-/// How soon the next ones are read.
+/// Accounts that are read at once when another program has changed any: well below a millisecond's work.
+pub const BOOK_ROWS_MAX: u32 = 128;
+/// How soon the next ones are read: all there may be take a second or two.
 pub const BOOK_ROWS_PAUSE: Duration = Duration::from_millis(2);
 /// How soon mail that could not be read is tried again.
 pub const MAIL_RETRY_PAUSE: Duration = Duration::from_secs(1);
