@@ -99,3 +99,22 @@ fn a_user_does_not_inherit_what_a_guest_of_that_name_held() {
     assert!(hall.world.is_closed(guest), "the name is the user's");
     assert_eq!(hall.say(dave, "searchFile f\n"), "OK searchFile Not available\n");
 }
+
+#[test]
+fn a_user_who_comes_back_to_files_keeps_the_tickets() {
+    let mut hall = Hall::new(5);
+    let (alice, _) = hall.auth("alice");
+    let (bob, _) = hall.auth("bob");
+    assert!(register(&mut hall, alice, "chunk").ends_with("OK REGISTER f 1\n"));
+    let ticket = |heard: &str, start: &str| {
+        let line = heard.lines().find(|line| line.contains(start)).unwrap_or_else(|| panic!("{heard}"));
+        line.split(' ').next_back().unwrap().to_owned()
+    };
+    let before = ticket(&hall.say(bob, "DOWNLOAD f\n"), "SOURCE f alice ");
+    hall.world.reset(alice);
+    hall.world.run_for(SECOND);
+    let (alice, _) = hall.auth("alice");
+    assert!(register(&mut hall, alice, "chunk").contains("OK REGISTER f "));
+    assert_eq!(ticket(&hall.hear(bob), "SOURCE f alice "), before);
+    assert_eq!(ticket(&hall.say(alice, "startprivate bob\n"), "OK startprivate bob "), before);
+}

@@ -72,7 +72,7 @@ pub const NUMBERS_AHEAD: u64 = 1024;
 pub const NUMBER_MAX: u64 = 1 << 62;
 /// Files of which one user is remembered to hold something: what one person looks after.
 pub const KEPT_FILES_PER_USER_MAX: usize = 4096;
-/// The same of all users together; each takes about 400 bytes of memory if nobody else has its file.
+/// The same of all users together; each takes at most about 600 bytes of memory.
 pub const KEPT_FILES_MAX: usize = 100_000;
 /// Private links of one user.
 pub const PRIVATES_PER_USER_MAX: usize = 64;

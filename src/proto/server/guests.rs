@@ -117,10 +117,12 @@ impl Guests {
         if !is_back && !began_anew && !hello.is_user {
             self.check_free(&who, now.mono)?;
         }
+        // A user has no key to show, and the tickets of the pairs that know each other should stay.
+        let former_key = former.filter(|_| is_back).map(|former| former.key);
         let former = former.map(|former| former.place);
         self.check_room(&who, directory)?;
         // A key that nobody has is one of an earlier life of this server.
-        let key = hello.key.unwrap_or_else(|| directory.make_key(&group, &id));
+        let key = hello.key.or(former_key).unwrap_or_else(|| directory.make_key(&group, &id));
         let place = Place::Here(hello.link);
         let (remote, since, port, is_user) = (hello.remote, now.wall, hello.port, hello.is_user);
         let guest = Guest { place, remote, since, key, port, is_user };

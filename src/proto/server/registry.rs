@@ -15,8 +15,8 @@ use crate::proto::wire::ErrorCode;
 pub(super) struct Registry {
     /// By group and name.
     files: BTreeMap<Name, BTreeMap<Box<str>, Bound>>,
-    /// How many each user holds something of.
-    counts: BTreeMap<Name, usize>,
+    /// What each user holds something of, by group and name; never nothing.
+    held: BTreeMap<Name, BTreeSet<(Name, Box<str>)>>,
     holdings: usize,
 }
 
@@ -67,7 +67,7 @@ impl Registry {
 
     /// Whether there is room for one more.
     pub(super) fn check_room(&self, user: &Name) -> Result<(), Refusal> {
-        if self.counts.get(user).is_some_and(|count| *count >= KEPT_FILES_PER_USER_MAX) {
+        if self.held.get(user).is_some_and(|held| held.len() >= KEPT_FILES_PER_USER_MAX) {
             let text = format!("a user holds at most {KEPT_FILES_PER_USER_MAX} files, also while away");
             return refuse(ErrorCode::LimitReached, text);
         }
@@ -87,7 +87,7 @@ impl Registry {
         (bound.bytes, bound.chunk_bytes, bound.root) = (bytes, chunk_bytes, root);
         let is_new = bound.users.insert(user);
         if is_new {
-            *self.counts.entry(user).or_default() += 1;
+            self.held.entry(user).or_default().insert((file.group, file.name.as_ref().into()));
             self.holdings += 1;
         }
         is_new || is_other
@@ -107,21 +107,18 @@ impl Registry {
             self.files.remove(group);
         }
         self.holdings -= 1;
-        match self.counts.get_mut(user) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(self.counts.remove(user)),
+        if let Some(held) = self.held.get_mut(user) {
+            held.remove(&(*group, file.into()));
+            if held.is_empty() {
+                self.held.remove(user);
+            }
         }
         true
     }
 
     /// An account is no more.
     pub(super) fn forget(&mut self, user: &Name) {
-        if !self.counts.contains_key(user) {
-            return;
-        }
-        let all = self.files.iter().flat_map(|(group, files)| files.iter().map(|file| (*group, file)));
-        let held = all.filter(|(_, (_, bound))| bound.users.contains(user));
-        let held: Vec<(Name, Box<str>)> = held.map(|(group, (file, _))| (group, file.clone())).collect();
+        let held = self.held.get(user).cloned().unwrap_or_default();
         for (group, file) in held {
             self.remove(&group, &file, user);
         }
@@ -142,16 +139,19 @@ impl Registry {
     }
 
     pub(super) fn check_invariants(&self) {
-        let mut counts: BTreeMap<Name, usize> = BTreeMap::new();
-        for files in self.files.values() {
+        let mut holdings = 0;
+        for (group, files) in &self.files {
             assert!(!files.is_empty());
-            for bound in files.values() {
+            for (file, bound) in files {
                 assert!(!bound.users.is_empty() && bound.chunk_bytes > 0);
-                bound.users.iter().for_each(|user| *counts.entry(*user).or_default() += 1);
+                holdings += bound.users.len();
+                let holds = |user: &Name| self.held[user].contains(&(*group, file.clone()));
+                assert!(bound.users.iter().all(holds));
             }
         }
-        assert_eq!(counts, self.counts);
-        assert_eq!(counts.values().sum::<usize>(), self.holdings);
+        assert!(self.held.values().all(|held| !held.is_empty()));
+        assert_eq!(self.held.values().map(BTreeSet::len).sum::<usize>(), holdings);
+        assert_eq!(holdings, self.holdings);
     }
 }
 
