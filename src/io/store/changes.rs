@@ -2,6 +2,7 @@
 
 use rusqlite::{Transaction, params};
 
+use crate::proto::ids::Name;
 use crate::proto::limits::LOGINS_KEPT_MAX;
 use crate::proto::machine::{Change, KeptFile, Login, Mail};
 
@@ -29,25 +30,7 @@ pub(super) fn make(transaction: &Transaction<'_>, change: &Change<'_>) -> rusqli
             )?;
             run("DELETE FROM holding WHERE user = ?1", params![name.as_str()])
         }
-        Change::PutLogin { name, login: Login { at, from, is_refused } } => {
-            let (at_ns, from) = (at.0.cast_signed(), from.to_string());
-            if !is_refused {
-                run(
-                    "UPDATE account SET login_ns = ?2, login_from = ?3 WHERE name = ?1",
-                    params![name.as_str(), at_ns, from],
-                )?;
-            }
-            run(
-                "INSERT OR REPLACE INTO login SELECT name, ?2, ?3, ?4 FROM account WHERE name = ?1",
-                params![name.as_str(), is_refused, at_ns, from],
-            )?;
-            run(
-                "DELETE FROM login WHERE name = ?1 AND is_refused = ?2 AND at_ns <
-                 (SELECT at_ns FROM login WHERE name = ?1 AND is_refused = ?2
-                  ORDER BY at_ns DESC LIMIT 1 OFFSET ?3)",
-                params![name.as_str(), is_refused, LOGINS_KEPT_MAX - 1],
-            )
-        }
+        Change::PutLogin { name, login } => put_login(transaction, name, login),
         Change::PutHolding { file: KeptFile { group, name, bytes, chunk_bytes, root }, user } => {
             let (bytes, chunk_bytes) = (bytes.cast_signed(), chunk_bytes.cast_signed());
             // Another program may have removed the account meanwhile.
@@ -98,4 +81,36 @@ pub(super) fn make(transaction: &Transaction<'_>, change: &Change<'_>) -> rusqli
             params![to.as_str(), first.cast_signed(), last.cast_signed()],
         ),
     }
+}
+
+/// In small steps: one statement that reads and changes the same table costs ten times as much.
+fn put_login(transaction: &Transaction<'_>, name: &Name, login: &Login) -> rusqlite::Result<()> {
+    let (at_ns, from, is_refused) = (login.at.0.cast_signed(), login.from.to_string(), login.is_refused);
+    let is_known = match is_refused {
+        true => transaction
+            .prepare_cached("SELECT 1 FROM account WHERE name = ?1")?
+            .exists(params![name.as_str()])?,
+        false => {
+            let sql = "UPDATE account SET login_ns = ?2, login_from = ?3 WHERE name = ?1";
+            transaction.prepare_cached(sql)?.execute(params![name.as_str(), at_ns, from])? > 0
+        }
+    };
+    if !is_known {
+        return Ok(());
+    }
+    let number: i64 = transaction
+        .prepare_cached("SELECT 1 + coalesce(max(number), 0) FROM login WHERE name = ?1 AND is_refused = ?2")?
+        .query_row(params![name.as_str(), is_refused], |row| row.get(0))?;
+    transaction.prepare_cached("INSERT INTO login VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
+        name.as_str(),
+        is_refused,
+        number,
+        at_ns,
+        from
+    ])?;
+    let old = number - i64::from(LOGINS_KEPT_MAX);
+    transaction
+        .prepare_cached("DELETE FROM login WHERE name = ?1 AND is_refused = ?2 AND number <= ?3")?
+        .execute(params![name.as_str(), is_refused, old])?;
+    Ok(())
 }

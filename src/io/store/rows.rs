@@ -66,7 +66,7 @@ pub(super) fn accounts(
 /// Logins of one account, the last one first.
 pub(super) fn logins(db: &Connection, name: Name, tell: &mut impl FnMut(Row<'_>)) -> rusqlite::Result<()> {
     let mut logins = db.prepare_cached(
-        "SELECT at_ns, origin, is_refused FROM login WHERE name = ?1 ORDER BY at_ns DESC, is_refused",
+        "SELECT at_ns, origin, is_refused FROM login WHERE name = ?1 ORDER BY at_ns DESC, number DESC",
     )?;
     let mut rows = logins.query(params![name.as_str()])?;
     while let Some(row) = rows.next()? {

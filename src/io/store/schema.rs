@@ -27,7 +27,8 @@ pub(super) const SCHEMA_1: &str = "
         text TEXT NOT NULL, PRIMARY KEY (recipient, number)
     ) STRICT, WITHOUT ROWID;";
 
-/// What users hold of files, and the last logins. `grp`, as `group` is a word of SQL.
+/// What users hold of files, and the last logins; these are numbered for each account, so that old ones are found
+/// without counting. `grp`, as `group` is a word of SQL.
 const SCHEMA_2: &str = "
     CREATE TABLE file (
         grp TEXT NOT NULL, name TEXT NOT NULL, bytes INTEGER NOT NULL, chunk_bytes INTEGER NOT NULL,
@@ -38,10 +39,10 @@ const SCHEMA_2: &str = "
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX holding_user ON holding (user);
     CREATE TABLE login (
-        name TEXT NOT NULL, is_refused INTEGER NOT NULL, at_ns INTEGER NOT NULL, origin TEXT NOT NULL,
-        PRIMARY KEY (name, is_refused, at_ns)
+        name TEXT NOT NULL, is_refused INTEGER NOT NULL, number INTEGER NOT NULL, at_ns INTEGER NOT NULL,
+        origin TEXT NOT NULL, PRIMARY KEY (name, is_refused, number)
     ) STRICT, WITHOUT ROWID;
-    INSERT INTO login SELECT name, 0, login_ns, login_from FROM account
+    INSERT INTO login SELECT name, 0, 1, login_ns, login_from FROM account
         WHERE login_ns IS NOT NULL AND login_from IS NOT NULL;";
 
 /// Makes an empty or older database one of this version, all or nothing.

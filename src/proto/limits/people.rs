@@ -31,8 +31,9 @@ pub const FAILED_NAMES_MAX: usize = 16_384;
 pub const CREDENTIALS_BYTES_MAX: usize = 32 << 20;
 /// Logins of one account that are remembered, and as many with a wrong password: what fits a screen.
 pub const LOGINS_KEPT_MAX: u32 = 20;
-/// Logins with a wrong password that are remembered of one second; no more passwords are hashed in one.
-pub const LOGINS_REFUSED_MAX: usize = 1024;
+/// Logins with a wrong password that are remembered of one second: storing them takes the loop a millisecond. More are
+/// somebody's guesses, and in the log.
+pub const LOGINS_REFUSED_MAX: usize = 64;
 /// Wrong lines of such a file that are shown.
 pub const FAULTS_SHOWN_MAX: usize = 20;
 
