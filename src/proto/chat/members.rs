@@ -76,6 +76,7 @@ impl Chat {
         let person = self.people.remove(id.0 as usize);
         self.names.remove(name);
         self.blocks.forget(id);
+        self.shares.clear(id);
         if let Presence::Left(at) = person.presence {
             self.left.remove_user(name, at);
         }
@@ -126,6 +127,20 @@ impl Chat {
     pub fn has_blocked(&self, user: &Name, other: &Name) -> bool {
         let ids = self.names.get(user).zip(self.names.get(other));
         ids.is_some_and(|(user, other)| self.blocks.has(*user, *other))
+    }
+
+    /// Users whose names are behind `after` and not behind `upto`, in the order of the names.
+    pub fn users_between(&self, after: Option<Name>, upto: Option<Name>) -> impl Iterator<Item = Name> {
+        use std::ops::Bound;
+        let range =
+            (after.map_or(Bound::Unbounded, Bound::Excluded), upto.map_or(Bound::Unbounded, Bound::Included));
+        let users = self.names.range(range).filter(|(_, id)| self.person(**id).mailbox.is_some());
+        users.map(|(name, _)| *name)
+    }
+
+    /// Whether somebody has blocked anybody, or is blocked by anybody.
+    pub fn is_in_blocks(&self, name: &Name) -> bool {
+        self.names.get(name).is_some_and(|id| self.blocks.has_any(*id))
     }
 
     fn pair(&self, user: &Name, other: &Name) -> Result<(Id, Id), Refusal> {

@@ -56,10 +56,12 @@
 //!   message name text                                   OK message ( "delivered" / "kept" )
 //!   "%" name "%" text                                   ; the same
 //!   broadcast text                                      OK broadcast ( "all" / "some" )
-//!   whoelse                                             *( "* " USER line ) OK whoelse count
-//!   whoelsesince seconds                                *( "* " USER line ) OK whoelsesince count
+//!   whoelse [ name ]                                    *( "* " USER line ) OK whoelse count [ "more" ]
+//!   whoelsesince seconds [ name ]                       *( "* " USER line ) OK whoelsesince count [ "more" ]
 //!   block name                                          OK block name
 //!   unblock name                                        OK unblock name
+//!   startprivate name                                   OK startprivate name addr ticket
+//!   stopprivate name                                    OK stopprivate name
 //!   logout                                              OK logout                  ; the link closes
 //!   ACK number                                          ; none
 //!   USER name
@@ -67,6 +69,7 @@
 //! Server to those who talk, unprompted, but never within an answer:
 //!   MESSAGE from text / BROADCAST from text / ONLINE name / OFFLINE name
 //!   MAIL number at from text                            ; a message from a user, to a program that has said AUTH
+//!   PRIVATE name addr ticket / STOPPRIVATE name         ; the other one has said startprivate, stopprivate, or has gone
 //!
 //! Server to whoever takes part in a file, unprompted or in the list of a DOWNLOAD:
 //!   SOURCE file id addr ticket
@@ -130,6 +133,11 @@
 //!   hold it too, but not another (`file-differs`, which names a holder). `all`: the sender holds
 //!   every chunk. `none`: it says which with `HAVE`, and holds no others any more, as somebody who was
 //!   interrupted does, whose disk has lost some, or who returns to a server that has started anew.
+//! - **Kept.** That a user holds something of a file is kept on the server's disk, before the `REGISTER` is answered: its name stays bound to that
+//!   content (`file-differs` to everybody else), also while nobody who holds it is online, and when the server has started
+//!   anew. Then it is `Not available`, and `DOWNLOAD` says `unknown-file`, as its hashes come with the first who
+//!   registers it again. Who holds nothing any more says `REGISTER` with `none`; the last one frees the name, as does the end of that account. What guests
+//!   and members hold is not kept.
 //! - **Getting.** `DOWNLOAD` makes the sender one who fetches: it is told who takes part, at most
 //!   [`SOURCES_MAX`](crate::proto::limits::SOURCES_MAX) of them at once, asked again the next ones, and these
 //!   are told of it. `SOURCE` comes later about each newcomer. It is told to both of a
@@ -169,17 +177,27 @@
 //!   [`BACKLOG_BYTES_MAX`](crate::proto::limits::BACKLOG_BYTES_MAX): with more the link is closed (`too-fast`). A
 //!   program waits for the answer before it says `REGISTER` with many hashes.
 //! - **Pace.** Some twenty messages may be sent at once, then five a second; those that come faster wait for their
-//!   time. A broadcast counts as five.
+//!   time. A broadcast counts as five. `startprivate` counts as one, and is refused if it would have to wait.
 //! - **Messages.** `delivered` went to where the user is; if that link breaks before the message was acknowledged, or
 //!   taken by the kernel of a plain client, it becomes mail. `kept` is on the server's disk. Messages from or to guests
-//!   are never kept. The text is passed on as it was said; whoever shows it makes it safe for a terminal.
+//!   are never kept. A mailbox that is full, or as full with one sender's messages as may be, is `mailbox-full`. The text is passed on as it was said; whoever shows it makes it safe for a terminal.
 //! - **Numbers.** Each message from user to user has a number, which grows. `ACK` acknowledges all up to it; what is
 //!   not acknowledged comes again, under its number, at the next login.
-//! - **Lists** name at most [`LISTED_MAX`](crate::proto::limits::LISTED_MAX) people, and the count is of these. Those who have
-//!   blocked the asker are not among them.
 //! - **Coming and going.** `ONLINE` and `OFFLINE` come to everybody who is there, but those whom the one has blocked, in the order in
 //!   which it happened, from one's own coming on. Where very many come and go they come late, by a second at most: a message may be
 //!   there before its sender's `ONLINE`.
+//! - **Private links** are between two users. `startprivate` tells both where the other one is, and the ticket of the pair:
+//!   the same that a `SOURCE` has, so one link does for both. Port 0 means: do not dial it, it dials you; a user
+//!   who has typed `login` cannot be dialed, and where neither can be, there is no private link (`not-reachable`). Nobody
+//!   else is told where they are, nor anybody whom the other one has blocked. Asked again, both are told again and begin
+//!   anew. `stopprivate` ends it, and so does the end of either's session: the other one is told `STOPPRIVATE`. A block does not,
+//!   but nothing new starts. A server that starts anew knows of no private links; those that are up stay up.
+//! - **Lists** name at most [`LISTED_MAX`](crate::proto::limits::LISTED_MAX) people, and the count is of these. `more` says that this
+//!   is not all: with the last name that was listed behind it, the same command goes on there. Who comes or goes meanwhile may be listed twice, or not
+//!   at all. Those who have blocked the asker are not among them.
+//! - **Blocks** hold for files as well. Of two of whom one has blocked the other, no search names one to the other, and neither is told
+//!   a `SOURCE` of the other. A direct link that is up stays up. Who takes a block back is told, and named, when somebody
+//!   says `DOWNLOAD` or `REGISTER` again. A block is of a user, not of a program that shares files under another name.
 //! - **Passwords.** Three wrong ones in a row block a name for a while (`account-blocked`), from wherever they came,
 //!   and whether there is such a user or not. A second login is refused (`already-online`), after the password is proven.
 //! - **Silence.** Whoever issues no command for some minutes is logged out with a `BYE`.

@@ -167,17 +167,23 @@ fn golden_chat() -> Vec<(Message<'static>, &'static str)> {
         (Chat::Broadcast { text: "hi 100%" }, "broadcast hi 100%"),
         (Chat::OkBroadcast { reach: Reach::All }, "OK broadcast all"),
         (Chat::OkBroadcast { reach: Reach::Some }, "OK broadcast some"),
-        (Chat::WhoElse, "whoelse"),
+        (Chat::WhoElse { after: None }, "whoelse"),
+        (Chat::WhoElse { after: Some(bob) }, "whoelse bob"),
         (Chat::User { name: bob }, "USER bob"),
-        (Chat::OkWhoElse { count: 1 }, "OK whoelse 1"),
-        (Chat::WhoElseSince { seconds: 60 }, "whoelsesince 60"),
-        (Chat::OkWhoElseSince { count: 0 }, "OK whoelsesince 0"),
+        (Chat::OkWhoElse { count: 1, more: false }, "OK whoelse 1"),
+        (Chat::OkWhoElse { count: 9, more: true }, "OK whoelse 9 more"),
+        (Chat::WhoElseSince { seconds: 60, after: None }, "whoelsesince 60"),
+        (Chat::WhoElseSince { seconds: 60, after: Some(bob) }, "whoelsesince 60 bob"),
+        (Chat::OkWhoElseSince { count: 0, more: false }, "OK whoelsesince 0"),
         (Chat::Block { user: "bob" }, "block bob"),
         (Chat::OkBlock { user: bob }, "OK block bob"),
         (Chat::Unblock { user: "b%" }, "unblock b%"),
         (Chat::OkUnblock { user: bob }, "OK unblock bob"),
         (Chat::Logout, "logout"),
         (Chat::OkLogout, "OK logout"),
+        (Chat::StopPrivate { user: "bob" }, "stopprivate bob"),
+        (Chat::OkStopPrivate { user: bob }, "OK stopprivate bob"),
+        (Chat::PrivateStopped { user: bob }, "STOPPRIVATE bob"),
         (Chat::StartPrivate { user: "bob" }, "startprivate bob"),
         (
             Chat::OkStartPrivate { user: bob, addr, ticket: key },
@@ -208,7 +214,7 @@ fn what_people_type_is_taken_as_they_type_it() {
         ("message bob ", send("bob", "")),
         ("message  bob hi", send("", "bob hi")),
         ("broadcast  ", Ok(Message::Chat(Chat::Broadcast { text: "" }))),
-        ("whoelse ", Ok(Message::Chat(Chat::WhoElse))),
+        ("whoelse ", Ok(Message::Chat(Chat::WhoElse { after: None }))),
         ("%bob", Err(ParseError::UnknownVerb)),
         ("whoelsesince soon", Err(ParseError::BadArgument("a whole number of seconds is expected"))),
         ("block", Err(ParseError::BadArgument("the name of a user is missing"))),
@@ -284,6 +290,7 @@ fn a_line_with_a_word_less_or_more_is_refused() {
                 | Message::OkSearchFile { .. }
                 | Message::OkSearchChunk { .. }
                 | Message::OkLink { zstd: true }
+                | Message::Chat(Chat::WhoElse { .. } | Chat::WhoElseSince { .. } | Chat::OkWhoElse { .. })
         );
         if !free_text {
             let longer = format!("{line} x.");

@@ -2,12 +2,13 @@
 
 use crate::proto::chat::Gone;
 use crate::proto::ids::{LinkId, Name};
+use crate::proto::limits::GUESTS_GONE_MAX;
 use crate::proto::machine::{CloseReason, Os};
 use crate::proto::server::chat::LetIn;
 use crate::proto::server::chat::crier::Coming;
 use crate::proto::server::directory::{Refusal, refuse};
 use crate::proto::server::{Server, Timer};
-use crate::proto::time::{Now, Period};
+use crate::proto::time::{Mono, Now, Period};
 use crate::proto::wire::{Chat as Line, Departure, ErrorCode, Message};
 
 impl Server {
@@ -43,7 +44,9 @@ impl Server {
         now: Now,
         os: &mut dyn Os,
     ) {
-        match self.chat.login_guest(name, link, now.mono) {
+        let remote = self.sessions.get(link).map(|session| session.remote.ip());
+        let paid_until = remote.and_then(|ip| self.logins.debts.get(&ip)).copied().unwrap_or(Mono(0));
+        match self.chat.login_guest(name, link, paid_until, now.mono) {
             Ok(told) => {
                 let coming = Coming { name, link: Some(link), untold: told.untold().collect() };
                 self.seat_talker(link, name, now);
@@ -89,8 +92,31 @@ impl Server {
         self.see_off(name, left, now, os);
     }
 
+    /// A guest who has gone may come back under another name: how fast it has talked is remembered by its address.
+    fn note_debt(&mut self, left: &Left, now: Now) {
+        let session = self.sessions.get(left.link);
+        let Some((session, paid_until)) = session.zip(left.guest_paid_until) else { return };
+        if paid_until <= now.mono {
+            return;
+        }
+        let debts = &mut self.logins.debts;
+        if debts.len() >= GUESTS_GONE_MAX {
+            // They last some seconds.
+            debts.retain(|_, until| *until > now.mono);
+        }
+        if debts.len() < GUESTS_GONE_MAX {
+            let debt = debts.entry(session.remote.ip()).or_insert(paid_until);
+            *debt = paid_until.max(*debt);
+        }
+    }
+
     pub(super) fn see_off(&mut self, name: Name, left: Left, now: Now, os: &mut dyn Os) {
+        self.note_debt(&left, now);
         self.keep(name, left.keep, os);
+        // Private links go on without a server that stops.
+        if self.is_serving() {
+            self.tell_all(left.privates, Line::PrivateStopped { user: name }, os);
+        }
         self.tell_coming(Coming { name, link: None, untold: left.untold }, now, os);
     }
 
@@ -126,11 +152,13 @@ impl Server {
 pub(super) struct Left {
     pub(super) link: LinkId,
     untold: Vec<LinkId>,
+    privates: Vec<LinkId>,
     keep: Vec<crate::proto::chat::Keep>,
+    guest_paid_until: Option<Mono>,
 }
 
 /// The same, without borrowing the book.
 pub(super) fn left(gone: Gone<'_>) -> Left {
-    let Gone { link, told, keep, .. } = gone;
-    Left { link, untold: told.untold().collect(), keep }
+    let Gone { link, told, keep, privates, guest_paid_until } = gone;
+    Left { link, untold: told.untold().collect(), privates, keep, guest_paid_until }
 }

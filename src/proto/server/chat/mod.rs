@@ -5,20 +5,23 @@
 //! say more, what comes behind it on the same link waits too, as it came: so answers never change
 //! their order, and nobody else notices. Lists go out in one piece with their `OK`.
 
+mod apart;
 mod book;
 mod comings;
 mod crier;
+mod holdings;
 mod landing;
 mod lists;
 mod login;
 mod mail;
+mod private;
 mod say;
 
 use std::time::Duration;
 
 use crate::proto::chat::{self, Reader};
 use crate::proto::ids::{LinkId, Name};
-use crate::proto::limits::BACKLOG_BYTES_MAX;
+use crate::proto::limits::{BACKLOG_BYTES_MAX, REGISTER_BACKLOG_BYTES_MAX};
 use crate::proto::machine::Os;
 use crate::proto::server::directory::{Refusal, refuse};
 use crate::proto::server::{Server, Timer};
@@ -27,6 +30,7 @@ use crate::proto::wire::{Chat as Line, ErrorCode, Message};
 
 pub(super) use book::Book;
 pub(super) use crier::Comings;
+pub(super) use holdings::Registering;
 pub(super) use landing::Landings;
 pub(super) use login::Logins;
 use login::Proof;
@@ -93,6 +97,8 @@ struct Hold {
 enum Until {
     /// The store has answered.
     Stored,
+    /// The store has what a user holds of a file; more of that kind may have been sent meanwhile.
+    Registered,
     /// A password is hashed.
     Derived,
     /// It is time for what was said in front of them.
@@ -129,13 +135,14 @@ impl Server {
                 self.talker_of(link).and(to).and_then(|to| self.on_said(link, Some(to), text, now, os))
             }
             Line::Broadcast { text } => self.on_said(link, None, text, now, os),
-            Line::WhoElse => self.on_whoelse(link, os),
-            Line::WhoElseSince { seconds } => self.on_whoelsesince(link, seconds, now, os),
+            Line::WhoElse { after } => self.on_whoelse(link, after, os),
+            Line::WhoElseSince { seconds, after } => self.on_whoelsesince(link, seconds, after, now, os),
             Line::Block { user } => self.on_block(link, user, true, os),
             Line::Unblock { user } => self.on_block(link, user, false, os),
             Line::Logout => self.on_logout(link, now, os),
             Line::Ack { number } => self.on_ack(link, number, os),
-            Line::StartPrivate { .. } => refuse(ErrorCode::UnknownVerb, "no such verb"),
+            Line::StartPrivate { user } => self.on_start_private(link, user, now, os),
+            Line::StopPrivate { user } => self.on_stop_private(link, user, os),
             ref other => refuse(ErrorCode::OutOfPlace, format!("{} is not said to a server", other.verb())),
         }
     }
@@ -172,7 +179,11 @@ impl Server {
     pub(super) fn put_off(&mut self, link: LinkId, bytes: &[u8], now: Now, os: &mut dyn Os) -> bool {
         let Some(hold) = self.talker_mut(link).and_then(|talker| talker.hold.as_mut()) else { return false };
         hold.backlog.extend_from_slice(bytes);
-        if hold.backlog.len() > BACKLOG_BYTES_MAX {
+        let bytes_max = match hold.until {
+            Until::Registered => REGISTER_BACKLOG_BYTES_MAX,
+            Until::Stored | Until::Derived | Until::Turn(_) => BACKLOG_BYTES_MAX,
+        };
+        if hold.backlog.len() > bytes_max {
             self.status.links_too_fast += 1;
             self.expel(link, ErrorCode::TooFast, "too much was said while earlier lines waited", now, os);
         }
@@ -226,7 +237,7 @@ pub(super) fn told(refusal: chat::Refusal) -> Refusal {
         Why::TextTooLong => ErrorCode::TextTooLong,
         Why::BlockedYou => ErrorCode::BlockedYou,
         Why::YouBlocked => ErrorCode::YouBlocked,
-        Why::MailboxFull => ErrorCode::MailboxFull,
+        Why::MailboxFull | Why::ShareFull => ErrorCode::MailboxFull,
         Why::TooFast => ErrorCode::TooFast,
         Why::AlreadyOnline => ErrorCode::AlreadyOnline,
         Why::IsAccount => ErrorCode::IdTaken,
@@ -259,6 +270,9 @@ pub(super) fn is_answer(code: ErrorCode) -> bool {
             | ErrorCode::MailboxFull
             | ErrorCode::AlreadyBlocked
             | ErrorCode::NotBlocked
+            | ErrorCode::GuestsCannot
+            | ErrorCode::NotReachable
+            | ErrorCode::NoPrivate
             | ErrorCode::LocalDisk
     )
 }

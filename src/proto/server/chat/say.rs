@@ -87,7 +87,7 @@ impl Server {
             }
             Sent::Kept { number } => {
                 let mail = Mail { to, number, from, at: now.wall, text: text.into() };
-                let awaited = Awaited::Message { link, to, bytes: text.len() };
+                let awaited = Awaited::Message { link, to, from, bytes: text.len() };
                 self.store(&[Change::PutMail(mail)], awaited, os);
                 self.hold(link, Until::Stored);
             }
@@ -142,7 +142,12 @@ impl Server {
         };
         let lasts = lasts.map_err(told)?;
         match lasts {
-            BlockLasts::UntilGuestLeaves => self.send(link, &block_done(blocks, other), os),
+            BlockLasts::UntilGuestLeaves => {
+                self.send(link, &block_done(blocks, other), os);
+                if !blocks {
+                    self.are_together(user, other);
+                }
+            }
             BlockLasts::Always => {
                 let change = match blocks {
                     true => Change::PutBlock { user, other },
