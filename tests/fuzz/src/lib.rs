@@ -6,8 +6,8 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tickmesh::proto::ids::{DialId, FileId, LinkId};
 use tickmesh::proto::accounts::{SaltedPassword, Verifier};
+use tickmesh::proto::ids::{DialId, FileId, LinkId};
 use tickmesh::proto::machine::{
     Change, DownReason, Effect, FileOp, Input, Load, Machine, Mail, OpenMode, Origin, Os, Row, Secret,
 };
@@ -302,7 +302,9 @@ impl<M: Machine> Driver<M> {
         let error = ErrorKind::StorageFull;
         match order {
             Order::Derive { job } => self.input(Input::Derived { job, key: Secret(KEY) }),
-            Order::Store { batch, .. } if self.disk_is_full => self.input(Input::StoreFailed { batch, error }),
+            Order::Store { batch, .. } if self.disk_is_full => {
+                self.input(Input::StoreFailed { batch, error })
+            }
             Order::Load(load) if self.disk_is_full => self.input(Input::LoadFailed { load, error }),
             Order::Store { batch, changes } => {
                 changes.into_iter().for_each(|change| self.hand.keep(change));
