@@ -139,7 +139,7 @@ fn all_to_all(folder: &Path, peers: usize, rounds: usize) {
         for turn in 0..ways.len() {
             let way = (round + turn) % ways.len();
             let (_, copy, sync) = ways[way];
-            // Removed before the next: all kept, they would run short of memory, and ours never.
+            // Removed before the next, so that none has less memory than another.
             let to = Removed::new(folder.join("copies"));
             settle();
             copied[way].push(time(|| copy_all(&files, &to.0, copy, sync)));
