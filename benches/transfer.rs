@@ -46,7 +46,7 @@ fn main() {
     }
     let peers = setting("TRANSFER_PEERS", 20) as usize;
     if peers > 1 {
-        all_to_all(&folder.0, peers);
+        all_to_all(&folder.0, peers, rounds);
     }
 }
 
@@ -116,46 +116,50 @@ fn one_to_many(folder: &Path, file: &Path, mib: u64, rounds: usize) {
     println!("    the origin sent {:.2} times the file", factors[factors.len() / 2]);
 }
 
+/// Makes one copy.
+type CopyOne = fn(&Path, &Path);
+
 /// Run files of five minutes: 30,000 ticks a peer, at ten times the usual rate.
-fn all_to_all(folder: &Path, peers: usize) {
-    let out = Removed::new(folder.join("peers"));
-    let (shared, octets) = share_records(folder, &out.0, peers, &[]);
-    // The same bytes again, as cp would bring them where they are now.
-    let copies = Removed::new(folder.join("copies"));
-    settle();
-    let (mut bytes, mut files) = (0, 0);
-    let copied = time(|| {
-        for file in received(&out.0) {
-            files += 1;
-            bytes += file.metadata().map_or(0, |facts| facts.len());
-            copy(&file, &copies.0.join(files.to_string()));
+fn all_to_all(folder: &Path, peers: usize, rounds: usize) {
+    // The same bytes again, as copies: how each is made, and whether all are synced at the end.
+    let ways: [(&str, CopyOne, bool); 3] = [
+        ("cp and sync of each", copy, false),
+        ("copies and one sync", copy_to_memory, true),
+        ("copies without a sync", copy_to_memory, false),
+    ];
+    let (mut shared, mut copied) = (Vec::new(), ways.map(|_| Vec::new()));
+    let (mut files, mut bytes, mut octets) = (Vec::new(), 0, 0);
+    for round in 0..rounds {
+        let out = Removed::new(folder.join("peers"));
+        let (time_shared, sent) = share_records(folder, &out.0, peers, &[]);
+        shared.push(time_shared);
+        files = received(&out.0);
+        bytes = files.iter().map(|file| file.metadata().map_or(0, |facts| facts.len())).sum::<u64>();
+        octets = sent;
+        for turn in 0..ways.len() {
+            let way = (round + turn) % ways.len();
+            let (_, copy, sync) = ways[way];
+            // Removed before the next, so that none has less memory than another.
+            let to = Removed::new(folder.join("copies"));
+            settle();
+            copied[way].push(time(|| copy_all(&files, &to.0, copy, sync)));
         }
-    });
-    drop(copies);
-    // What a copy takes that a power loss may undo.
-    let copies = Removed::new(folder.join("copies"));
-    let cached = time(|| {
-        for (number, file) in received(&out.0).iter().enumerate() {
-            fs::copy(file, copies.0.join(number.to_string())).expect("room for a copy");
-        }
-    });
-    let [shared, copied, cached] = [shared, copied, cached].map(|time| time.as_secs_f64());
-    println!("{peers} peers, run files all to all, {files} copies, {} MB (one round):", bytes / 1_000_000);
-    println!("    tickmesh {shared:.2} s, cp and sync of each {copied:.2} s, ratio {:.2}", shared / copied);
-    println!("    copies without a sync {cached:.2} s, ratio {:.2}", shared / cached);
-    println!("    {} MB on the wire", octets / 1_000_000);
-    drop((out, copies));
+    }
+    let (ours, count, mb) = (median(&mut shared), files.len(), bytes / 1_000_000);
+    println!("{peers} peers, run files all to all, {count} copies, {mb} MB (medians of {rounds}):");
+    println!("    tickmesh {ours:.2} s, {} MB on the wire", octets / 1_000_000);
+    for ((name, ..), times) in ways.iter().zip(&mut copied) {
+        let other = median(times);
+        println!("    {name} {other:.2} s, ratio {:.2}", ours / other);
+    }
 
     let out = Removed::new(folder.join("limited"));
     let (shared, octets) = share_records(folder, &out.0, peers, &UPLOAD_LIMIT);
     let shared = shared.as_secs_f64();
     // The limit is one on octets, which are fewer than bytes of files.
     let bound = octets as f64 / (peers as u64 * UPLOAD_LIMIT_BYTES_PER_S) as f64;
-    println!(
-        "    with {} {shared:.2} s, bound {bound:.2} s, ratio {:.2}",
-        UPLOAD_LIMIT.join(" "),
-        shared / bound
-    );
+    let (limit, ratio) = (UPLOAD_LIMIT.join(" "), shared / bound);
+    println!("    with {limit} {shared:.2} s, bound {bound:.2} s, ratio {ratio:.2}");
 }
 
 /// How long the peers take from the end of their run to their own, and the octets that all of them sent.
@@ -191,7 +195,7 @@ fn received(out: &Path) -> Vec<PathBuf> {
 
 /// Serves the folder over HTTP, as one process.
 struct Nginx {
-    process: Child,
+    _process: Running,
     addr: String,
 }
 
@@ -215,7 +219,7 @@ impl Nginx {
         while TcpStream::connect(&addr).is_err() {
             thread::sleep(Duration::from_millis(10));
         }
-        Nginx { process, addr }
+        Nginx { _process: Running(process), addr }
     }
 
     fn curl(&self, to: &Path) -> Command {
@@ -236,15 +240,8 @@ impl Nginx {
     }
 }
 
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 struct Server {
-    process: Child,
+    _process: Running,
     addr: String,
 }
 
@@ -258,7 +255,7 @@ impl Server {
         let stdout = process.stdout.take().expect("a pipe");
         BufReader::new(stdout).read_line(&mut line).expect("the server says where it listens");
         let addr = line.trim().rsplit(' ').next().expect("an address").to_owned();
-        Server { process, addr }
+        Server { _process: Running(process), addr }
     }
 
     /// Offers the file; returns when the catalog has it.
@@ -270,7 +267,7 @@ impl Server {
         let mut line = String::new();
         events.read_line(&mut line).expect("the holder says that it shares");
         assert!(line.contains("offered"), "{line}");
-        Holder { process, events }
+        Holder { process: Running(process), events }
     }
 
     fn get(&self, to: &Path) -> Child {
@@ -280,15 +277,8 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 struct Holder {
-    process: Child,
+    process: Running,
     events: BufReader<std::process::ChildStdout>,
 }
 
@@ -296,7 +286,7 @@ impl Holder {
     /// Stops it, and returns the bytes that it says it has sent.
     fn stop(mut self) -> u64 {
         nix::sys::signal::kill(
-            nix::unistd::Pid::from_raw(self.process.id() as i32),
+            nix::unistd::Pid::from_raw(self.process.0.id() as i32),
             nix::sys::signal::Signal::SIGTERM,
         )
         .expect("the holder is there");
@@ -308,10 +298,13 @@ impl Holder {
     }
 }
 
-impl Drop for Holder {
+/// A process that ends with whoever started it.
+struct Running(Child);
+
+impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -365,6 +358,19 @@ fn copy(from: &Path, to: &Path) {
     let mut command = Command::new("cp");
     command.arg(from).arg(to);
     run_and_sync(command, to);
+}
+
+fn copy_to_memory(from: &Path, to: &Path) {
+    fs::copy(from, to).expect("room for a copy");
+}
+
+/// With `sync`, all of them are brought to disk together.
+fn copy_all(files: &[PathBuf], to: &Path, copy: CopyOne, sync: bool) {
+    files.iter().enumerate().for_each(|(number, file)| copy(file, &to.join(number.to_string())));
+    if sync {
+        let folder = File::open(to).expect("a folder of ours");
+        nix::unistd::syncfs(folder).expect("the copies reach the disk");
+    }
 }
 
 fn run_and_sync(mut command: Command, to: &Path) {

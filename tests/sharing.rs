@@ -9,7 +9,7 @@ use std::time::Duration;
 use common::town::Town;
 use tickmesh::proto::machine::FileOp;
 use tickmesh::proto::peer::{Peers, PeersConfig};
-use tickmesh::sim::World;
+use tickmesh::sim::{NetConfig, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -103,8 +103,45 @@ fn peers_machine_every(server: SocketAddr, name: &str, interval: Duration, durat
         ids: vec![Some(name.parse().unwrap())],
         interval: Some(interval),
         duration: Some(duration),
-        share_deadline: Some(SECOND),
+        share_deadline: Some(SECOND * 10),
     }))
+}
+
+/// What went out packed goes out again without a look at the disk.
+#[test]
+fn a_chunk_is_packed_once_for_all_who_want_it() {
+    let mut town = Town::new(136);
+    let node = town.node();
+    let alice = town.world.start(node, peers_machine_every(town.addr, "alice", ms(1), SECOND * 17));
+    let (_, bob) = town.peer("bob");
+    let carol_node = town.node();
+    let carol = town.start(carol_node, "carol", 20);
+    let has_all = |world: &World| world.machine::<Peers>(bob).unwrap().report().peers[0].files_received == 2;
+    assert!(town.world.run_until(has_all, SECOND * 20), "{}", town.world.trace_tail());
+    // What has to be read now goes as it is.
+    town.world.disk_mut(node).fail(FileOp::Read, Some(ErrorKind::Other));
+    town.finish(&[alice, bob, carol]);
+    let got = town.assert_complete(carol);
+    assert!(got.bytes_fetched > 3_000_000 && got.wire_bytes_fetched * 3 < got.bytes_fetched, "{got:?}");
+}
+
+/// So does what came in packed.
+#[test]
+fn a_chunk_that_came_in_packed_is_passed_on_as_it_came() {
+    let mut town = Town::new(137);
+    town.world.set_net(NetConfig { bytes_per_second: 300_000, ..NetConfig::default() });
+    let node = town.node();
+    let alice = town.world.start(node, peers_machine_every(town.addr, "alice", ms(1), SECOND * 17));
+    let others = ["bob", "carol", "dave"].map(|name| {
+        let (node, machine) = town.peer(name);
+        town.world.disk_mut(node).fail(FileOp::Read, Some(ErrorKind::Other));
+        machine
+    });
+    town.finish(&[&others[..], &[alice]].concat());
+    let sent =
+        others.map(|other| town.assert_complete(other)).map(|sent| (sent.bytes_sent, sent.wire_bytes_sent));
+    let (bytes, octets) = sent.iter().fold((0, 0), |sum, sent| (sum.0 + sent.0, sum.1 + sent.1));
+    assert!(bytes > 2_000_000 && octets * 3 < bytes, "{sent:?}");
 }
 
 /// What is in the folder of copies under its own name, this run received.

@@ -276,6 +276,11 @@ pub const PACK_PAUSE_MAX: u32 = 1024;
 /// Chunks that a process reads in order to pack them, at once: enough to keep the loop busy while the
 /// helper syncs other files, which may take it 20 ms; 16 MiB of memory.
 pub const PACKS_UNDER_WAY_MAX: usize = 64;
+/// Longest packed chunk that is kept for others who will ask for it; so much of what is kept goes out in one turn, for
+/// all links together. Those of records have 20 to 80 kB.
+pub const KEPT_FRAME_BYTES_MAX: usize = 128 << 10;
+/// Packed chunks that a process keeps: the records of 20 peers, five minutes each, take 20 MB.
+pub const KEPT_FRAMES_BYTES_MAX: usize = 32 << 20;
 /// Buffers for packed chunks that come in, of [`PACKED_CHUNK_BYTES_MAX`] at most, that a process keeps for the next ones.
 pub const UNPACK_BUFFERS_MAX: usize = 16;
 /// Bytes that are hashed before a file that waits to be finished or read gets its turn: a few
@@ -353,9 +358,12 @@ const _: () = {
     let hashes = (OFFERS_CHECKED_MAX + 1) * HASHES_IN_FLIGHT_MAX as usize;
     assert!(hashes + PACKS_UNDER_WAY_MAX <= DISK_JOBS_MAX);
     assert!(CHUNK_BYTES <= PACKED_CHUNK_BYTES_MAX && PACKED_CHUNK_BYTES_MAX <= CHUNK_READ_BYTES_MAX);
-    // One packed chunk waits on a link, and one more may have been on its way from the disk when it filled up.
-    // They fit beside the two offers of a record.
-    let packed = 2 * (PACKED_CHUNK_BYTES_MAX as usize - PACKED_CHUNK_BYTES_MAX as usize / PACK_SAVING);
+    // One packed chunk waits on a link, and one more may have been on its way from the disk when it filled up. Of
+    // those that are kept, what two turns send: the word that a link is full may come after the second has begun.
+    // All fit beside the two offers of a record.
+    let packed = PACKED_CHUNK_BYTES_MAX as usize - PACKED_CHUNK_BYTES_MAX as usize / PACK_SAVING;
+    let kept = 2 * KEPT_FRAME_BYTES_MAX;
+    let packed = packed + if kept > packed { kept } else { packed };
     assert!(packed + 2 * CHUNKS_DEFAULT_MAX as usize * 65 + 4 * LINE_BYTES_MAX <= LINK_QUEUE_BYTES_MAX);
     assert!((REGISTERS_AHEAD_BYTES + CHUNKS_MAX * 65) < LINK_QUEUE_BYTES_MAX as u64);
     assert!(WORD_PERIOD.as_millis() * 3 <= TRANSFER_SILENCE_TIMEOUT.as_millis());

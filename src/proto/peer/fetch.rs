@@ -191,6 +191,7 @@ impl Member {
         let fetched = self.library.at_mut(item);
         let range = fetched.manifest.as_ref().and_then(|manifest| manifest.range(chunk));
         let octets = range.map_or(0, |(_, len)| len);
+        let is_record = fetched.owner.is_some();
         let written = fetched.picker().is_some_and(|picker| picker.is_written(source, chunk));
         let file = fetched.file();
         let (Some(picker), true) = (fetched.picker_mut(), written) else {
@@ -200,11 +201,15 @@ impl Member {
         };
         let is_packed = matches!(incoming, Incoming::Packed { .. });
         let right = match incoming {
-            Incoming::Packed { chunk, .. } => chunk.end(&mut common.unpacker).map(|(offset, bytes)| {
-                if let Some(file) = file {
-                    os.perform(Effect::WriteAt { file, offset, bytes });
-                }
-            }),
+            Incoming::Packed { chunk, .. } => {
+                // Others in the group will ask for it.
+                let kept = is_record.then(|| common.packing.kept());
+                chunk.end(&mut common.unpacker, kept).map(|(offset, bytes)| {
+                    if let Some(file) = file {
+                        os.perform(Effect::WriteAt { file, offset, bytes });
+                    }
+                })
+            }
             Incoming::Chunk { chunk, .. } => chunk.end(),
             _ => Ok(()),
         };

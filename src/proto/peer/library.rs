@@ -132,6 +132,11 @@ impl Item {
         accounts
     }
 
+    /// What a chunk of it hashes to.
+    pub(super) fn hash(&self, chunk: u64) -> Option<&blake3::Hash> {
+        self.manifest.as_ref()?.hash(chunk)
+    }
+
     /// The open file to serve a chunk from, if that chunk is held.
     pub(super) fn source_of(&self, chunk: u64) -> Option<FileId> {
         match &self.state {

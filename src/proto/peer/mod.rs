@@ -265,7 +265,10 @@ impl Peers {
             Timer::Redial(member) => members[member as usize].dial_server(common, now, os),
             Timer::Reply(member) => members[member as usize].on_reply_timeout(common, now, os),
             Timer::Share(member) => members[member as usize].look_around(common, now, os),
-            Timer::Serve => serve::serve(members, common, now, os),
+            Timer::Serve => {
+                common.packing.begin_turn();
+                serve::serve(members, common, now, os);
+            }
             Timer::Stranger(link) => self.close(link, CloseReason::Silent, "it said nothing", now, os),
         }
     }

@@ -2,14 +2,16 @@
 //! the link has taken it. Decides which chunks these are; whose turn it is, `serve` knows.
 
 use crate::proto::ids::{FileId, LinkId};
-use crate::proto::limits::{PACKED_CHUNK_BYTES_MAX, PACKED_CHUNK_BYTES_MIN, PACKS_UNDER_WAY_MAX};
+use crate::proto::limits::{
+    KEPT_FRAME_BYTES_MAX, PACKED_CHUNK_BYTES_MAX, PACKED_CHUNK_BYTES_MIN, PACKS_UNDER_WAY_MAX,
+};
 use crate::proto::machine::{Effect, Os};
 use crate::proto::peer::common::{Common, Timer, Whose};
-use crate::proto::peer::library::ItemId;
+use crate::proto::peer::library::{Item, ItemId};
 use crate::proto::peer::member::Member;
 use crate::proto::peer::other::Way;
 use crate::proto::peer::serve::serve;
-use crate::proto::swarm::{Packer, Request};
+use crate::proto::swarm::{Kept, Packer, Request};
 use crate::proto::time::{Mono, Now};
 use crate::proto::wire::Message;
 
@@ -19,6 +21,10 @@ pub(super) struct Packing {
     packer: Packer,
     /// At most [`PACKS_UNDER_WAY_MAX`], in the order in which they were asked of the disk.
     under_way: Vec<UnderWay>,
+    /// What went out packed, or came in so, and others will ask for.
+    kept: Kept,
+    /// Octets of these that went out in this turn; never more than [`KEPT_FRAME_BYTES_MAX`].
+    kept_sent: usize,
 }
 
 /// A chunk that is being read.
@@ -49,6 +55,10 @@ pub(super) enum Plan {
     Wait,
     /// Packed, when the disk has brought an earlier one.
     Full,
+    /// Packed as it is kept, now.
+    Kept,
+    /// So too, in the next turn: others want something of this one.
+    Spent,
     /// Packed, when this has been read.
     Read { file: FileId, offset: u64, len: u64 },
 }
@@ -67,6 +77,9 @@ impl Member {
             Plan::Look
         } else if common.sessions.get(link).is_some_and(|session| session.blocked) {
             Plan::Wait
+        } else if let Some(octets) = common.packing.kept_octets(served, request.chunk) {
+            let fits = common.packing.kept_sent + octets <= KEPT_FRAME_BYTES_MAX;
+            if fits { Plan::Kept } else { Plan::Spent }
         } else if common.packing.under_way.len() >= PACKS_UNDER_WAY_MAX {
             Plan::Full
         } else {
@@ -107,14 +120,68 @@ impl Member {
             let sent = self.send_chunk((link, place), item, chunk, common, os);
             return self.count_served(item, (sent, sent), now);
         };
-        let octets = packed.len() as u64;
-        scratch.clear();
-        Message::Chunk { file: served.name.as_str(), chunk, octets, zstd: true }.encode(scratch);
-        os.perform(Effect::Send { link, bytes: scratch });
-        os.perform(Effect::Send { link, bytes: packed });
+        // Who has a run has others that want the same of it. Hashed, for the file may have changed on the disk.
+        if let (true, Some(hash)) = (self.guest.is_none(), served.hash(chunk))
+            && blake3::hash(bytes) == *hash
+        {
+            packing.kept.keep(hash, packed);
+        }
+        let octets = send_frame(link, (served, chunk), packed, scratch, os);
         common.serving.refund(len - octets);
         self.remember_sent(place, item, chunk);
         self.count_served(item, (len, octets), now);
+    }
+
+    /// A chunk goes out packed as it is kept.
+    pub(super) fn send_kept(
+        &mut self,
+        (link, place): (LinkId, u32),
+        request: Request,
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
+        let Request { file: item, chunk, len } = request;
+        let served = self.library.at(item);
+        let Common { packing, scratch, serving, .. } = common;
+        let Some(packed) = served.hash(chunk).and_then(|hash| packing.kept.get(hash)) else { return };
+        let octets = send_frame(link, (served, chunk), packed, scratch, os);
+        packing.kept_sent += octets as usize;
+        serving.refund(len - octets);
+        self.remember_sent(place, item, chunk);
+        self.count_served(item, (len, octets), now);
+    }
+}
+
+/// Announces a packed chunk and sends it; returns its octets.
+fn send_frame(
+    link: LinkId,
+    (served, chunk): (&Item, u64),
+    packed: &[u8],
+    scratch: &mut Vec<u8>,
+    os: &mut dyn Os,
+) -> u64 {
+    let octets = packed.len() as u64;
+    scratch.clear();
+    Message::Chunk { file: served.name.as_str(), chunk, octets, zstd: true }.encode(scratch);
+    os.perform(Effect::Send { link, bytes: scratch });
+    os.perform(Effect::Send { link, bytes: packed });
+    octets
+}
+
+impl Packing {
+    /// Where packed chunks are kept.
+    pub(super) fn kept(&mut self) -> &mut Kept {
+        &mut self.kept
+    }
+
+    /// What is kept may go out again.
+    pub(super) fn begin_turn(&mut self) {
+        self.kept_sent = 0;
+    }
+
+    fn kept_octets(&self, served: &Item, chunk: u64) -> Option<usize> {
+        Some(self.kept.get(served.hash(chunk)?)?.len())
     }
 }
 
@@ -159,6 +226,8 @@ impl Common {
     /// Panics if a link that waits for the disk is not held, or there are too many.
     pub(super) fn check_packing(&self) {
         assert!(self.packing.under_way.len() <= PACKS_UNDER_WAY_MAX);
+        assert!(self.packing.kept_sent <= KEPT_FRAME_BYTES_MAX);
+        self.packing.kept.check_invariants();
         for piece in &self.packing.under_way {
             assert!(self.files.contains_key(&piece.file), "what is read is open");
             if let Purpose::Send(link, _) = piece.purpose {

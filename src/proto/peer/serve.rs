@@ -11,7 +11,7 @@ use crate::proto::peer::other::Way;
 use crate::proto::peer::pack::Plan;
 use crate::proto::peer::pair::{Fault, fault};
 use crate::proto::swarm::{ChunkSet, Request, SourceId};
-use crate::proto::time::Now;
+use crate::proto::time::{Mono, Now};
 use crate::proto::wire::{ErrorCode, Message};
 
 impl Member {
@@ -220,7 +220,7 @@ fn held(item: &Item) -> Option<ChunkSet> {
 
 /// Sends every chunk whose turn it is, of all members of the process.
 pub(super) fn serve(members: &mut [Member], common: &mut Common, now: Now, os: &mut dyn Os) {
-    let mut disk_is_busy = false;
+    let (mut disk_is_busy, mut turn_is_spent) = (false, false);
     while let Some((link, request)) = common.serving.peek(now.mono) {
         let Request { file: item, chunk, .. } = request;
         let whose = common.sessions.get(link).map(|session| session.whose);
@@ -244,6 +244,14 @@ pub(super) fn serve(members: &mut [Member], common: &mut Common, now: Now, os: &
                 common.serving.pop(now.mono);
                 common.read_to_send(link, request, (file, offset, len), os);
             }
+            Plan::Kept => {
+                common.serving.pop(now.mono);
+                member.send_kept((link, place), request, common, now, os);
+            }
+            Plan::Spent => {
+                turn_is_spent = true;
+                break;
+            }
             Plan::Wait => common.serving.hold(link),
             Plan::Full => {
                 disk_is_busy = true;
@@ -260,6 +268,11 @@ pub(super) fn serve(members: &mut [Member], common: &mut Common, now: Now, os: &
         common.serving.links().for_each(|link| os.perform(Effect::Send { link, bytes: b"\n" }));
     }
     // Whoever is held is let go by the disk's answer, or when its link has taken what it has.
-    let next_at = common.serving.next_at().filter(|_| !disk_is_busy).unwrap_or(common.word_at);
+    let next_at = if turn_is_spent {
+        Some(Mono(now.mono.0 + 1))
+    } else {
+        common.serving.next_at().filter(|_| !disk_is_busy)
+    };
+    let next_at = next_at.unwrap_or(common.word_at);
     common.wheel.insert(Timer::Serve, next_at.min(common.word_at));
 }

@@ -4,7 +4,7 @@
 use blake3::{Hash, Hasher};
 
 use crate::proto::limits::PACKED_CHUNK_BYTES_MAX;
-use crate::proto::swarm::{Manifest, Unpacker};
+use crate::proto::swarm::{Kept, Manifest, Unpacker};
 
 /// One announced chunk; a link has at most one at a time.
 #[derive(Debug)]
@@ -72,13 +72,20 @@ impl Packed {
         self.octets.extend_from_slice(octets);
     }
 
-    /// The octets are all there: the chunk's place in the file, and its bytes.
+    /// The octets are all there: the chunk's place in the file, and its bytes. Right ones go to `kept` as they came.
     ///
     /// # Errors
     /// If they cannot be unpacked, or the hash of what comes out is wrong.
-    pub fn end(self, unpacker: &mut Unpacker) -> Result<(u64, &[u8]), Lie> {
+    pub fn end<'a>(
+        self,
+        unpacker: &'a mut Unpacker,
+        kept: Option<&mut Kept>,
+    ) -> Result<(u64, &'a [u8]), Lie> {
         let Packed { chunk, offset, len, expected, octets } = self;
         let is_right = unpacker.unpack(&octets, len as usize).map(|bytes| blake3::hash(bytes) == expected);
+        if let (Some(true), Some(kept)) = (is_right, kept) {
+            kept.keep(&expected, &octets);
+        }
         unpacker.take_back(octets);
         match is_right {
             Some(true) => Ok((offset, unpacker.last(len as usize))),

@@ -132,7 +132,7 @@ fn a_packed_chunk_is_checked_before_anything_of_it_counts() {
     ] {
         let mut packed = begin(1, octets.len() as u64).unwrap();
         octets.chunks(7).for_each(|part| packed.take(part));
-        assert_eq!((packed.chunk(), packed.end(&mut unpacker)), (1, result));
+        assert_eq!((packed.chunk(), packed.end(&mut unpacker, None)), (1, result));
     }
     let long = PACKED_CHUNK_BYTES_MAX as usize + 1;
     let manifest = manifest_of(&vec![0; long], long as u64);
