@@ -108,6 +108,10 @@ pub enum Input<'a> {
     LoadFailed { load: Load, error: ErrorKind },
     /// An [`Effect::Derive`] is done.
     Derived { job: u64, key: Secret<[u8; 32]> },
+    /// A user has typed, or a script says: commands, each ended by a line feed, in any pieces.
+    Typed { bytes: &'a [u8] },
+    /// No more will come from there.
+    TypedEnd,
     /// End soon and orderly.
     Shutdown,
 }

@@ -17,6 +17,7 @@ use crate::proto::peer::member::{Member, Stage};
 use crate::proto::peer::other::Way;
 use crate::proto::peer::report::Outcome;
 use crate::proto::peer::status::FileStatus;
+use crate::proto::peer::talk::Talk;
 
 use crate::proto::time::{Mono, Now, Period};
 use crate::proto::wire::Message;
@@ -45,6 +46,8 @@ pub struct Orders {
     pub get: Option<Get>,
     /// Who has a file?
     pub find: Option<Find>,
+    /// Talk, and do what is typed.
+    pub talk: Option<Talk>,
 }
 
 /// A file to offer.

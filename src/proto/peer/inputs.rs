@@ -88,7 +88,9 @@ impl Machine for Peers {
             | Input::Row { .. }
             | Input::Loaded { .. }
             | Input::LoadFailed { .. }
-            | Input::Derived { .. } => {}
+            | Input::Derived { .. }
+            | Input::Typed { .. }
+            | Input::TypedEnd => {}
             Input::Shutdown => members.iter_mut().for_each(|member| member.interrupt(common, now, os)),
         }
         self.exit_when_ended(os);

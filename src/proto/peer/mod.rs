@@ -9,6 +9,7 @@ mod guest;
 mod inputs;
 mod library;
 mod member;
+mod news;
 mod offer;
 mod other;
 mod pack;
@@ -19,6 +20,7 @@ mod serve;
 mod share;
 mod sources;
 mod status;
+mod talk;
 mod visit;
 
 use std::net::SocketAddr;
@@ -38,9 +40,11 @@ use crate::proto::time::{Mono, Now, Wall};
 use crate::proto::wire::{ErrorCode, Message, ParseError, Piece, Role, TOO_LONG_TEXT};
 
 pub use guest::{Find, Get, GuestConfig, Holder, Offer, Orders};
+pub use news::News;
 pub use offer::Trouble;
 pub use report::{Outcome, PeerReport, Progress, Report};
 pub use status::{FileState, FileStatus};
+pub use talk::{Login, Seen, Talk};
 
 /// What a user sets.
 #[derive(Clone, Debug)]
