@@ -1,6 +1,6 @@
 //! What somebody says: to one, or to all who are there. Decides where it goes; how mail goes on is in `post`.
 
-use crate::proto::chat::{Audience, Chat, Pace, Posted, Refusal, Sent};
+use crate::proto::chat::{Audience, Chat, Pace, Posted, Rate, Refusal, Sent};
 use crate::proto::ids::Name;
 use crate::proto::limits::{BROADCAST_COST, MESSAGE_BYTES_MAX};
 use crate::proto::time::{Mono, Now};
@@ -24,6 +24,20 @@ impl Chat {
     /// The same before [`Chat::broadcast`], which counts as several messages.
     pub fn pace_broadcast(&mut self, name: &Name, now: Mono) -> Pace {
         self.pace(name, BROADCAST_COST, now)
+    }
+
+    /// The same before [`Chat::start_private`], which counts as a message and is never held back: it is said now
+    /// or not at all. The time from which on it would be taken, if it is not now.
+    pub fn pace_private(&mut self, name: &Name, now: Mono) -> Option<Mono> {
+        let rate = Rate { slowed_max: 0, ..self.config.rate };
+        let seat = self.online.get(name)?;
+        match rate.take(&mut self.people[seat.id.0 as usize].paid_until, 1, now) {
+            Pace::Now => None,
+            Pace::At(until) | Pace::Refused { until } => {
+                self.counts.on_refusal(Refusal::TooFast);
+                Some(until)
+            }
+        }
     }
 
     fn pace(&mut self, name: &Name, cost: u32, now: Mono) -> Pace {

@@ -60,8 +60,14 @@ pub enum Chat<'a> {
     StartPrivate { user: &'a str },
     /// The answer to `StartPrivate`: where, and what proves who dials.
     OkStartPrivate { user: Name, addr: SocketAddr, ticket: Key },
-    /// That user will dial, or wants to be dialed if the own port is 0.
+    /// That user wants to talk directly: the same as `OkStartPrivate`, to the other one of the two.
     Private { user: Name, addr: SocketAddr, ticket: Key },
+    /// I end the private link with that user.
+    StopPrivate { user: &'a str },
+    /// The answer to `StopPrivate`.
+    OkStopPrivate { user: Name },
+    /// That user has ended the private link, or has gone.
+    PrivateStopped { user: Name },
     /// A message of that number has been shown.
     Ack { number: u64 },
     /// A message from somebody, to a person.
@@ -112,6 +118,9 @@ impl<'a> Chat<'a> {
             Chat::StartPrivate { .. } => "startprivate",
             Chat::OkStartPrivate { .. } => "OK startprivate",
             Chat::Private { .. } => "PRIVATE",
+            Chat::StopPrivate { .. } => "stopprivate",
+            Chat::OkStopPrivate { .. } => "OK stopprivate",
+            Chat::PrivateStopped { .. } => "STOPPRIVATE",
             Chat::Ack { .. } => "ACK",
             Chat::Message { .. } => "MESSAGE",
             Chat::Mail { .. } => "MAIL",
@@ -140,10 +149,15 @@ impl<'a> Chat<'a> {
             Chat::WhoElse | Chat::Logout | Chat::OkLogout => line,
             Chat::OkWhoElse { count } | Chat::OkWhoElseSince { count } => line.number(count),
             Chat::WhoElseSince { seconds } => line.number(seconds),
-            Chat::Block { user } | Chat::Unblock { user } | Chat::StartPrivate { user } => line.word(user),
+            Chat::Block { user }
+            | Chat::Unblock { user }
+            | Chat::StartPrivate { user }
+            | Chat::StopPrivate { user } => line.word(user),
             Chat::User { name: user }
             | Chat::OkBlock { user }
             | Chat::OkUnblock { user }
+            | Chat::OkStopPrivate { user }
+            | Chat::PrivateStopped { user }
             | Chat::Online { name: user }
             | Chat::Offline { name: user } => line.word(user.as_str()),
             Chat::OkStartPrivate { user, addr, ticket } | Chat::Private { user, addr, ticket } => {
@@ -186,9 +200,10 @@ impl<'a> Chat<'a> {
             "unblock" => Chat::Unblock { user: args.arg("the name of a user is missing", Some)? },
             "logout" => Chat::Logout,
             "startprivate" => Chat::StartPrivate { user: args.arg("the name of a user is missing", Some)? },
-            "private" | "stopprivate" => {
+            "stopprivate" => Chat::StopPrivate { user: args.arg("the name of a user is missing", Some)? },
+            "private" => {
                 return Err(ParseError::BadArgument(
-                    "private links are not the server's; run: tickmesh console",
+                    "what is said over a private link does not go over the server; run: tickmesh console",
                 ));
             }
             "ACK" => Chat::Ack { number: args.number("number")? },
@@ -207,6 +222,7 @@ impl<'a> Chat<'a> {
                 let (user, addr) = (args.name("user")?, args.arg("addr", addr)?);
                 Chat::Private { user, addr, ticket: args.key("ticket")? }
             }
+            "STOPPRIVATE" => Chat::PrivateStopped { user: args.name("user")? },
             _ => return Err(ParseError::UnknownVerb),
         })
     }
@@ -230,6 +246,7 @@ impl<'a> Chat<'a> {
                 let (user, addr) = (args.name("user")?, args.arg("addr", addr)?);
                 Chat::OkStartPrivate { user, addr, ticket: args.key("ticket")? }
             }
+            "stopprivate" => Chat::OkStopPrivate { user: args.name("user")? },
             _ => return Err(ParseError::BadArgument("what is OK")),
         })
     }

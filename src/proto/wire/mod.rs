@@ -60,6 +60,8 @@
 //!   whoelsesince seconds                                *( "* " USER line ) OK whoelsesince count
 //!   block name                                          OK block name
 //!   unblock name                                        OK unblock name
+//!   startprivate name                                   OK startprivate name addr ticket
+//!   stopprivate name                                    OK stopprivate name
 //!   logout                                              OK logout                  ; the link closes
 //!   ACK number                                          ; none
 //!   USER name
@@ -67,6 +69,7 @@
 //! Server to those who talk, unprompted, but never within an answer:
 //!   MESSAGE from text / BROADCAST from text / ONLINE name / OFFLINE name
 //!   MAIL number at from text                            ; a message from a user, to a program that has said AUTH
+//!   PRIVATE name addr ticket / STOPPRIVATE name         ; the other one has said startprivate, stopprivate, or has gone
 //!
 //! Server to whoever takes part in a file, unprompted or in the list of a DOWNLOAD:
 //!   SOURCE file id addr ticket
@@ -169,12 +172,18 @@
 //!   [`BACKLOG_BYTES_MAX`](crate::proto::limits::BACKLOG_BYTES_MAX): with more the link is closed (`too-fast`). A
 //!   program waits for the answer before it says `REGISTER` with many hashes.
 //! - **Pace.** Some twenty messages may be sent at once, then five a second; those that come faster wait for their
-//!   time. A broadcast counts as five.
+//!   time. A broadcast counts as five. `startprivate` counts as one, and is refused if it would have to wait.
 //! - **Messages.** `delivered` went to where the user is; if that link breaks before the message was acknowledged, or
 //!   taken by the kernel of a plain client, it becomes mail. `kept` is on the server's disk. Messages from or to guests
 //!   are never kept. The text is passed on as it was said; whoever shows it makes it safe for a terminal.
 //! - **Numbers.** Each message from user to user has a number, which grows. `ACK` acknowledges all up to it; what is
 //!   not acknowledged comes again, under its number, at the next login.
+//! - **Private links** are between two users. `startprivate` tells both where the other one is, and the ticket of the pair:
+//!   the same that a `SOURCE` has, so one link does for both. Port 0 means: do not dial it, it dials you; a user
+//!   who has typed `login` cannot be dialed, and where neither can be, there is no private link (`not-reachable`). Nobody
+//!   else is told where they are, nor anybody whom the other one has blocked. Asked again, both are told again and begin
+//!   anew. `stopprivate` ends it, and so does the end of either's session: the other one is told `STOPPRIVATE`. A block does not,
+//!   but nothing new starts. A server that starts anew knows of no private links; those that are up stay up.
 //! - **Lists** name at most [`LISTED_MAX`](crate::proto::limits::LISTED_MAX) people, and the count is of these. Those who have
 //!   blocked the asker are not among them.
 //! - **Passwords.** Three wrong ones in a row block a name for a while (`account-blocked`), from wherever they came,

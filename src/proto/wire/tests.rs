@@ -178,6 +178,9 @@ fn golden_chat() -> Vec<(Message<'static>, &'static str)> {
         (Chat::OkUnblock { user: bob }, "OK unblock bob"),
         (Chat::Logout, "logout"),
         (Chat::OkLogout, "OK logout"),
+        (Chat::StopPrivate { user: "bob" }, "stopprivate bob"),
+        (Chat::OkStopPrivate { user: bob }, "OK stopprivate bob"),
+        (Chat::PrivateStopped { user: bob }, "STOPPRIVATE bob"),
         (Chat::StartPrivate { user: "bob" }, "startprivate bob"),
         (
             Chat::OkStartPrivate { user: bob, addr, ticket: key },

@@ -157,6 +157,8 @@ words! {
         NotBlocked = "not-blocked",
         /// Guests have no private links.
         GuestsCannot = "guests-cannot",
+        /// Neither of the two can be dialed by the other.
+        NotReachable = "not-reachable",
         /// There is no such private link.
         NoPrivate = "no-private",
         /// No such message was sent to the sender.

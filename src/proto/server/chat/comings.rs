@@ -89,8 +89,9 @@ impl Server {
 
     pub(super) fn see_off(&mut self, name: Name, left: Left, os: &mut dyn Os) {
         self.keep(name, left.keep, os);
-        // A server that stops says goodbye to all at once.
+        // A server that stops says goodbye to all at once, and private links go on without it.
         if self.is_serving() {
+            self.tell_all(left.privates, Line::PrivateStopped { user: name }, os);
             self.tell_all(left.told, Line::Offline { name }, os);
         }
     }
@@ -127,11 +128,12 @@ impl Server {
 pub(super) struct Left {
     pub(super) link: LinkId,
     told: Vec<LinkId>,
+    privates: Vec<LinkId>,
     keep: Vec<crate::proto::chat::Keep>,
 }
 
 /// The same, without borrowing the book.
 pub(super) fn left(gone: Gone<'_>) -> Left {
-    let Gone { link, told, keep, .. } = gone;
-    Left { link, told: told.map(|(_, link)| link).collect(), keep }
+    let Gone { link, told, keep, privates } = gone;
+    Left { link, told: told.map(|(_, link)| link).collect(), privates, keep }
 }

@@ -11,6 +11,7 @@ mod landing;
 mod lists;
 mod login;
 mod mail;
+mod private;
 mod say;
 
 use std::time::Duration;
@@ -131,7 +132,8 @@ impl Server {
             Line::Unblock { user } => self.on_block(link, user, false, os),
             Line::Logout => self.on_logout(link, now, os),
             Line::Ack { number } => self.on_ack(link, number, os),
-            Line::StartPrivate { .. } => refuse(ErrorCode::UnknownVerb, "no such verb"),
+            Line::StartPrivate { user } => self.on_start_private(link, user, now, os),
+            Line::StopPrivate { user } => self.on_stop_private(link, user, os),
             ref other => refuse(ErrorCode::OutOfPlace, format!("{} is not said to a server", other.verb())),
         }
     }
@@ -255,6 +257,9 @@ pub(super) fn is_answer(code: ErrorCode) -> bool {
             | ErrorCode::MailboxFull
             | ErrorCode::AlreadyBlocked
             | ErrorCode::NotBlocked
+            | ErrorCode::GuestsCannot
+            | ErrorCode::NotReachable
+            | ErrorCode::NoPrivate
             | ErrorCode::LocalDisk
     )
 }
