@@ -1,6 +1,7 @@
 //! Starting the real program in a folder of its own, and reading what it leaves.
 #![allow(dead_code)] // each test crate uses its part
 
+pub mod console;
 pub mod hall;
 pub mod hand;
 pub mod place;

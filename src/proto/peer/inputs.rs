@@ -87,20 +87,22 @@ impl Machine for Peers {
             | Input::StoreFailed { .. }
             | Input::Row { .. }
             | Input::Loaded { .. }
-            | Input::LoadFailed { .. }
-            | Input::Derived { .. }
-            | Input::Typed { .. }
-            | Input::TypedEnd => {}
+            | Input::LoadFailed { .. } => {}
+            Input::Derived { job, key } => {
+                members.iter_mut().for_each(|member| member.on_derived(job, key, common, os));
+            }
+            Input::Typed { bytes } => members.iter_mut().for_each(|member| member.on_typed(bytes)),
+            Input::TypedEnd => members.iter_mut().for_each(Member::on_typed_end),
             Input::Shutdown => members.iter_mut().for_each(|member| member.interrupt(common, now, os)),
         }
-        self.exit_when_ended(os);
+        self.after_all(now, os);
     }
 
     fn handle_timeout(&mut self, now: Now, os: &mut dyn Os) {
         while let Some((_, timer)) = self.common.wheel.pop_due(now.mono) {
             self.on_timer(timer, now, os);
         }
-        self.exit_when_ended(os);
+        self.after_all(now, os);
     }
 
     fn poll_timeout(&self) -> Option<Mono> {
@@ -137,9 +139,19 @@ impl Peers {
             Timer::Redial(member) => members[member as usize].dial_server(common, now, os),
             Timer::Reply(member) => members[member as usize].on_reply_timeout(common, now, os),
             Timer::Share(member) => members[member as usize].look_around(common, now, os),
+            Timer::Shown(_) => {} // see `tend_talk`
             Timer::Serve => serve::serve(members, common, now, os),
             Timer::Stranger(link) => self.close(link, CloseReason::Silent, "it said nothing", now, os),
         }
+    }
+
+    /// What comes of everything that happens.
+    fn after_all(&mut self, now: Now, os: &mut dyn Os) {
+        // Who talks is alone.
+        if let [member] = &mut self.members[..] {
+            member.tend_talk(&mut self.common, now, os);
+        }
+        self.exit_when_ended(os);
     }
 
     fn exit_when_ended(&mut self, os: &mut dyn Os) {

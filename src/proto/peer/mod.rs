@@ -22,6 +22,7 @@ mod sources;
 mod status;
 mod talk;
 mod visit;
+mod want;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
@@ -37,7 +38,7 @@ use crate::proto::peer::guest::Guest;
 use crate::proto::peer::member::Member;
 use crate::proto::swarm::Serving;
 use crate::proto::time::{Mono, Now, Wall};
-use crate::proto::wire::{ErrorCode, Message, ParseError, Piece, Role, TOO_LONG_TEXT};
+use crate::proto::wire::{ErrorCode, GROUP_DEFAULT, Message, ParseError, Piece, Role, TOO_LONG_TEXT};
 
 pub use guest::{Find, Get, GuestConfig, Holder, Offer, Orders};
 pub use news::News;
@@ -81,10 +82,13 @@ impl Peers {
 
     /// A guest that has not started: one member without a run, that offers, gets or finds files.
     pub fn guest(config: GuestConfig) -> Peers {
+        let talk = config.orders.talk.as_ref();
+        let user = talk.and_then(|talk| talk.login.as_ref()).map(|login| login.user);
         let peers = Peers::new(PeersConfig {
             server: config.server,
-            group: config.group,
-            ids: vec![config.id],
+            // Users share files in this one.
+            group: talk.map_or(config.group, |_| GROUP_DEFAULT.parse().expect("a name")),
+            ids: vec![user.or(config.id)],
             interval: None,
             duration: None,
             share_deadline: None,
