@@ -5,6 +5,7 @@ pub mod console;
 pub mod hall;
 pub mod hand;
 pub mod place;
+pub mod screen;
 pub mod town;
 
 use std::io::{BufRead, BufReader, Read};

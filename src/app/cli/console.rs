@@ -39,8 +39,8 @@ pub(super) struct TypedConsole {
     /// folder of the files to register, and where downloads go (default: this one)
     #[argh(option, default = "PathBuf::from(\".\")")]
     files: PathBuf,
-    /// error, warn, info, debug or trace (default warn)
-    #[argh(option, default = "LevelFilter::Warn", from_str_fn(level))]
+    /// error, warn, info, debug or trace (default error: what a person should know is on the screen)
+    #[argh(option, default = "LevelFilter::Error", from_str_fn(level))]
     log_level: LevelFilter,
     /// log into this file, not to the terminal
     #[argh(option)]

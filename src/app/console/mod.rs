@@ -1,7 +1,7 @@
 //! `tickmesh console`: the screen of a person who talks and passes files over a server, or the same for a script.
 //!
-//! - `machine`: the console around the client. `waiting` has the commands that are not handed on yet, `out` what is
-//!   not shown yet, `seen` remembers what was shown, `show` puts news into words.
+//! - `machine`: the console around the client. `show` puts news into words, `out` has what is not shown yet, `seen`
+//!   remembers what was shown.
 //! - `screen`: the terminal. `keys` makes keys of bytes, `editor` a line of keys, `history` and `complete` help with
 //!   it, `paint` says what to write for it, `cells` how wide that is.
 
@@ -16,7 +16,6 @@ mod paint;
 mod screen;
 mod seen;
 mod show;
-mod waiting;
 
 use std::fs::DirBuilder;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -84,7 +83,7 @@ fn talk(options: &ConsoleOptions, login: Option<Login>, is_person: bool) -> Resu
     let seen = match (&folder, &login) {
         (Some(folder), Some(login)) => {
             SeenFile::open(folder, login.user, options.server).unwrap_or_else(|error| {
-                log::warn!("cannot keep which messages were shown error=\"{error}\"");
+                log::error!("cannot keep which messages were shown error=\"{error}\"");
                 SeenFile::default()
             })
         }
@@ -118,7 +117,7 @@ fn talk(options: &ConsoleOptions, login: Option<Login>, is_person: bool) -> Resu
 fn conclude(mut console: Console, is_person: bool) -> Result<End> {
     let report = console.peers().report().peers.remove(0);
     let refused = console.refused.take();
-    let is_done = is_person || report.outcome == "complete" && !console.has_failed && console.is_idle();
+    let is_done = is_person || report.outcome == "complete" && !console.has_failed;
     // A second signal, or one while nobody reads, does not wait.
     console.end(report.outcome != "interrupted").context("cannot write to standard output")?;
     if let Some((ErrorCode::WrongPassword, text)) = refused {
@@ -134,7 +133,7 @@ fn conclude(mut console: Console, is_person: bool) -> Result<End> {
 fn own_folder() -> Option<PathBuf> {
     let folder = state::default_folder(|name| std::env::var_os(name))?;
     let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
-    made.inspect_err(|error| log::warn!("nothing is kept folder={} error=\"{error}\"", folder.display()))
+    made.inspect_err(|error| log::error!("nothing is kept folder={} error=\"{error}\"", folder.display()))
         .ok()?;
     Some(folder)
 }
@@ -142,7 +141,7 @@ fn own_folder() -> Option<PathBuf> {
 fn open_history(folder: Option<PathBuf>) -> History {
     let Some(folder) = folder else { return History::default() };
     History::open(folder.join("history")).unwrap_or_else(|error| {
-        log::warn!("the history cannot be kept error=\"{error}\"");
+        log::error!("the history cannot be kept error=\"{error}\"");
         History::default()
     })
 }

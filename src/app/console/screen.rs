@@ -1,6 +1,7 @@
 //! The terminal of a person: keys to commands, news to lines above the one that is being typed. Decides nothing
 //! about commands.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,7 @@ use crate::app::console::show::Style;
 use crate::app::terminal;
 use crate::app::tty::{HeldTerminal, columns};
 use crate::proto::limits::{KEY_TIMEOUT, KNOWN_NAMES_MAX};
-use crate::proto::peer::{FileState, FileStatus, News, Peers};
+use crate::proto::peer::{FileState, News, Peers};
 use crate::proto::time::{Mono, Now};
 
 const BELL: &str = "\x07";
@@ -41,6 +42,8 @@ pub(super) struct Screen {
     prompt: String,
     names: Names,
     files: PathBuf,
+    /// Downloads that were begun.
+    coming: BTreeSet<String>,
     /// Lines that are to be shown above what is typed.
     above: String,
     status: Option<String>,
@@ -50,7 +53,7 @@ pub(super) struct Screen {
 /// What a person wants.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Wish {
-    /// These commands, each in a line.
+    /// These commands, each in a line with its end.
     Commands(String),
     /// To leave.
     Leave,
@@ -75,6 +78,7 @@ impl Screen {
             prompt: "... ".to_owned(),
             names: Names::default(),
             files: files.to_owned(),
+            coming: BTreeSet::new(),
             above: String::new(),
             status: None,
             pace: Pace::default(),
@@ -94,7 +98,7 @@ impl Screen {
             match self.editor.press(key, self.history.lines()) {
                 Act::Nothing => {}
                 Act::Bell => out.show(BELL),
-                Act::Entered(text) => wishes.extend(self.enter(text)),
+                Act::Entered(text) => wishes.push(Wish::Commands(self.enter(&text))),
                 Act::Complete => self.complete(out),
                 Act::Cleared(true) => {}
                 Act::Cleared(false) => self.notice("Ctrl-D or logout leaves"),
@@ -110,19 +114,23 @@ impl Screen {
         wishes
     }
 
-    fn enter(&mut self, text: String) -> Option<Wish> {
-        for line in text.lines() {
+    /// Shows what was entered, and returns what of it is for the client.
+    fn enter(&mut self, text: &str) -> String {
+        let mut commands = String::new();
+        for line in text.split('\n') {
             let shown: String = units(line).map(|(_, unit)| look(unit).0).collect();
             self.above += &format!("{}{shown}\n", self.prompt);
             self.learn_files(line);
+            match line.trim() {
+                "" => {}
+                "help" => self.help(),
+                _ => commands += &format!("{line}\n"),
+            }
         }
-        if text.is_empty() {
-            self.above += &format!("{}\n", self.prompt);
-        }
-        if let Err(error) = self.history.keep(&text) {
+        if let Err(error) = self.history.keep(text) {
             self.notice(&format!("the history cannot be kept: {error}"));
         }
-        (!text.trim().is_empty()).then_some(Wish::Commands(text))
+        commands
     }
 
     fn complete(&mut self, out: &mut Out) {
@@ -147,11 +155,6 @@ impl Screen {
         out.show(PASTES_ON);
     }
 
-    /// Who the server says we are.
-    pub(super) fn set_name(&mut self, name: &str) {
-        self.prompt = format!("{name}> ");
-    }
-
     pub(super) fn notice(&mut self, text: &str) {
         self.above += &self.style.notice(&text);
     }
@@ -159,28 +162,33 @@ impl Screen {
     /// Shows news above what is being typed.
     pub(super) fn tell(&mut self, news: &News, now: Now) {
         self.learn_names(news);
+        match news {
+            News::LoggedIn { name, .. } => self.prompt = format!("{name}> "),
+            News::Answer { verb: "download", result: Ok(name) } => drop(self.coming.insert(name.clone())),
+            News::File { status } => drop(self.coming.remove(&status.name)),
+            _ => {}
+        }
         self.above += &self.style.lines(news, now);
     }
 
-    pub(super) fn help(&mut self) {
+    fn help(&mut self) {
         for command in COMMANDS {
             let usage = format!("{} {}", command.name, command.usage);
             self.above += &format!("  {usage:<24} {}\n", command.about);
         }
     }
 
+    /// Something was asked for that has not come.
+    pub(super) fn is_downloading(&self) -> bool {
+        !self.coming.is_empty()
+    }
+
     /// How files come, in the line above. Returns whether there is something to be seen.
     pub(super) fn look(&mut self, peers: &Peers, now: Now) -> bool {
-        let coming: Vec<FileStatus> = peers
-            .files()
-            .into_iter()
-            .filter(|file| file.state != FileState::Whole && file.trouble.is_none())
-            .collect();
-        self.status = coming.first().map(|file| {
-            let more = match coming.len() {
-                1 => String::new(),
-                several => format!("({several} files) "),
-            };
+        let mut files = peers.files();
+        files.retain(|file| file.state == FileState::Checking || self.coming.contains(&file.name));
+        self.status = files.first().map(|file| {
+            let more = if files.len() > 1 { format!("{} files: ", files.len()) } else { String::new() };
             more + &self.pace.get_line(file, file.bytes_sent, now.mono)
         });
         self.status.is_some()
@@ -254,7 +262,7 @@ impl Drop for Screen {
     }
 }
 
-fn learn(names: &mut std::collections::BTreeSet<String>, name: &str) {
+fn learn(names: &mut BTreeSet<String>, name: &str) {
     if names.len() < KNOWN_NAMES_MAX && !name.is_empty() {
         names.insert(name.to_owned());
     }

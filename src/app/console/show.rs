@@ -9,6 +9,7 @@ use crate::app::summary::{bytes, count};
 use crate::proto::peer::{FileState, FileStatus, News};
 use crate::proto::text::Shown;
 use crate::proto::time::{Now, SECOND_NS};
+use crate::proto::wire::ErrorCode;
 
 /// A message that is older shows when it was sent.
 const OLD_NS: u64 = 60 * SECOND_NS;
@@ -29,19 +30,18 @@ pub(super) fn for_programs(news: &News) -> String {
         News::PrivateOpen { with } => format!("STARTPRIVATE {with}\n"),
         News::PrivateClosed { with, why } => format!("STOPPRIVATE {with} {}\n", Shown(why)),
         News::Private { from, text } => format!("PRIVATE {from} {}\n", Shown(text)),
-        News::File { status } => match trouble(status) {
-            None => format!("FILE {} whole\n", status.name),
-            Some(why) => format!("FILE {} failed {}\n", status.name, Shown(&why)),
+        News::File { status } => match &status.trouble {
+            Some(trouble) => format!("FILE {} failed {}\n", status.name, Shown(&trouble.to_string())),
+            None => format!("FILE {} {}\n", status.name, portion(status)),
         },
     }
 }
 
-/// Whether a file is not what was wanted of it.
-pub(super) fn trouble(status: &FileStatus) -> Option<String> {
-    match &status.trouble {
-        Some(trouble) => Some(trouble.to_string()),
-        None if status.state == FileState::Whole => None,
-        None => Some("is not whole".to_owned()),
+/// How much of a file is here: all, or some chunks that were asked for.
+fn portion(status: &FileStatus) -> String {
+    match status.state {
+        FileState::Whole => "whole".to_owned(),
+        _ => format!("{} of {}", status.chunks_stored, count(status.chunks, "chunk")),
     }
 }
 
@@ -71,6 +71,10 @@ impl Style {
             News::Answer { verb, result: Ok(rest) } => {
                 self.notice(&format!("{verb}: {}", answer(verb, rest)))
             }
+            News::Answer { result: Err((ErrorCode::UnknownVerb, text)), .. } => {
+                self.trouble(&format!("{}; help lists them", Shown(text)))
+            }
+            News::Answer { verb: "", result: Err((_, text)) } => self.trouble(&Shown(text)),
             News::Answer { verb, result: Err((_, text)) } => {
                 self.trouble(&format!("{verb}: {}", Shown(text)))
             }
@@ -88,12 +92,14 @@ impl Style {
                 self.notice(&format!("the private link with {with} is closed: {}", Shown(why)))
             }
             News::Private { from, text } => format!("{} privately: {}\n", who(from), Shown(text)),
-            News::File { status } => match trouble(status) {
-                Some(why) => self.trouble(&format!("{} {}", status.name, Shown(&why))),
-                None => {
-                    let size = status.bytes.map_or_else(String::new, |size| format!(" ({})", bytes(size)));
-                    self.notice(&format!("{}{size} is here", status.name))
+            News::File { status } => match (&status.trouble, status.bytes) {
+                (Some(trouble), _) => {
+                    self.trouble(&format!("{} {}", status.name, Shown(&trouble.to_string())))
                 }
+                (None, Some(size)) if status.state == FileState::Whole => {
+                    self.notice(&format!("{} ({}) is here", status.name, bytes(size)))
+                }
+                _ => self.notice(&format!("{}: {} are here", status.name, portion(status))),
             },
             News::Ended { why } => self.notice(&format!("the end: {}", Shown(why))),
         }
@@ -128,6 +134,7 @@ fn answer(verb: &str, rest: &str) -> String {
     let online = |rest: &str| if rest == "0" { "nobody else".to_owned() } else { rest.to_owned() };
     match (verb, rest) {
         ("whoelse" | "whoelsesince", rest) => online(rest),
+        ("private", name) => format!("{} has it", Shown(name)),
         ("message", "kept") => "kept until the other one is here".to_owned(),
         ("broadcast", "some") => "to all but those who have blocked you".to_owned(),
         ("broadcast", "all") => "to all who are here".to_owned(),
@@ -142,7 +149,6 @@ mod tests {
     use crate::app::bar::tests::file;
     use crate::proto::ids::Name;
     use crate::proto::time::{Mono, Wall};
-    use crate::proto::wire::ErrorCode;
 
     fn name(text: &str) -> Name {
         text.parse().unwrap()
@@ -201,8 +207,8 @@ mod tests {
             ),
             (
                 News::File { status: file(FileState::Fetching, 3) },
-                "FILE film.bin failed is not whole\n",
-                "film.bin is not whole\n",
+                "FILE film.bin 3 of 100 chunks\n",
+                "film.bin: 3 of 100 chunks are here\n",
             ),
         ] {
             assert_eq!(both(&news), (program.to_owned(), person.to_owned()));

@@ -6,8 +6,6 @@ use crate::proto::limits::LINE_BYTES_MAX;
 
 /// Bytes of standard input in one visit: some lines. A pipe may bring any number.
 pub const TYPED_BUDGET_BYTES: usize = 16 << 10;
-/// Bytes of lines that wait for the answers to those before them; no more is read meanwhile.
-pub const TYPED_WAITING_BYTES_MAX: usize = 64 << 10;
 /// How long the rest of a key's sequence may take: long for a terminal, short for somebody who presses Escape.
 pub const KEY_TIMEOUT: Duration = Duration::from_millis(50);
 /// Bytes of the text that is being typed: some pasted pages.
@@ -18,15 +16,10 @@ pub const HISTORY_LINES_MAX: usize = 1000;
 pub const HISTORY_BYTES_MAX: u64 = 4 << 20;
 /// Names that can be completed, of users and of files each. People know no more.
 pub const KNOWN_NAMES_MAX: usize = 1000;
-/// Accounts whose last number is remembered on one host; the oldest is forgotten.
-pub const SEEN_MAX: usize = 1000;
-/// Bytes of output that wait for a terminal or a pipe; no more is made meanwhile.
-pub const SHOWN_WAITING_BYTES_MAX: usize = 256 << 10;
 /// How soon output that had to wait is tried again.
 pub const SHOW_AGAIN_PAUSE: Duration = Duration::from_millis(20);
 
 const _: () = {
     assert!(TYPED_BUDGET_BYTES >= LINE_BYTES_MAX && EDITED_BYTES_MAX >= LINE_BYTES_MAX);
-    assert!(TYPED_WAITING_BYTES_MAX >= EDITED_BYTES_MAX + TYPED_BUDGET_BYTES);
     assert!(HISTORY_BYTES_MAX as usize >= HISTORY_LINES_MAX * LINE_BYTES_MAX);
 };
