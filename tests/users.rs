@@ -12,7 +12,8 @@ use common::{run, text, tickmesh};
 use nix::pty::openpty;
 use nix::sys::termios::{self, LocalFlags};
 use tickmesh::io::Store;
-use tickmesh::proto::machine::{Load, Row};
+use tickmesh::proto::machine::{Change, Load, Login, Row};
+use tickmesh::proto::time::Wall;
 
 /// Runs the program with that on its standard input.
 fn piped(folder: &Path, args: &str, input: &[u8]) -> Output {
@@ -48,8 +49,31 @@ fn verifier(folder: &Path, of: &str) -> String {
         Row::Account { name, verifier, .. } if name.as_str() == of => found = verifier.into_owned(),
         _ => {}
     };
-    store.load(Load::Book { known: 0 }, told).unwrap();
+    store.load(Load::Book, told).unwrap();
     found
+}
+
+#[test]
+fn the_operator_sees_who_has_logged_in_and_who_has_tried() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for user in ["alice", "bob"] {
+        assert!(piped(folder, &format!("user add {user} --state state"), b"secret").status.success());
+    }
+    let mut store = Store::open(&folder.join("state")).unwrap();
+    let (alice, from) = ("alice".parse().unwrap(), "10.0.0.7".parse().unwrap());
+    let second = 1_000_000_000;
+    for (at, is_refused) in [(1, false), (2, true), (3, false)] {
+        let login = Login { at: Wall(at * 60 * second), from, is_refused };
+        store.apply(&[Change::PutLogin { name: alice, login }]).unwrap();
+    }
+    let said = |args: &str| String::from_utf8(run(folder, args).stdout).unwrap();
+    assert_eq!(said("user list --state state"), "alice  1970-01-01 00:03:00 UTC  10.0.0.7\nbob\n");
+    let expected = "1970-01-01 00:03:00 UTC  10.0.0.7\n1970-01-01 00:02:00 UTC  10.0.0.7  wrong password\n\
+                    1970-01-01 00:01:00 UTC  10.0.0.7\n";
+    assert_eq!(said("user list alice --state state"), expected);
+    assert_eq!(said("user list bob --state state"), "");
+    assert_eq!(run(folder, "user list eve --state state").status.code(), Some(1));
 }
 
 #[test]

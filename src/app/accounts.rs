@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -10,7 +11,8 @@ use anyhow::{Context, Result};
 use crate::io::Store;
 use crate::proto::accounts::Verifier;
 use crate::proto::ids::Name;
-use crate::proto::machine::{Change, Load, Row};
+use crate::proto::machine::{Change, Load, Login, Row};
+use crate::proto::time::Wall;
 
 /// The accounts in one folder.
 #[derive(Debug)]
@@ -30,7 +32,7 @@ impl AccountsOnDisk {
     pub(super) fn list(&self) -> Result<BTreeMap<Name, Verifier>> {
         let mut accounts = BTreeMap::new();
         let mut wrong = None;
-        self.store.load(Load::Book { known: 0 }, |row| {
+        self.store.load(Load::Book, |row| {
             if let Row::Account { name, verifier, .. } = row {
                 match verifier.parse() {
                     Ok(verifier) => drop(accounts.insert(name, verifier)),
@@ -42,6 +44,29 @@ impl AccountsOnDisk {
             Some((name, error)) => Err(error).with_context(|| format!("the account {name}")),
             None => Ok(accounts),
         }
+    }
+
+    /// When each account was last used, and from where, if it ever was.
+    pub(super) fn last_logins(&self) -> Result<Vec<(Name, Option<(Wall, IpAddr)>)>> {
+        let mut logins = Vec::new();
+        let all = Load::Accounts { known: 0, after: None, rows_max: u32::MAX };
+        self.store.load(all, |row| {
+            if let Row::Account { name, login, .. } = row {
+                logins.push((name, login));
+            }
+        })?;
+        Ok(logins)
+    }
+
+    /// The logins of one account that are remembered, the last one first.
+    pub(super) fn logins(&self, name: Name) -> Result<Vec<Login>> {
+        let mut logins = Vec::new();
+        self.store.load(Load::Logins { name }, |row| {
+            if let Row::Login(login) = row {
+                logins.push(login);
+            }
+        })?;
+        Ok(logins)
     }
 
     /// Makes accounts, or gives them another password: all or none.

@@ -1,5 +1,6 @@
 //! `tickmesh user`: the accounts of a server, made and changed by its operator.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ use crate::proto::accounts::{
 };
 use crate::proto::ids::Name;
 use crate::proto::limits::{ACCOUNTS_MAX, CREDENTIALS_BYTES_MAX, FAULTS_SHOWN_MAX, SCRAM_ITERATIONS};
+use crate::proto::machine::Login;
+use crate::proto::record::utc_text;
+use crate::proto::time::Wall;
 
 /// Does what is asked for; true, for what fails is an error.
 pub(super) fn run(options: &UserOptions) -> Result<bool> {
@@ -24,7 +28,8 @@ pub(super) fn run(options: &UserOptions) -> Result<bool> {
             change_password(&mut disk, *name, password_file.as_deref())
         }
         UserAction::Remove { name } => remove(&mut disk, *name),
-        UserAction::List => Ok(disk.list()?.keys().map(|name| format!("{name}\n")).collect()),
+        UserAction::List { name: None } => list(&disk),
+        UserAction::List { name: Some(name) } => history(&disk, *name),
         UserAction::Import { file } => import(&mut disk, file),
     };
     terminal::print(&said?)?;
@@ -52,6 +57,25 @@ fn change_password(disk: &mut AccountsOnDisk, name: Name, file: Option<&Path>) -
 fn remove(disk: &mut AccountsOnDisk, name: Name) -> Result<String> {
     ensure!(disk.remove(name)?, no_such_user(name));
     Ok(format!("{name} removed\n"))
+}
+
+/// A line for each account, with its last login.
+fn list(disk: &AccountsOnDisk) -> Result<String> {
+    let line = |(name, login): (Name, Option<(Wall, IpAddr)>)| match login {
+        Some((at, from)) => format!("{name}  {}  {from}\n", utc_text(at)),
+        None => format!("{name}\n"),
+    };
+    Ok(disk.last_logins()?.into_iter().map(line).collect())
+}
+
+/// A line for each login of one account that is remembered.
+fn history(disk: &AccountsOnDisk, name: Name) -> Result<String> {
+    ensure!(disk.list()?.contains_key(&name), no_such_user(name));
+    let line = |login: Login| {
+        let word = if login.is_refused { "  wrong password" } else { "" };
+        format!("{}  {}{word}\n", utc_text(login.at), login.from)
+    };
+    Ok(disk.logins(name)?.into_iter().map(line).collect())
 }
 
 fn import(disk: &mut AccountsOnDisk, file: &Path) -> Result<String> {

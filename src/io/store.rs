@@ -7,23 +7,24 @@
 //! for the disk: [`checkpoint`] is for the helper's thread. Other programs may change the same
 //! database; for as long as one of them writes, changes here fail with [`StoreError::is_busy`].
 
-use std::borrow::Cow;
+mod changes;
+mod rows;
+mod schema;
+#[cfg(test)]
+mod tests;
+
 use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::types::Type;
-use rusqlite::{
-    Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
-};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use crate::proto::ids::Name;
-use crate::proto::machine::{Change, Load, Mail, Row};
-use crate::proto::time::Wall;
+use crate::io::store::schema::SCHEMA_VERSION;
+use crate::proto::machine::{Change, Load, Row};
 
-/// A database of accounts, blocks and mail.
+/// A database of accounts, blocks, mail, logins, and what users hold of files.
 #[derive(Debug)]
 pub struct Store {
     db: Connection,
@@ -53,25 +54,8 @@ pub enum StoreError {
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The database in its folder.
 const FILE: &str = "tickmesh.db";
-/// `PRAGMA user_version`: what [`migrate`] makes of every older one.
-const SCHEMA_VERSION: i64 = 1;
-/// `PRAGMA application_id`: "tmsh".
-const APPLICATION_ID: i64 = 0x746d_7368;
-
-const SCHEMA_1: &str = "
-    CREATE TABLE account (
-        name TEXT PRIMARY KEY, verifier TEXT NOT NULL, mail_last INTEGER NOT NULL DEFAULT 0,
-        login_ns INTEGER, login_from TEXT
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE block (
-        user TEXT NOT NULL, other TEXT NOT NULL, PRIMARY KEY (user, other)
-    ) STRICT, WITHOUT ROWID;
-    CREATE INDEX block_other ON block (other);
-    CREATE TABLE mail (
-        recipient TEXT NOT NULL, number INTEGER NOT NULL, sender TEXT NOT NULL, at_ns INTEGER NOT NULL,
-        text TEXT NOT NULL, PRIMARY KEY (recipient, number)
-    ) STRICT, WITHOUT ROWID;";
-
+/// Statements that are kept ready: all there are.
+const STATEMENTS_MAX: usize = 48;
 impl Store {
     /// Opens the database of a folder, and makes both if they are not there. The folder is for its owner only.
     ///
@@ -91,12 +75,13 @@ impl Store {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(of_folder)?;
         // Two programs that begin at the same time wait for each other here, and only here.
         db.busy_timeout(BUSY_TIMEOUT).map_err(of_sql)?;
-        migrate(&mut db, &path)?;
+        schema::migrate(&mut db, &path)?;
         db.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0;
              PRAGMA foreign_keys = OFF; PRAGMA busy_timeout = 0;",
         )
         .map_err(of_sql)?;
+        db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
         Ok(Store { db, path })
     }
 
@@ -116,7 +101,7 @@ impl Store {
         let Store { db, path } = self;
         let made = (|| {
             let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            changes.into_iter().try_for_each(|change| make(&transaction, change))?;
+            changes.into_iter().try_for_each(|change| changes::make(&transaction, change))?;
             transaction.commit()
         })();
         made.map_err(|error| sql_error(path, error))
@@ -127,11 +112,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`]; rows may have been told by then.
     pub fn load(&self, load: Load, mut tell: impl FnMut(Row<'_>)) -> Result<u64, StoreError> {
-        let read = match load {
-            Load::Book { known } => self.load_book(known, &mut tell),
-            Load::Mail { to, after, rows_max } => self.load_mail(to, after, rows_max, &mut tell).map(|()| 0),
-        };
-        read.map_err(|error| sql_error(&self.path, error))
+        self.read(load, &mut tell).map_err(|error| sql_error(&self.path, error))
     }
 
     /// Where the database is.
@@ -139,137 +120,26 @@ impl Store {
         &self.path
     }
 
-    /// It changes with each commit of another connection, and is never 0. Those of this one do not count.
-    fn version(&self) -> rusqlite::Result<u64> {
-        self.db.query_row("PRAGMA data_version", [], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
-    }
-
-    fn load_book(&self, known: u64, tell: &mut impl FnMut(Row<'_>)) -> rusqlite::Result<u64> {
-        let version = self.version()?;
-        if version == known {
-            return Ok(version);
-        }
-        let mut accounts = self.db.prepare_cached(
-            "SELECT name, verifier, mail_last, login_ns, login_from, mail_count, mail_bytes FROM account
-             LEFT JOIN (SELECT recipient, count(*) AS mail_count, sum(octet_length(text)) AS mail_bytes
-                        FROM mail GROUP BY recipient) ON recipient = name ORDER BY name",
-        )?;
-        let mut rows = accounts.query([])?;
-        while let Some(row) = rows.next()? {
-            let login: Option<(Wall, _)> =
-                match (row.get::<_, Option<i64>>(3)?, row.get_ref(4)?.as_str_or_null().ok().flatten()) {
-                    (Some(at), Some(from)) => from.parse().ok().map(|from| (wall(at), from)),
-                    _ => None,
-                };
-            tell(Row::Account {
-                name: name_in(row, 0)?,
-                verifier: Cow::Borrowed(row.get_ref(1)?.as_str()?),
-                mail_last: row.get::<_, i64>(2)?.cast_unsigned(),
-                mail_count: row.get::<_, Option<i64>>(5)?.unwrap_or(0).cast_unsigned(),
-                mail_bytes: row.get::<_, Option<i64>>(6)?.unwrap_or(0).cast_unsigned(),
-                login,
-            });
-        }
-        let mut blocks = self.db.prepare_cached("SELECT user, other FROM block ORDER BY user, other")?;
-        let mut rows = blocks.query([])?;
-        while let Some(row) = rows.next()? {
-            tell(Row::Block { user: name_in(row, 0)?, other: name_in(row, 1)? });
+    fn read(&self, load: Load, tell: &mut impl FnMut(Row<'_>)) -> rusqlite::Result<u64> {
+        // Before anything else is read: what changes meanwhile is a newer version then.
+        let version = match load {
+            Load::Book | Load::Accounts { .. } => self.version()?,
+            Load::Logins { .. } | Load::Mail { .. } => 0,
+        };
+        match load {
+            Load::Book => rows::book(&self.db, tell)?,
+            Load::Accounts { known, .. } if known == version => {}
+            Load::Accounts { after, rows_max, .. } => rows::accounts(&self.db, after, rows_max, tell)?,
+            Load::Logins { name } => rows::logins(&self.db, name, tell)?,
+            Load::Mail { to, after, rows_max } => rows::mail(&self.db, to, after, rows_max, tell)?,
         }
         Ok(version)
     }
 
-    fn load_mail(
-        &self,
-        to: Name,
-        after: u64,
-        rows_max: u32,
-        tell: &mut impl FnMut(Row<'_>),
-    ) -> rusqlite::Result<()> {
-        let mut mail = self.db.prepare_cached(
-            "SELECT number, sender, at_ns, text FROM mail WHERE recipient = ?1 AND number > ?2
-             ORDER BY number LIMIT ?3",
-        )?;
-        let mut rows = mail.query(params![to.as_str(), after.cast_signed(), rows_max])?;
-        while let Some(row) = rows.next()? {
-            let number = row.get::<_, i64>(0)?.cast_unsigned();
-            let (from, at) = (name_in(row, 1)?, wall(row.get(2)?));
-            tell(Row::Mail(Mail { to, number, from, at, text: Cow::Borrowed(row.get_ref(3)?.as_str()?) }));
-        }
-        Ok(())
+    /// It changes with each commit of another connection, and is never 0. Those of this one do not count.
+    fn version(&self) -> rusqlite::Result<u64> {
+        self.db.query_row("PRAGMA data_version", [], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
     }
-}
-
-fn make(transaction: &Transaction<'_>, change: &Change<'_>) -> rusqlite::Result<()> {
-    let run = |sql: &str, params: &[&dyn rusqlite::ToSql]| {
-        transaction.prepare_cached(sql)?.execute(params).map(drop)
-    };
-    match change {
-        Change::PutAccount { name, verifier } => run(
-            "INSERT INTO account (name, verifier) VALUES (?1, ?2)
-             ON CONFLICT (name) DO UPDATE SET verifier = excluded.verifier",
-            params![name.as_str(), verifier],
-        ),
-        Change::RemoveAccount { name } => {
-            run("DELETE FROM account WHERE name = ?1", params![name.as_str()])?;
-            run("DELETE FROM block WHERE user = ?1 OR other = ?1", params![name.as_str()])?;
-            run("DELETE FROM mail WHERE recipient = ?1", params![name.as_str()])
-        }
-        Change::PutLogin { name, at, from } => run(
-            "UPDATE account SET login_ns = ?2, login_from = ?3 WHERE name = ?1",
-            params![name.as_str(), at.0.cast_signed(), from.to_string()],
-        ),
-        Change::PutBlock { user, other } => {
-            run("INSERT OR IGNORE INTO block VALUES (?1, ?2)", params![user.as_str(), other.as_str()])
-        }
-        Change::RemoveBlock { user, other } => {
-            run("DELETE FROM block WHERE user = ?1 AND other = ?2", params![user.as_str(), other.as_str()])
-        }
-        Change::PutMail(Mail { to, number, from, at, text }) => {
-            let number = number.cast_signed();
-            run(
-                "INSERT OR REPLACE INTO mail VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![to.as_str(), number, from.as_str(), at.0.cast_signed(), text],
-            )?;
-            run(
-                "UPDATE account SET mail_last = max(mail_last, ?2) WHERE name = ?1",
-                params![to.as_str(), number],
-            )
-        }
-        Change::ReserveMail { to, upto } => run(
-            "UPDATE account SET mail_last = max(mail_last, ?2) WHERE name = ?1",
-            params![to.as_str(), upto.cast_signed()],
-        ),
-        Change::RemoveMail { to, first, last } => run(
-            "DELETE FROM mail WHERE recipient = ?1 AND number BETWEEN ?2 AND ?3",
-            params![to.as_str(), first.cast_signed(), last.cast_signed()],
-        ),
-    }
-}
-
-/// Makes an empty or older database one of this version, all or nothing.
-fn migrate(db: &mut Connection, path: &Path) -> Result<(), StoreError> {
-    let of_sql = |error| sql_error(path, error);
-    let pragma =
-        |db: &Connection, name: &str| db.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
-    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(of_sql)?;
-    let version = pragma(&transaction, "user_version").map_err(of_sql)?;
-    let ours = pragma(&transaction, "application_id").map_err(of_sql)? == APPLICATION_ID;
-    let table =
-        transaction.query_row("SELECT 1 FROM sqlite_schema", [], |_| Ok(())).optional().map_err(of_sql)?;
-    match version {
-        0 if table.is_none() => {
-            let ids =
-                format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};");
-            transaction
-                .execute_batch(SCHEMA_1)
-                .and_then(|()| transaction.execute_batch(&ids))
-                .map_err(of_sql)?;
-        }
-        SCHEMA_VERSION if ours => {}
-        newer if ours && newer > SCHEMA_VERSION => return Err(StoreError::Newer(path.to_owned(), newer)),
-        _ => return Err(StoreError::Foreign(path.to_owned())),
-    }
-    transaction.commit().map_err(of_sql)
 }
 
 /// Moves what was committed from the log into the database, as far as nobody is in the way. Takes as
@@ -314,16 +184,3 @@ fn sql_error(path: &Path, error: rusqlite::Error) -> StoreError {
         _ => StoreError::Sql(path.to_owned(), error),
     }
 }
-
-fn name_in(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Name> {
-    let bytes = row.get_ref(column)?.as_bytes()?;
-    Name::from_bytes(bytes)
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
-}
-
-fn wall(ns: i64) -> Wall {
-    Wall(ns.cast_unsigned())
-}
-
-#[cfg(test)]
-mod tests;

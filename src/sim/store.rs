@@ -8,7 +8,8 @@ use std::io::ErrorKind;
 use std::net::IpAddr;
 
 use crate::proto::ids::Name;
-use crate::proto::machine::{Change, Load, Mail, Row};
+use crate::proto::limits::LOGINS_KEPT_MAX;
+use crate::proto::machine::{Change, KeptFile, Load, Login, Mail, Row};
 use crate::proto::time::Wall;
 use crate::sim::kernel::{Answer, Event, Kernel};
 use crate::sim::node::MachineId;
@@ -19,6 +20,8 @@ pub struct Store {
     accounts: BTreeMap<Name, Account>,
     blocks: BTreeSet<(Name, Name)>,
     mail: BTreeMap<(Name, u64), Mail<'static>>,
+    /// By group and name: the file, and who holds something of it.
+    files: BTreeMap<(Name, String), (KeptFile<'static>, BTreeSet<Name>)>,
     /// Counts changes by others than the machine, from 1.
     version: u64,
     failure: Option<ErrorKind>,
@@ -29,6 +32,7 @@ struct Account {
     verifier: String,
     mail_last: u64,
     login: Option<(Wall, IpAddr)>,
+    logins: Vec<Login>,
 }
 
 /// Something that a machine wants of its store.
@@ -63,9 +67,20 @@ impl Store {
         self.blocks.contains(&(user, other))
     }
 
+    /// Who holds something of a file.
+    pub fn holders(&self, group: Name, file: &str) -> impl Iterator<Item = &Name> {
+        self.files.get(&(group, file.to_owned())).into_iter().flat_map(|(_, users)| users)
+    }
+
+    /// The logins of an account, and those that were refused, the last one first.
+    pub fn logins(&self, name: Name) -> impl Iterator<Item = &Login> {
+        self.accounts.get(&name).into_iter().flat_map(|account| account.logins.iter().rev())
+    }
+
     /// Nothing was ever in it: the node has none.
     fn is_none(&self) -> bool {
-        self.version == 0 && self.accounts.is_empty() && self.blocks.is_empty() && self.mail.is_empty()
+        let is_empty = self.accounts.is_empty() && self.blocks.is_empty() && self.mail.is_empty();
+        self.version == 0 && is_empty && self.files.is_empty()
     }
 
     fn make(&mut self, change: Change<'static>) {
@@ -77,10 +92,28 @@ impl Store {
                 self.accounts.remove(&name);
                 self.blocks.retain(|(user, other)| *user != name && *other != name);
                 self.mail.retain(|(to, _), _| *to != name);
+                self.files.retain(|_, (_, users)| !users.remove(&name) || !users.is_empty());
             }
-            Change::PutLogin { name, at, from } => {
+            Change::PutLogin { name, login } => {
                 if let Some(account) = self.accounts.get_mut(&name) {
-                    account.login = Some((at, from));
+                    account.put_login(login);
+                }
+            }
+            // Another program may have removed the account meanwhile.
+            Change::PutHolding { user, .. } if !self.accounts.contains_key(&user) => {}
+            Change::PutHolding { file, user } => {
+                let place = (file.group, file.name.to_string());
+                let (kept, users) = self.files.entry(place).or_insert((file.clone(), BTreeSet::new()));
+                *kept = file;
+                users.insert(user);
+            }
+            Change::RemoveHolding { group, file, user } => {
+                let place = (group, file.into_owned());
+                if let Some((_, users)) = self.files.get_mut(&place) {
+                    users.remove(&user);
+                    if users.is_empty() {
+                        self.files.remove(&place);
+                    }
                 }
             }
             Change::PutBlock { user, other } => drop(self.blocks.insert((user, other))),
@@ -104,14 +137,24 @@ impl Store {
 
     fn read(&self, load: Load) -> (Vec<Row<'static>>, u64) {
         match load {
-            // A version is never 0.
-            Load::Book { known } if known == self.version + 1 => (Vec::new(), known),
-            Load::Book { .. } => {
+            Load::Book => {
                 let accounts = self.accounts.iter().map(|(name, account)| self.account_row(*name, account));
                 let blocks =
                     self.blocks.iter().map(|(user, other)| Row::Block { user: *user, other: *other });
-                (accounts.chain(blocks).collect(), self.version + 1)
+                let holdings = self.files.values().flat_map(|(file, users)| {
+                    users.iter().map(|user| Row::Holding { file: file.clone(), user: *user })
+                });
+                (accounts.chain(blocks).chain(holdings).collect(), self.version + 1)
             }
+            // A version is never 0.
+            Load::Accounts { known, .. } if known == self.version + 1 => (Vec::new(), known),
+            Load::Accounts { after, rows_max, .. } => {
+                let accounts =
+                    self.accounts.iter().filter(|(name, _)| after.is_none_or(|after| **name > after));
+                let rows = accounts.map(|(name, account)| self.account_row(*name, account));
+                (rows.take(rows_max as usize).collect(), self.version + 1)
+            }
+            Load::Logins { name } => (self.logins(name).map(|login| Row::Login(*login)).collect(), 0),
             Load::Mail { to, after, rows_max } => {
                 let newer = self.mail_of(to).filter(|mail| mail.number > after);
                 (newer.take(rows_max as usize).cloned().map(Row::Mail).collect(), 0)
@@ -127,6 +170,20 @@ impl Store {
             mail_count: self.mail_of(name).count() as u64,
             mail_bytes: self.mail_of(name).map(|mail| mail.text.len() as u64).sum(),
             login: account.login,
+        }
+    }
+}
+
+impl Account {
+    fn put_login(&mut self, login: Login) {
+        if !login.is_refused {
+            self.login = Some((login.at, login.from));
+        }
+        self.logins.push(login);
+        let is_same = |other: &Login| other.is_refused == login.is_refused;
+        if self.logins.iter().filter(|other| is_same(other)).count() > LOGINS_KEPT_MAX as usize {
+            let oldest = self.logins.iter().position(is_same).expect("there are many");
+            self.logins.remove(oldest);
         }
     }
 }

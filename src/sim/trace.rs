@@ -219,7 +219,9 @@ impl Trace {
             }
             Effect::Release { file } => (What::DoRelease, u64::from(file.0), 0, &[]),
             Effect::Store { batch, changes } => (What::DoStore, *batch, changes.len() as u64, &[]),
-            Effect::Load { load: Load::Book { known } } => (What::DoLoad, 0, *known, &[]),
+            Effect::Load { load: Load::Book } => (What::DoLoad, 0, 0, &[]),
+            Effect::Load { load: Load::Accounts { known, .. } } => (What::DoLoad, 2, *known, &[]),
+            Effect::Load { load: Load::Logins { name } } => (What::DoLoad, 3, 0, name.as_bytes()),
             Effect::Load { load: Load::Mail { to, after, .. } } => (What::DoLoad, 1, *after, to.as_bytes()),
             Effect::Derive { job, iterations, .. } => (What::DoDerive, *job, u64::from(*iterations), &[]),
             Effect::Exit => (What::DoExit, 0, 0, &[]),
@@ -288,7 +290,14 @@ fn word(link: LinkId) -> u64 {
 fn subject_of<'a>(row: &'a Row<'_>) -> &'a [u8] {
     match row {
         Row::Account { name, .. } => name.as_bytes(),
-        Row::Block { user, .. } => user.as_bytes(),
+        Row::Block { user, .. } | Row::Holding { user, .. } => user.as_bytes(),
+        Row::Login(login) => {
+            if login.is_refused {
+                b"refused"
+            } else {
+                b""
+            }
+        }
         Row::Mail(mail) => mail.text.as_bytes(),
     }
 }

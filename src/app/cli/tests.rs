@@ -105,7 +105,7 @@ fn wrong_usage_says_what_and_how() {
         ("tickmesh user add a/b", "\"a/b\" is no name of a user: a name has only letters"),
         ("tickmesh user passwd ../x", "\"../x\" is no name of a user"),
         ("tickmesh user remove a%b", "\"a%b\" is no name of a user"),
-        ("tickmesh user list alice", "Unrecognized argument: alice"),
+        ("tickmesh user list alice bob", "Unrecognized argument: bob"),
         ("tickmesh user import", "Required positional arguments not provided: file"),
         ("tickmesh peer --share-deadline 99h", "--share-deadline is at most 24h"),
     ] {

@@ -17,11 +17,24 @@ pub(in crate::app) struct UserOptions {
 /// What is to be done with accounts.
 #[derive(Debug)]
 pub(in crate::app) enum UserAction {
-    Add { name: Name, password_file: Option<PathBuf> },
-    Passwd { name: Name, password_file: Option<PathBuf> },
-    Remove { name: Name },
-    List,
-    Import { file: PathBuf },
+    Add {
+        name: Name,
+        password_file: Option<PathBuf>,
+    },
+    Passwd {
+        name: Name,
+        password_file: Option<PathBuf>,
+    },
+    Remove {
+        name: Name,
+    },
+    /// All accounts, or the logins of one.
+    List {
+        name: Option<Name>,
+    },
+    Import {
+        file: PathBuf,
+    },
 }
 
 /// Makes, changes, lists and removes the accounts of a server. A password comes from a prompt, from
@@ -86,10 +99,14 @@ struct TypedRemove {
     state: Option<PathBuf>,
 }
 
-/// Prints the names of all accounts, one a line.
+/// Prints the names of all accounts, one a line, each with the time (UTC) and the address of its last login; or the last
+/// 20 logins of one account, and as many with a wrong password, the last one first.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "list")]
 struct TypedList {
+    /// show the logins of this user
+    #[argh(positional)]
+    name: Option<String>,
     /// folder of the server's accounts (default $XDG_STATE_HOME/tickmesh or ~/.local/state/tickmesh)
     #[argh(option)]
     state: Option<PathBuf>,
@@ -119,7 +136,9 @@ pub(super) fn check_user(typed: TypedUser) -> Result<UserOptions, String> {
         TypedAction::Remove(TypedRemove { name, state }) => {
             (state, UserAction::Remove { name: old_name(&name)? })
         }
-        TypedAction::List(TypedList { state }) => (state, UserAction::List),
+        TypedAction::List(TypedList { name, state }) => {
+            (state, UserAction::List { name: name.as_deref().map(old_name).transpose()? })
+        }
         TypedAction::Import(TypedImport { file, state }) => (state, UserAction::Import { file }),
     };
     let state = state.or_else(|| state::default_folder(|name| std::env::var_os(name)));

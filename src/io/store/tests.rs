@@ -1,11 +1,16 @@
 //! What a database keeps, and what it says when it cannot.
 
+use std::borrow::Cow;
 use std::fs;
 use std::net::IpAddr;
 
 use tempfile::TempDir;
 
 use super::*;
+use crate::proto::ids::Name;
+use crate::proto::limits::LOGINS_KEPT_MAX;
+use crate::proto::machine::{KeptFile, Login, Mail};
+use crate::proto::time::Wall;
 
 fn name(text: &str) -> Name {
     text.parse().unwrap()
@@ -26,7 +31,7 @@ fn mail<'a>(to: &str, number: u64, text: &'a str) -> Change<'a> {
 }
 
 fn book(store: &Store) -> Vec<Row<'static>> {
-    rows(store, Load::Book { known: 0 })
+    rows(store, Load::Book)
 }
 
 fn rows(store: &Store, load: Load) -> Vec<Row<'static>> {
@@ -56,7 +61,8 @@ fn what_is_stored_is_there_after_it_was_closed_and_while_it_is_open_elsewhere() 
         .apply(&[
             Change::PutBlock { user: name("alice"), other: name("eve") },
             Change::PutBlock { user: name("alice"), other: name("eve") },
-            Change::PutLogin { name: name("bob"), at: Wall(7), from },
+            Change::PutLogin { name: name("bob"), login: Login { at: Wall(7), from, is_refused: false } },
+            Change::PutLogin { name: name("bob"), login: Login { at: Wall(8), from, is_refused: true } },
             Change::RemoveMail { to: name("alice"), first: 1, last: 1 },
         ])
         .unwrap();
@@ -120,21 +126,128 @@ fn an_account_goes_with_all_that_is_about_it() {
 }
 
 #[test]
-fn a_book_is_read_again_only_when_another_program_changed_it() {
+fn accounts_are_read_again_in_parts_and_only_when_another_program_changed_them() {
     let folder = TempDir::new().unwrap();
     let mut store = Store::open(folder.path()).unwrap();
-    let version = store.load(Load::Book { known: 0 }, |_| ()).unwrap();
-    let unchanged = |store: &Store| {
-        store.load(Load::Book { known: version }, |row| panic!("{row:?}")).unwrap() == version
-    };
+    let version = store.load(Load::Book, |_| ()).unwrap();
+    let part = |known, after| Load::Accounts { known, after, rows_max: 2 };
+    let unchanged =
+        |store: &Store| store.load(part(version, None), |row| panic!("{row:?}")).unwrap() == version;
     assert!(version != 0 && unchanged(&store));
-    store.apply(&[account("alice")]).unwrap();
+    store.apply(&[account("alice"), account("Zoe"), mail("alice", 1, "x"), mail("alice", 2, "x")]).unwrap();
     assert!(unchanged(&store), "its own changes are known");
     let mut other = Store::open(folder.path()).unwrap();
-    other.apply(&[account("bob")]).unwrap();
-    let mut seen = 0;
-    let newer = store.load(Load::Book { known: version }, |_| seen += 1).unwrap();
-    assert!(newer != version && seen == 2);
+    other.apply(&[account("bob"), account("carol")]).unwrap();
+    assert_ne!(store.load(part(version, None), |_| ()).unwrap(), version);
+    let names = |after: Option<&str>| -> Vec<(String, u64)> {
+        let read = rows(&store, part(0, after.map(name))).into_iter();
+        read.map(|row| match row {
+            Row::Account { name, mail_count, .. } => (name.to_string(), mail_count),
+            other => panic!("{other:?}"),
+        })
+        .collect()
+    };
+    assert_eq!(names(None), [("Zoe".to_owned(), 0), ("alice".to_owned(), 1)]);
+    assert_eq!(names(Some("alice")), [("bob".to_owned(), 0), ("carol".to_owned(), 0)]);
+    assert_eq!(names(Some("carol")), []);
+}
+
+fn file(name: &str, root: u8) -> KeptFile<'_> {
+    let group = super::tests::name("lab");
+    KeptFile { group, name: Cow::Borrowed(name), bytes: 1 << 40, chunk_bytes: 7, root: [root; 32] }
+}
+
+#[test]
+fn a_file_is_there_as_long_as_a_user_holds_it() {
+    let folder = TempDir::new().unwrap();
+    let mut store = Store::open(folder.path()).unwrap();
+    let put = |file_name, root, user| Change::PutHolding { file: file(file_name, root), user: name(user) };
+    let remove = |file: &'static str, user| Change::RemoveHolding {
+        group: name("lab"),
+        file: Cow::Borrowed(file),
+        user: name(user),
+    };
+    let holdings = |store: &Store| -> Vec<(KeptFile<'static>, String)> {
+        let read = book(store).into_iter().filter_map(|row| match row {
+            Row::Holding { file, user } => Some((file, user.to_string())),
+            _ => None,
+        });
+        read.collect()
+    };
+    store.apply(&[account("alice"), account("bob"), put("f", 1, "alice"), put("f", 1, "bob")]).unwrap();
+    store.apply(&[put("g", 2, "alice"), put("g", 2, "alice")]).unwrap();
+    let of = |name, root, user: &str| (file(name, root).into_owned(), user.to_owned());
+    let expected = [of("f", 1, "alice"), of("f", 1, "bob"), of("g", 2, "alice")];
+    assert_eq!(holdings(&Store::open(folder.path()).unwrap()), expected);
+    store.apply(&[remove("f", "bob"), put("g", 3, "alice"), remove("nothing", "alice")]).unwrap();
+    assert_eq!(
+        holdings(&store),
+        [of("f", 1, "alice"), of("g", 3, "alice")],
+        "the content is another one now"
+    );
+    store.apply(&[put("f", 1, "bob"), Change::RemoveAccount { name: name("alice") }]).unwrap();
+    assert_eq!(holdings(&store), [of("f", 1, "bob")]);
+    store.apply(&[remove("f", "bob")]).unwrap();
+    let files: i64 = store.db.query_row("SELECT count(*) FROM file", [], |row| row.get(0)).unwrap();
+    assert_eq!(files, 0, "nobody has them any more");
+    store.apply(&[put("f", 1, "nobody")]).unwrap();
+    assert_eq!(holdings(&store), [], "the account is gone");
+}
+
+#[test]
+fn the_last_logins_are_kept_and_as_many_that_were_refused() {
+    let folder = TempDir::new().unwrap();
+    let mut store = Store::open(folder.path()).unwrap();
+    let from = "::1".parse().unwrap();
+    let login = |at, is_refused| Login { at: Wall(at), from, is_refused };
+    let put = |at, is_refused| Change::PutLogin { name: name("alice"), login: login(at, is_refused) };
+    store.apply(&[put(1, false)]).unwrap();
+    assert_eq!(rows(&store, Load::Logins { name: name("alice") }), [], "there is no such account");
+    store.apply(&[account("alice"), account("bob")]).unwrap();
+    for at in 1..=100 {
+        store.apply(&[put(at * 10, true)]).unwrap();
+    }
+    store.apply(&[put(5, false), put(2000, false)]).unwrap();
+    let mut expected = vec![Row::Login(login(2000, false))];
+    let refused = (1..=100).rev().take(LOGINS_KEPT_MAX as usize);
+    expected.extend(refused.map(|at| Row::Login(login(at * 10, true))));
+    expected.push(Row::Login(login(5, false)));
+    assert_eq!(rows(&store, Load::Logins { name: name("alice") }), expected);
+    assert_eq!(rows(&store, Load::Logins { name: name("bob") }), []);
+    store.apply(&[Change::RemoveAccount { name: name("alice") }, account("alice")]).unwrap();
+    assert_eq!(rows(&store, Load::Logins { name: name("alice") }), []);
+}
+
+#[test]
+fn a_database_of_the_first_version_becomes_one_of_this_and_keeps_all() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join(FILE);
+    let db = Connection::open(&path).unwrap();
+    db.execute_batch(schema::SCHEMA_1).unwrap();
+    db.execute_batch(
+        "PRAGMA application_id = 0x746d7368; PRAGMA user_version = 1;
+         INSERT INTO account VALUES ('alice', 'verifier', 7, 99, '10.0.0.7'), ('bob', 'verifier', 0, NULL, NULL);
+         INSERT INTO block VALUES ('alice', 'bob');
+         INSERT INTO mail VALUES ('alice', 7, 'bob', 5, 'hello');",
+    )
+    .unwrap();
+    drop(db);
+    for _ in 0..2 {
+        let mut store = Store::open(folder.path()).unwrap();
+        let read = book(&store);
+        assert!(
+            matches!(read[0], Row::Account { mail_last: 7, mail_count: 1, login: Some(_), .. }),
+            "{read:?}"
+        );
+        assert_eq!(read[2], Row::Block { user: name("alice"), other: name("bob") });
+        assert_eq!(waiting(&store, "alice", 0, 9), [(7, "hello".to_owned())]);
+        let login = Login { at: Wall(99), from: "10.0.0.7".parse().unwrap(), is_refused: false };
+        assert_eq!(rows(&store, Load::Logins { name: name("alice") }), [Row::Login(login)]);
+        store.apply(&[Change::PutHolding { file: file("f", 1), user: name("bob") }]).unwrap();
+    }
+    let version: i64 =
+        Connection::open(&path).unwrap().query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+    assert_eq!(version, 2);
 }
 
 #[test]

@@ -50,6 +50,11 @@ impl Blocks {
         seconds(&self.of, id).collect()
     }
 
+    /// Whether anybody blocks this one, or is blocked by it.
+    pub(super) fn has_any(&self, id: Id) -> bool {
+        seconds(&self.by, id).next().is_some() || seconds(&self.of, id).next().is_some()
+    }
+
     pub(super) fn count_by(&self, id: Id) -> usize {
         seconds(&self.by, id).count()
     }

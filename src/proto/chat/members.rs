@@ -128,6 +128,20 @@ impl Chat {
         ids.is_some_and(|(user, other)| self.blocks.has(*user, *other))
     }
 
+    /// Users whose names are behind `after` and not behind `upto`, in the order of the names.
+    pub fn users_between(&self, after: Option<Name>, upto: Option<Name>) -> impl Iterator<Item = Name> {
+        use std::ops::Bound;
+        let range =
+            (after.map_or(Bound::Unbounded, Bound::Excluded), upto.map_or(Bound::Unbounded, Bound::Included));
+        let users = self.names.range(range).filter(|(_, id)| self.person(**id).mailbox.is_some());
+        users.map(|(name, _)| *name)
+    }
+
+    /// Whether somebody has blocked anybody, or is blocked by anybody.
+    pub fn is_in_blocks(&self, name: &Name) -> bool {
+        self.names.get(name).is_some_and(|id| self.blocks.has_any(*id))
+    }
+
     fn pair(&self, user: &Name, other: &Name) -> Result<(Id, Id), Refusal> {
         let user_id = self.names.get(user).copied().ok_or(Refusal::NotLoggedIn)?;
         if user == other {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::proto::limits::{
-    ANSWERS_BYTES_MAX, DIAL_TIMEOUT, LINE_BYTES_MAX, LINK_QUEUE_BYTES_MAX, LINKS_MAX, NAME_BYTES_MAX,
-    PAIR_WAIT,
+    ANSWERS_BYTES_MAX, CHUNKS_MAX, DIAL_TIMEOUT, LINE_BYTES_MAX, LINK_QUEUE_BYTES_MAX, LINKS_MAX,
+    NAME_BYTES_MAX, PAIR_WAIT, REGISTERS_AHEAD_BYTES, REGISTERS_AHEAD_MAX,
 };
 
 // --- Accounts ---------------------------------------------------------------------------------
@@ -29,6 +29,10 @@ pub const FAILURES_MAX: u32 = 3;
 pub const FAILED_NAMES_MAX: usize = 16_384;
 /// Longest file of `name password` lines: as many accounts as there may be, with the longest of each.
 pub const CREDENTIALS_BYTES_MAX: usize = 32 << 20;
+/// Logins of one account that are remembered, and as many with a wrong password: what fits a screen.
+pub const LOGINS_KEPT_MAX: u32 = 20;
+/// Logins with a wrong password that are remembered of one second; no more passwords are hashed in one.
+pub const LOGINS_REFUSED_MAX: usize = 1024;
 /// Wrong lines of such a file that are shown.
 pub const FAULTS_SHOWN_MAX: usize = 20;
 
@@ -62,6 +66,10 @@ pub const FLIGHTS_BYTES_MAX: usize = 64 << 20;
 pub const NUMBERS_AHEAD: u64 = 1024;
 /// Greatest number of a message that a store is believed to have given: no user gets so many more in one life.
 pub const NUMBER_MAX: u64 = 1 << 62;
+/// Files of which one user is remembered to hold something: what one person looks after.
+pub const KEPT_FILES_PER_USER_MAX: usize = 4096;
+/// The same of all users together; each takes about 400 bytes of memory if nobody else has its file.
+pub const KEPT_FILES_MAX: usize = 100_000;
 /// Private links of one user.
 pub const PRIVATES_PER_USER_MAX: usize = 64;
 /// Guests that are remembered after they have gone.
@@ -85,10 +93,16 @@ pub const LISTED_MAX: usize = 10_000;
 pub const LISTED_PER_COMMAND: u64 = 64;
 /// Bytes that wait on one link behind a line that waits for the store or for its time: some pasted pages.
 pub const BACKLOG_BYTES_MAX: usize = 64 << 10;
+/// The same behind a `REGISTER` of a user, which waits for the store: what a program says before it is answered.
+pub const REGISTER_BACKLOG_BYTES_MAX: usize = 1 << 20;
 /// How often is looked whether messages have come to plain clients: long against a turn.
 pub const LANDING_PAUSE: Duration = Duration::from_millis(10);
 /// How often is looked whether another program has changed the accounts.
 pub const BOOK_PERIOD: Duration = Duration::from_secs(1);
+/// Accounts that are read at once when another program has changed any: half a millisecond's work.
+pub const BOOK_ROWS_MAX: u32 = 512;
+/// How soon the next ones are read.
+pub const BOOK_ROWS_PAUSE: Duration = Duration::from_millis(2);
 /// How soon mail that could not be read is tried again.
 pub const MAIL_RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Passwords that are hashed at once: a tenth of a second's work for the other thread.
@@ -123,6 +137,9 @@ const _: () = {
     let list = LISTED_MAX * (NAME_BYTES_MAX + "* USER \n".len());
     assert!(ANSWERS_BYTES_MAX + list + FLIGHT_BYTES_MAX + FLIGHT_MAX * 80 < LINK_QUEUE_BYTES_MAX);
     assert!(LINE_BYTES_MAX < BACKLOG_BYTES_MAX);
+    let ahead =
+        REGISTERS_AHEAD_BYTES as usize + CHUNKS_MAX as usize * 65 + REGISTERS_AHEAD_MAX * LINE_BYTES_MAX / 8;
+    assert!(ahead + BACKLOG_BYTES_MAX <= REGISTER_BACKLOG_BYTES_MAX);
     assert!(NAME_BYTES_MAX + PASSWORD_BYTES_MAX + "login  \r\n".len() <= LINE_BYTES_MAX);
     assert!(SCRAM_NONCE_BYTES.is_multiple_of(3) && SCRAM_NONCE_BYTES / 3 * 4 * 2 <= SCRAM_NONCE_TEXT_MAX);
     assert!(SCRAM_ITERATIONS <= SCRAM_ITERATIONS_MAX && FAILURES_MAX > 1);

@@ -36,7 +36,7 @@ use crate::proto::time::{Mono, Now, Wall};
 pub use holes::Holes;
 pub use link_map::LinkMap;
 pub use secret::Secret;
-pub use store::{Change, Load, Mail, Row};
+pub use store::{Change, KeptFile, Load, Login, Mail, Row};
 pub use why::Why;
 
 /// A pure state machine: a server, the peers of a process, or anything else that a driver runs.

@@ -19,19 +19,17 @@ pub enum Change<'a> {
         /// What a password is checked against; no password.
         verifier: Cow<'a, str>,
     },
-    /// An account is gone: with its mail, and everybody's blocks of it and its own.
+    /// An account is gone: with its mail, everybody's blocks of it and its own, its logins, and what it holds of files.
     RemoveAccount {
         /// Whose.
         name: Name,
     },
-    /// Somebody has logged in; only the last time is kept.
+    /// Somebody has logged in, or had a wrong password. The last [`LOGINS_KEPT_MAX`](crate::proto::limits::LOGINS_KEPT_MAX) of each kind are kept.
     PutLogin {
-        /// Who.
+        /// Whose account.
         name: Name,
-        /// When.
-        at: Wall,
-        /// From where.
-        from: IpAddr,
+        /// What was tried.
+        login: Login,
     },
     /// A user wants nothing of another.
     PutBlock {
@@ -55,6 +53,22 @@ pub enum Change<'a> {
         to: Name,
         /// The last of them.
         upto: u64,
+    },
+    /// A user holds something of a file, whose name is bound to that content.
+    PutHolding {
+        /// What the file consists of; it replaces another of its name.
+        file: KeptFile<'a>,
+        /// Who.
+        user: Name,
+    },
+    /// A user holds nothing of a file any more. A file that nobody holds is gone.
+    RemoveHolding {
+        /// The file's group.
+        group: Name,
+        /// Its name.
+        file: Cow<'a, str>,
+        /// Who.
+        user: Name,
     },
     /// Messages have come to where they should.
     RemoveMail {
@@ -82,14 +96,51 @@ pub struct Mail<'a> {
     pub text: Cow<'a, str>,
 }
 
+/// An attempt to log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// When.
+    pub at: Wall,
+    /// From where.
+    pub from: IpAddr,
+    /// The password was wrong.
+    pub is_refused: bool,
+}
+
+/// What a file consists of, but for the hashes of its chunks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptFile<'a> {
+    /// The group that shares it.
+    pub group: Name,
+    /// Its name there.
+    pub name: Cow<'a, str>,
+    /// Its size.
+    pub bytes: u64,
+    /// The size of its chunks.
+    pub chunk_bytes: u64,
+    /// The hash over all of that and its chunks' hashes.
+    pub root: [u8; 32],
+}
+
 /// Something to be read back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Load {
-    /// Every account with what waits for it, then every block; nothing, if all that is as it was when it was
-    /// read as version `known`. 0 is no version.
-    Book {
-        /// What the last [`Loaded`](crate::proto::machine::Input::Loaded) had.
+    /// Every account with what waits for it, then every block, then what users hold of files.
+    Book,
+    /// Accounts behind a name, in the order of the names; nothing, if all that is as it was when it was
+    /// read as version `known`. 0 is no version. Of mail it is only told whether there is any.
+    Accounts {
+        /// What an earlier [`Loaded`](crate::proto::machine::Input::Loaded) had.
         known: u64,
+        /// Only greater names.
+        after: Option<Name>,
+        /// At most so many.
+        rows_max: u32,
+    },
+    /// The logins of one account, the last one first, and those that were refused among them.
+    Logins {
+        /// Whose.
+        name: Name,
     },
     /// Mail for one user, in the order of its numbers.
     Mail {
@@ -113,7 +164,7 @@ pub enum Row<'a> {
         verifier: Cow<'a, str>,
         /// The last number that was ever given to mail for it; 0 if there was none.
         mail_last: u64,
-        /// Messages that wait.
+        /// Messages that wait; 1 for any number of them, if only accounts were asked for.
         mail_count: u64,
         /// Bytes of text that wait.
         mail_bytes: u64,
@@ -127,6 +178,15 @@ pub enum Row<'a> {
         /// Who is blocked.
         other: Name,
     },
+    /// A user holds something of a file.
+    Holding {
+        /// Which.
+        file: KeptFile<'a>,
+        /// Who.
+        user: Name,
+    },
+    /// An attempt to log in.
+    Login(Login),
     /// A message that waits.
     Mail(Mail<'a>),
 }
@@ -139,7 +199,11 @@ impl Change<'_> {
                 Change::PutAccount { name, verifier: Cow::Owned(verifier.into_owned()) }
             }
             Change::RemoveAccount { name } => Change::RemoveAccount { name },
-            Change::PutLogin { name, at, from } => Change::PutLogin { name, at, from },
+            Change::PutLogin { name, login } => Change::PutLogin { name, login },
+            Change::PutHolding { file, user } => Change::PutHolding { file: file.into_owned(), user },
+            Change::RemoveHolding { group, file, user } => {
+                Change::RemoveHolding { group, file: Cow::Owned(file.into_owned()), user }
+            }
             Change::PutBlock { user, other } => Change::PutBlock { user, other },
             Change::RemoveBlock { user, other } => Change::RemoveBlock { user, other },
             Change::PutMail(mail) => Change::PutMail(mail.into_owned()),
@@ -157,6 +221,14 @@ impl Mail<'_> {
     }
 }
 
+impl KeptFile<'_> {
+    /// The same, without borrowing anything.
+    pub fn into_owned(self) -> KeptFile<'static> {
+        let KeptFile { group, name, bytes, chunk_bytes, root } = self;
+        KeptFile { group, name: Cow::Owned(name.into_owned()), bytes, chunk_bytes, root }
+    }
+}
+
 impl Row<'_> {
     /// The same, without borrowing anything.
     pub fn into_owned(self) -> Row<'static> {
@@ -166,6 +238,8 @@ impl Row<'_> {
                 Row::Account { name, verifier, mail_last, mail_count, mail_bytes, login }
             }
             Row::Block { user, other } => Row::Block { user, other },
+            Row::Holding { file, user } => Row::Holding { file: file.into_owned(), user },
+            Row::Login(login) => Row::Login(login),
             Row::Mail(mail) => Row::Mail(mail.into_owned()),
         }
     }

@@ -141,6 +141,7 @@ impl Catalog {
         who: &Who,
         manifest: Manifest,
         portion: Portion,
+        apart: &BTreeSet<Name>,
     ) -> Result<Registered, Refusal> {
         let (root, chunks) = (manifest.root(), manifest.chunks());
         let name = manifest.file().as_str();
@@ -148,7 +149,7 @@ impl Catalog {
         if let Some(number) =
             self.number(&who.group, name).filter(|number| self.files[number].manifest.root() != root)
         {
-            self.files[&number].check_replace(&who.id)?;
+            self.files[&number].check_replace(&who.id, apart)?;
             self.remove_file(number);
             self.check_register(who, name, chunks)?;
         }
@@ -164,6 +165,20 @@ impl Catalog {
         };
         let is_news = !part.introduced;
         Ok(Registered { holders: self.files[&number].holders().count() as u64, is_news })
+    }
+
+    /// Somebody takes no part in a file any more.
+    pub(super) fn withdraw(&mut self, who: &Who, file: &str) {
+        let Some(number) = self.number(&who.group, file) else { return };
+        if self.accounts.get_mut(who).is_some_and(|account| account.files.remove(&number)) {
+            self.remove_part(number, &who.id);
+        }
+    }
+
+    /// Whether somebody holds a chunk of a file, or an empty one.
+    pub(super) fn holds(&self, who: &Who, file: &str) -> bool {
+        let part = self.number(&who.group, file).and_then(|number| self.files[&number].parts.get(&who.id));
+        part.is_some_and(Part::holds_some)
     }
 
     /// Somebody wants a file, and takes part in it from now on.
@@ -190,11 +205,20 @@ impl Catalog {
         Ok(is_new)
     }
 
-    /// Whom to tell of whom, now that somebody takes part in a file.
-    pub(super) fn introduce(&mut self, who: &Who, file: &str) -> Meeting {
+    /// Whom to tell of whom, now that somebody takes part in a file; those in `apart` hear nothing of each other.
+    pub(super) fn introduce(&mut self, who: &Who, file: &str, apart: &BTreeSet<Name>) -> Meeting {
         let entry = self.number(&who.group, file).and_then(|number| self.files.get_mut(&number));
-        let (others, is_news) = entry.map(|entry| entry.introduce(&who.id)).unwrap_or_default();
+        let (others, is_news) = entry.map(|entry| entry.introduce(&who.id, apart)).unwrap_or_default();
         Meeting { others, is_news }
+    }
+
+    /// There are some of whom somebody was not told, and now may be: the next time counts as the first one.
+    pub(super) fn introduce_anew(&mut self, who: &Who) {
+        let Some(account) = self.accounts.get(who) else { return };
+        for number in &account.files {
+            let part = self.files.get_mut(number).and_then(|entry| entry.parts.get_mut(&who.id));
+            part.expect("an account's files have its parts").introduced = false;
+        }
     }
 
     // --- What they ask ------------------------------------------------------------------------
@@ -217,6 +241,12 @@ impl Catalog {
         };
         let found = parts.into_iter().flatten().filter(move |(_, part)| part.online && wanted(part));
         found.map(|(id, part)| (id, part.held.count()))
+    }
+
+    /// Everybody who takes part in a file.
+    pub(super) fn who_takes_part(&self, group: &Name, file: &str) -> impl Iterator<Item = &Name> {
+        let entry = self.number(group, file).map(|number| &self.files[&number]);
+        entry.into_iter().flat_map(|entry| entry.parts.keys())
     }
 
     /// How many members take part in a file, so that the work of an answer can be bounded.

@@ -8,7 +8,9 @@ use crate::proto::limits::{
 };
 use crate::proto::machine::{Effect, Os};
 use crate::proto::server::catalog::{Meeting, Who};
+use crate::proto::server::chat::Registering;
 use crate::proto::server::directory::{Refusal, refuse, ticket};
+use crate::proto::server::registry::kept;
 use crate::proto::server::talk::Taking;
 use crate::proto::server::{Server, Timer};
 use crate::proto::swarm::{Manifest, ManifestError};
@@ -45,7 +47,7 @@ impl Server {
                 self.on_register(link, file, (bytes, chunk_bytes), octets, held, now, os)
             }
             Message::Download { file } => self.on_download(link, file, os),
-            Message::Have { file, first, last } => self.on_have(link, file, first, last),
+            Message::Have { file, first, last } => self.on_have(link, file, (first, last), os),
             Message::Report { file, id, chunk } => self.on_report(link, file, &id, chunk),
             Message::SearchFile { file } => self.on_search(link, file, None, os),
             Message::SearchChunk { file, chunks } => self.on_search(link, file, Some(chunks), os),
@@ -142,7 +144,10 @@ impl Server {
         self.charge(link, (2 + self.catalog.parts(&who.group, name.as_str())) * LOOK_BYTES)
             .map_err(|(_, text)| (ErrorCode::LimitReached, text))?;
         let chunks = manifest.chunks();
-        let registered = self.catalog.register(&who, manifest, portion)?;
+        let apart = self.apart_from(&who, name.as_str());
+        let file = kept(who.group, &manifest).into_owned();
+        self.check_bound(&who, &file)?;
+        let registered = self.catalog.register(&who, manifest, portion, &apart)?;
         let holders = registered.holders;
         self.status.files_registered += 1;
         let level = if registered.is_news { log::Level::Info } else { log::Level::Debug };
@@ -153,16 +158,24 @@ impl Server {
             who.id,
             portion.as_str()
         );
-        self.send(link, &Message::OkRegister { file: name.as_str(), holders }, os);
-        if registered.is_news {
-            self.forgive_command(link);
-            let meeting = self.catalog.introduce(&who, name.as_str());
-            for other in &meeting.others {
-                self.tell_source(&who, &Who { id: *other, ..who }, name.as_str(), os);
-            }
-            self.tell_others(&who, &meeting, name.as_str(), os);
-        }
+        self.conclude_register(Registering { link, who, file, holders, is_news: registered.is_news }, os);
         Ok(())
+    }
+
+    /// Answers who has registered a file, and tells those who may want it.
+    pub(super) fn answer_register(&mut self, registering: &Registering, os: &mut dyn Os) {
+        let Registering { link, who, ref file, holders, is_news } = *registering;
+        let file: &str = &file.name;
+        self.send(link, &Message::OkRegister { file, holders }, os);
+        if is_news {
+            self.forgive_command(link);
+            let apart = self.apart_from(&who, file);
+            let meeting = self.catalog.introduce(&who, file, &apart);
+            for other in &meeting.others {
+                self.tell_source(&who, &Who { id: *other, ..who }, file, os);
+            }
+            self.tell_others(&who, &meeting, file, os);
+        }
     }
 
     // --- The others ---------------------------------------------------------------------------
@@ -170,8 +183,14 @@ impl Server {
     fn on_download(&mut self, link: LinkId, file: &str, os: &mut dyn Os) -> Result<(), Refusal> {
         let who = self.known(link)?;
         self.charge(link, self.catalog.parts(&who.group, file) * LOOK_BYTES)?;
-        self.catalog.download(&who, file)?;
-        let meeting = self.catalog.introduce(&who, file);
+        if let Err(refusal) = self.catalog.download(&who, file) {
+            return match self.registry.chunks(&who.group, file) {
+                Some(_) => refuse(ErrorCode::UnknownFile, format!("nobody who holds {file} is online")),
+                None => Err(refusal),
+            };
+        }
+        let apart = self.apart_from(&who, file);
+        let meeting = self.catalog.introduce(&who, file, &apart);
         let mut answer = std::mem::take(&mut self.scratch);
         answer.clear();
         for other in &meeting.others {
@@ -196,16 +215,26 @@ impl Server {
         Ok(())
     }
 
-    fn on_have(&mut self, link: LinkId, file: &str, first: u64, last: u64) -> Result<(), Refusal> {
+    fn on_have(
+        &mut self,
+        link: LinkId,
+        file: &str,
+        (first, last): (u64, u64),
+        os: &mut dyn Os,
+    ) -> Result<(), Refusal> {
         let who = self.known(link)?;
         if self.catalog.have(&who, file, first, last)? {
             log::info!("file complete group={} file={file} id={}", who.group, who.id);
         }
+        self.note_have(&who, file, os);
         Ok(())
     }
 
     fn on_report(&mut self, link: LinkId, file: &str, of: &Name, chunk: u64) -> Result<(), Refusal> {
         let who = self.known(link)?;
+        if self.are_apart(&who, &Who { id: *of, ..who }) {
+            return refuse(ErrorCode::UnknownMember, format!("{of} is no source of {file} for you"));
+        }
         let is_new = self.catalog.report(&who, file, of, chunk)?;
         self.status.chunks_reported += 1;
         if is_new {
@@ -227,11 +256,12 @@ impl Server {
     ) -> Result<(), Refusal> {
         let who = self.known(link)?;
         let is_for_chunks = numbers.is_some();
-        let manifest = self.catalog.manifest(&who.group, file);
-        let chunks_total = manifest.as_ref().map_or(0, |manifest| manifest.chunks());
+        let shared = self.catalog.manifest(&who.group, file).map(|manifest| manifest.chunks());
+        let known = shared.or_else(|refusal| self.registry.chunks(&who.group, file).ok_or(refusal));
+        let chunks_total = known.as_ref().map_or(0, |chunks| *chunks);
         let mut wanted = Vec::new();
         if let Some(numbers) = numbers {
-            manifest?;
+            known?;
             for number in numbers.iter() {
                 if number == 0 || number > chunks_total {
                     return refuse(ErrorCode::UnknownChunk, unknown_chunk(file, chunks_total));
@@ -245,9 +275,11 @@ impl Server {
         }
         let cost = LOOK_BYTES.max(2 * wanted.len());
         self.charge(link, (1 + self.catalog.parts(&who.group, file)) * cost)?;
+        let apart = self.apart_from(&who, file);
         self.scratch.clear();
         let (mut found, chunks) = (Availability::NotAvailable, chunks_total);
-        for (id, held) in self.catalog.holders(&who.group, file, is_for_chunks.then_some(&wanted)) {
+        let holders = self.catalog.holders(&who.group, file, is_for_chunks.then_some(&wanted));
+        for (id, held) in holders.filter(|(id, _)| !apart.contains(id)) {
             found = Availability::Available;
             self.scratch.extend_from_slice(b"* ");
             Message::Holder { id: *id, held, chunks }.encode(&mut self.scratch);

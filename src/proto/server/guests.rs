@@ -28,6 +28,8 @@ struct Guest {
     key: Key,
     /// Where it can be dialed; 0 if it cannot.
     port: u16,
+    /// It has proven that the name is its own.
+    is_user: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,12 +105,16 @@ impl Guests {
             return refuse(ErrorCode::IdTaken, text);
         }
         let former = self.groups.get(&group).and_then(|guests| guests.get(&id));
-        let is_back = former.is_some_and(|former| hello.is_user || Some(former.key) == hello.key);
+        let is_back = former.is_some_and(|former| {
+            (hello.is_user && former.is_user) || (Some(former.key) == hello.key && !former.is_user)
+        });
         // Whoever was killed on that host is started again there, and has lost its key with its life.
         let began_anew = former.is_some_and(|former| {
-            matches!(former.place, Place::Lost { .. }) && former.remote.ip() == hello.remote.ip()
+            let is_lost = matches!(former.place, Place::Lost { .. });
+            is_lost && !former.is_user && former.remote.ip() == hello.remote.ip()
         });
-        if !is_back && !began_anew {
+        // A user's name is that user's, whoever had it before there was the account.
+        if !is_back && !began_anew && !hello.is_user {
             self.check_free(&who, now.mono)?;
         }
         let former = former.map(|former| former.place);
@@ -116,7 +122,8 @@ impl Guests {
         // A key that nobody has is one of an earlier life of this server.
         let key = hello.key.unwrap_or_else(|| directory.make_key(&group, &id));
         let place = Place::Here(hello.link);
-        let guest = Guest { place, remote: hello.remote, since: now.wall, key, port: hello.port };
+        let (remote, since, port, is_user) = (hello.remote, now.wall, hello.port, hello.is_user);
+        let guest = Guest { place, remote, since, key, port, is_user };
         self.groups.entry(group).or_default().insert(id, guest);
         let former = match former {
             Some(Place::Here(link)) => Some(link),
@@ -130,6 +137,8 @@ impl Guests {
         let guest = self.groups.get(&who.group).and_then(|guests| guests.get(&who.id));
         let Some(guest) = guest.filter(|guest| guest.is_there(now)) else { return Ok(()) };
         let text = match guest.place {
+            // Where a user is, is told to nobody.
+            _ if guest.is_user => format!("{} is a user of this server", who.id),
             Place::Here(_) => {
                 format!("{} is taken by {} since {}", who.id, guest.remote, utc_text(guest.since))
             }
@@ -203,6 +212,12 @@ impl Guests {
             }
             Place::Lost { .. } => None,
         }
+    }
+
+    /// The user that a guest is, if it is here and has proven it.
+    pub(super) fn user(&self, who: &Who) -> Option<Name> {
+        let guest = self.groups.get(&who.group)?.get(&who.id)?;
+        (guest.is_user && matches!(guest.place, Place::Here(_))).then_some(who.id)
     }
 
     /// Guests that are here.

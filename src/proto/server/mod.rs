@@ -8,6 +8,7 @@ mod files;
 mod guests;
 mod leaving;
 mod lines;
+mod registry;
 mod run;
 mod session;
 mod status;
@@ -29,6 +30,7 @@ use crate::proto::server::catalog::Catalog;
 use crate::proto::server::chat::{Awaited, Book, Landings, Logins};
 use crate::proto::server::directory::{Directory, Refusal, refuse};
 use crate::proto::server::guests::Guests;
+use crate::proto::server::registry::Registry;
 use crate::proto::server::run::Run;
 use crate::proto::server::session::Session;
 use crate::proto::time::{Mono, Now};
@@ -61,6 +63,7 @@ pub struct Server {
     directory: Directory,
     guests: Guests,
     catalog: Catalog,
+    registry: Registry,
     accounts: Accounts,
     chat: Chat,
     book: Book,
@@ -137,6 +140,7 @@ impl Server {
             config,
             guests: Guests::default(),
             catalog: Catalog::default(),
+            registry: Registry::default(),
             octets_announced: 0,
             sessions: LinkMap::default(),
             wheel: Wheel::new(),
@@ -277,6 +281,7 @@ impl Server {
             return;
         }
         self.stage = Stage::Stopping;
+        self.store_refused_logins(os);
         let links: Vec<LinkId> = self.sessions.iter().map(|(link, _)| link).collect();
         if let Some(run) = &mut self.run {
             run.close(now, self.directory.end_runs() | self.run_was_cut, os);
@@ -304,7 +309,7 @@ impl Server {
             Timer::Turn(link) => self.on_turn(link, now, os),
             Timer::Mail(link) => self.on_mail_retry(link, os),
             Timer::Landing => self.on_landing_timer(now, os),
-            Timer::Book => self.load_book(os),
+            Timer::Book => self.load_accounts(os),
             Timer::Flush => self.on_flush(now, os),
             Timer::RunEnd => self.end_run_if_over(now, os),
             Timer::Forget => self.on_forget(now),

@@ -188,6 +188,7 @@ impl Server {
     pub(super) fn check_talk(&self) {
         self.guests.check_invariants();
         self.catalog.check_invariants();
+        self.registry.check_invariants();
         let (mut here, mut announced) = (0, 0);
         for (link, session) in self.sessions.iter() {
             if let Some(who) = session.talk.guest {

@@ -133,6 +133,11 @@
 //!   hold it too, but not another (`file-differs`, which names a holder). `all`: the sender holds
 //!   every chunk. `none`: it says which with `HAVE`, and holds no others any more, as somebody who was
 //!   interrupted does, whose disk has lost some, or who returns to a server that has started anew.
+//! - **Kept.** That a user holds something of a file is kept on the server's disk, before the `REGISTER` is answered: its name stays bound to that
+//!   content (`file-differs` to everybody else), also while nobody who holds it is online, and when the server has started
+//!   anew. Then it is `Not available`, and `DOWNLOAD` says `unknown-file`, as its hashes come with the first who
+//!   registers it again. Who holds nothing any more says `REGISTER` with `none`; the last one frees the name, as does the end of that account. What guests
+//!   and members hold is not kept.
 //! - **Getting.** `DOWNLOAD` makes the sender one who fetches: it is told who takes part, at most
 //!   [`SOURCES_MAX`](crate::proto::limits::SOURCES_MAX) of them at once, asked again the next ones, and these
 //!   are told of it. `SOURCE` comes later about each newcomer. It is told to both of a
@@ -186,6 +191,9 @@
 //!   but nothing new starts. A server that starts anew knows of no private links; those that are up stay up.
 //! - **Lists** name at most [`LISTED_MAX`](crate::proto::limits::LISTED_MAX) people, and the count is of these. Those who have
 //!   blocked the asker are not among them.
+//! - **Blocks** hold for files as well. Of two of whom one has blocked the other, no search names one to the other, and neither is told
+//!   a `SOURCE` of the other. A direct link that is up stays up. Who takes a block back is told, and named, when somebody
+//!   says `DOWNLOAD` or `REGISTER` again. A block is of a user, not of a program that shares files under another name.
 //! - **Passwords.** Three wrong ones in a row block a name for a while (`account-blocked`), from wherever they came,
 //!   and whether there is such a user or not. A second login is refused (`already-online`), after the password is proven.
 //! - **Silence.** Whoever issues no command for some minutes is logged out with a `BYE`.

@@ -35,7 +35,7 @@ fn orders_are_answered_in_their_order_and_later() {
         pair.perform(0, Effect::Store { batch: 1, changes: &[account("alice"), mail(1)] });
         pair.perform(0, Effect::Load { load: ALL_MAIL() });
         pair.perform(0, Effect::Store { batch: 2, changes: &[mail(2), mail(3)] });
-        pair.perform(0, Effect::Load { load: Load::Book { known: 0 } });
+        pair.perform(0, Effect::Load { load: Load::Book });
         assert_eq!(pair.puppet(0).seen.len(), before, "not at once");
         pair.run_ms(100);
         let seen = &pair.puppet(0).seen[before..];
@@ -49,14 +49,15 @@ fn orders_are_answered_in_their_order_and_later() {
             seen[4],
             Seen::Row(Row::Account { mail_last: 3, mail_count: 3, mail_bytes: 12, .. })
         ));
-        let Seen::Loaded(Load::Book { known: 0 }, Ok(version)) = seen[5] else { panic!("{seen:?}") };
+        let Seen::Loaded(Load::Book, Ok(version)) = seen[5] else { panic!("{seen:?}") };
         // What has not changed is not told again.
-        pair.perform(0, Effect::Load { load: Load::Book { known: version } });
+        let accounts = Load::Accounts { known: version, after: None, rows_max: 9 };
+        pair.perform(0, Effect::Load { load: accounts });
         pair.run_ms(100);
-        let same = Seen::Loaded(Load::Book { known: version }, Ok(version));
+        let same = Seen::Loaded(accounts, Ok(version));
         assert_eq!(pair.puppet(0).seen[before + 6..], [same]);
         pair.world.store_mut(pair.nodes[0]).change(&account("bob"));
-        pair.perform(0, Effect::Load { load: Load::Book { known: version } });
+        pair.perform(0, Effect::Load { load: accounts });
         pair.run_ms(100);
         assert_eq!(pair.puppet(0).seen.len(), before + 10, "two accounts and a newer version");
     }

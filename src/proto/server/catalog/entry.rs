@@ -92,14 +92,19 @@ impl Entry {
         self.parts.insert(id, Part { held, online: true, dialable, introduced: false, more: None });
     }
 
-    /// A name binds while somebody else holds a chunk of its file.
-    pub(super) fn check_replace(&self, id: &Name) -> Result<(), Refusal> {
+    /// A name binds while somebody else holds a chunk of its file. Those in `apart` are not named.
+    pub(super) fn check_replace(&self, id: &Name, apart: &BTreeSet<Name>) -> Result<(), Refusal> {
         let others = || self.holders().filter(|(other, _)| *other != id);
-        let holder = others().find(|(_, part)| part.online).or_else(|| others().next());
-        let Some((other, part)) = holder else { return Ok(()) };
-        let lost = if part.online { "" } else { ", who is offline" };
-        let file = self.manifest.file();
-        let text = format!("another file is called {file} already; {other} holds it{lost}");
+        if others().next().is_none() {
+            return Ok(());
+        }
+        let named = || others().filter(|(other, _)| !apart.contains(other));
+        let holder = match named().find(|(_, part)| part.online).or_else(|| named().next()) {
+            Some((other, part)) if part.online => format!("{other} holds it"),
+            Some((other, _)) => format!("{other} holds it, who is offline"),
+            None => "somebody holds it".to_owned(),
+        };
+        let text = format!("another file is called {} already; {holder}", self.manifest.file());
         refuse(ErrorCode::FileDiffers, text)
     }
 
@@ -137,12 +142,13 @@ impl Entry {
     }
 
     /// Those of use to a member, at most [`SOURCES_MAX`], whole ones first if there are more, and
-    /// asked again the next ones; and whether they are to be told of it, too.
-    pub(super) fn introduce(&mut self, id: &Name) -> (Vec<Name>, bool) {
+    /// asked again the next ones; and whether they are to be told of it, too. Nobody in `apart` is among them.
+    pub(super) fn introduce(&mut self, id: &Name, apart: &BTreeSet<Name>) -> (Vec<Name>, bool) {
         let Some(own) = self.parts.get(id) else { return (Vec::new(), false) };
         let cursor = own.more.as_ref().and_then(|more| more.cursor).unwrap_or(*id);
-        let suits =
-            |(other, part): &(&Name, &Part)| *other != id && own.suits(part) && !own.has_reported(other);
+        let suits = |(other, part): &(&Name, &Part)| {
+            *other != id && own.suits(part) && !own.has_reported(other) && !apart.contains(*other)
+        };
         let behind = self.parts.range((Bound::Excluded(cursor), Bound::Unbounded));
         let before = self.parts.range(..=cursor);
         let round: Vec<(&Name, &Part)> = behind.chain(before).filter(suits).collect();

@@ -1,11 +1,16 @@
 //! The catalog against its rules: lists that are too long, bounds, and any order of events.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
+use crate::proto::ids::Name;
 use crate::proto::limits::{CATALOG_BYTES_MAX, CHUNKS_MAX, REPORTS_MAX, SOURCES_MAX};
 use crate::proto::server::catalog::{Catalog, Who};
 use crate::proto::swarm::Manifest;
 use crate::proto::wire::{ErrorCode, Portion};
+
+const NOBODY: BTreeSet<Name> = BTreeSet::new();
 
 fn who(id: &str) -> Who {
     Who { group: "lab".parse().unwrap(), id: id.parse().unwrap() }
@@ -17,14 +22,14 @@ fn manifest(file: &str, chunks: u64, kind: u8) -> Manifest {
 }
 
 fn names(catalog: &mut Catalog, id: &str) -> Vec<String> {
-    catalog.introduce(&who(id), "f").others.iter().map(ToString::to_string).collect()
+    catalog.introduce(&who(id), "f", &NOBODY).others.iter().map(ToString::to_string).collect()
 }
 
 /// Somebody who holds all of the file `f`, or fetches it.
 fn join(catalog: &mut Catalog, id: &str, holds: bool) {
     catalog.arrive(&who(id), false, true);
     if holds {
-        catalog.register(&who(id), manifest("f", 3, 0), Portion::All).unwrap();
+        catalog.register(&who(id), manifest("f", 3, 0), Portion::All, &NOBODY).unwrap();
     } else {
         catalog.download(&who(id), "f").unwrap();
     }
@@ -38,13 +43,13 @@ fn a_long_list_comes_in_parts_with_whole_ones_in_each() {
     for number in 0..count {
         join(&mut catalog, &format!("m{number:04}"), false);
     }
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for _ in 0..4 {
-        let meeting = catalog.introduce(&who("m0100"), "f");
+        let meeting = catalog.introduce(&who("m0100"), "f", &NOBODY);
         assert!(meeting.is_news, "those who are named have not heard of it");
         assert_eq!(meeting.others.len(), SOURCES_MAX);
         assert!(meeting.others.contains(&who("whole").id) && !meeting.others.contains(&who("m0100").id));
-        let unique: std::collections::BTreeSet<_> = meeting.others.iter().collect();
+        let unique: BTreeSet<_> = meeting.others.iter().collect();
         assert_eq!(unique.len(), SOURCES_MAX);
         seen.extend(meeting.others);
     }
@@ -83,7 +88,7 @@ fn the_memory_of_it_all_has_a_bound() {
         let id = format!("m{number}");
         catalog.arrive(&who(&id), false, true);
         let file = manifest(&format!("f{number}"), CHUNKS_MAX, 0);
-        match catalog.register(&who(&id), file, Portion::All) {
+        match catalog.register(&who(&id), file, Portion::All, &NOBODY) {
             Ok(_) => number += 1,
             Err(refusal) => break refusal,
         }
@@ -93,7 +98,7 @@ fn the_memory_of_it_all_has_a_bound() {
     catalog.check_invariants();
     catalog.leave(&who("m0"));
     let again = manifest("again", CHUNKS_MAX, 0);
-    catalog.register(&who(&format!("m{number}")), again, Portion::All).unwrap();
+    catalog.register(&who(&format!("m{number}")), again, Portion::All, &NOBODY).unwrap();
 }
 
 #[test]
@@ -139,7 +144,7 @@ proptest! {
                 }
                 4 | 5 if *is_here => {
                     let portion = if flag { Portion::All } else { Portion::None };
-                    let _ = catalog.register(&who, manifest(&name, chunks, event), portion);
+                    let _ = catalog.register(&who, manifest(&name, chunks, event), portion, &NOBODY);
                 }
                 6 if *is_here => {
                     let _ = catalog.download(&who, &name).map(Manifest::chunks);
@@ -150,7 +155,7 @@ proptest! {
                 8 if *is_here => {
                     let of = who_of((member + 1) % 4);
                     let _ = catalog.report(&who, &name, &of, 0);
-                    let meeting = catalog.introduce(&who, &name);
+                    let meeting = catalog.introduce(&who, &name, &NOBODY);
                     prop_assert!(meeting.others.iter().all(|other| *other != who.id && *other != of));
                 }
                 _ => {}

@@ -1,14 +1,14 @@
-//! Accounts and blocks as the store has them: read at the start, and again when another program has changed
-//! them. The store's word counts; who has no account any more has to go.
+//! Accounts and blocks as the store has them: read at the start, and accounts again, a few at a time, when another
+//! program has changed any. The store's word counts; who has no account any more has to go.
 
-use std::collections::BTreeSet;
 use std::io::ErrorKind;
+use std::time::Duration;
 
 use crate::proto::accounts::{Put, Verifier};
 use crate::proto::chat::WaitingMail;
-use crate::proto::ids::{LinkId, Name};
-use crate::proto::limits::BOOK_PERIOD;
-use crate::proto::machine::{CloseReason, Effect, Load, Os, Row, Why};
+use crate::proto::ids::{FileName, LinkId, Name};
+use crate::proto::limits::{BOOK_PERIOD, BOOK_ROWS_MAX, BOOK_ROWS_PAUSE};
+use crate::proto::machine::{CloseReason, Effect, KeptFile, Load, Os, Row, Why};
 use crate::proto::server::chat::comings::{Left, left};
 use crate::proto::server::{Server, Timer};
 use crate::proto::time::Now;
@@ -18,8 +18,12 @@ use crate::proto::time::Now;
 pub(in crate::proto::server) struct Book {
     /// The version that was read last; 0 if none was.
     known: u64,
-    /// Accounts of the version that is being read.
-    seen: BTreeSet<Name>,
+    /// The newer one that is being read.
+    newer: u64,
+    /// Accounts up to this one were read of it.
+    after: Option<Name>,
+    /// Those of the part that is being read.
+    seen: Vec<Name>,
     /// The last look failed, and it was said so.
     is_failing: bool,
     /// It was read, or there is none.
@@ -27,9 +31,22 @@ pub(in crate::proto::server) struct Book {
 }
 
 impl Server {
+    /// Everything, at the start.
     pub(in crate::proto::server) fn load_book(&mut self, os: &mut dyn Os) {
         self.book.seen.clear();
-        os.perform(Effect::Load { load: Load::Book { known: self.book.known } });
+        os.perform(Effect::Load { load: Load::Book });
+    }
+
+    /// Looks whether accounts have changed, or reads the next of them.
+    pub(in crate::proto::server) fn load_accounts(&mut self, os: &mut dyn Os) {
+        if !self.book.is_known {
+            return self.load_book(os);
+        }
+        self.store_refused_logins(os);
+        self.book.seen.clear();
+        let after = self.book.after;
+        let known = if after.is_none() { self.book.known } else { 0 };
+        os.perform(Effect::Load { load: Load::Accounts { known, after, rows_max: BOOK_ROWS_MAX } });
     }
 
     pub(in crate::proto::server) fn on_row(&mut self, row: &Row<'_>, now: Now, os: &mut dyn Os) {
@@ -46,12 +63,14 @@ impl Server {
                     log::warn!("block not known user={user} other={other} why=\"{refusal}\"");
                 }
             }
+            Row::Holding { file, user } => self.on_holding(file, *user),
+            Row::Login(_) => {}
             Row::Mail(mail) => self.on_mail(mail, now, os),
         }
     }
 
     fn on_account(&mut self, name: Name, verifier: &str, mail: WaitingMail, now: Now, os: &mut dyn Os) {
-        self.book.seen.insert(name);
+        self.book.seen.push(name);
         let verifier: Verifier = match verifier.parse() {
             Ok(verifier) => verifier,
             Err(error) => return log::warn!("account not usable name={name} why=\"{error}\""),
@@ -77,17 +96,46 @@ impl Server {
     ) {
         match load {
             Load::Mail { to, .. } => self.on_mail_loaded(to, Ok(()), now, os),
-            Load::Book { known } => {
-                self.book.is_failing = false;
-                self.book.is_known = true;
-                if version != known {
-                    self.drop_accounts(now, os);
-                    log::info!("accounts read count={}", self.chat.accounts());
-                }
-                self.book.known = version;
-                self.wheel.insert(Timer::Book, now.mono + BOOK_PERIOD);
+            Load::Book => {
+                (self.book.is_known, self.book.known) = (true, version);
+                log::info!("accounts read count={}", self.chat.accounts());
+                self.look_again(BOOK_PERIOD, now);
             }
+            Load::Accounts { known, .. } if version == known => self.look_again(BOOK_PERIOD, now),
+            Load::Accounts { after, rows_max, .. } => {
+                self.on_accounts_part(after, rows_max, version, now, os)
+            }
+            Load::Logins { .. } => {}
         }
+    }
+
+    /// Some accounts of a newer version were read.
+    fn on_accounts_part(
+        &mut self,
+        after: Option<Name>,
+        rows_max: u32,
+        version: u64,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
+        if after.is_none() {
+            self.book.newer = version;
+        }
+        let is_last = self.book.seen.len() < rows_max as usize;
+        let upto = if is_last { None } else { self.book.seen.last().copied() };
+        self.drop_accounts(after, upto, now, os);
+        self.book.after = upto;
+        if is_last {
+            // What has changed meanwhile is a newer version still, and is read the next time.
+            self.book.known = self.book.newer;
+            log::info!("accounts read count={}", self.chat.accounts());
+        }
+        self.look_again(if is_last { BOOK_PERIOD } else { BOOK_ROWS_PAUSE }, now);
+    }
+
+    fn look_again(&mut self, pause: Duration, now: Now) {
+        self.book.is_failing = false;
+        self.wheel.insert(Timer::Book, now.mono + pause);
     }
 
     pub(in crate::proto::server) fn on_load_failed(
@@ -100,11 +148,12 @@ impl Server {
         match load {
             Load::Mail { to, .. } => self.on_mail_loaded(to, Err(error), now, os),
             // There is no store, and none will come.
-            Load::Book { .. } if error == ErrorKind::NotFound => {
+            Load::Book if error == ErrorKind::NotFound => {
                 log::debug!("this server has no accounts");
                 self.book.is_known = true;
             }
-            Load::Book { .. } => {
+            Load::Logins { .. } => {}
+            Load::Book | Load::Accounts { .. } => {
                 if !std::mem::replace(&mut self.book.is_failing, true) {
                     log::error!("accounts not read why=\"{}\"", Why(error));
                 }
@@ -114,16 +163,29 @@ impl Server {
         }
     }
 
-    /// Accounts that were not there any more when all were read.
-    fn drop_accounts(&mut self, now: Now, os: &mut dyn Os) {
+    /// Accounts between two names that were not there any more when those were read.
+    fn drop_accounts(&mut self, after: Option<Name>, upto: Option<Name>, now: Now, os: &mut dyn Os) {
         let seen = std::mem::take(&mut self.book.seen);
-        let gone: Vec<Name> = self.accounts.names().filter(|name| !seen.contains(name)).collect();
+        let known = self.chat.users_between(after, upto);
+        let gone: Vec<Name> = known.filter(|name| seen.binary_search(name).is_err()).collect();
+        self.book.seen = seen;
         for name in gone {
             self.accounts.remove(name);
+            self.registry.forget(&name);
             log::info!("account removed name={name}");
             if let Ok(Some(user)) = self.chat.remove_user(&name, now.mono).map(|user| user.map(left)) {
                 self.on_lost_place(name, user, "your account was removed", now, os);
             }
+        }
+    }
+
+    /// What a user held when an earlier server was on.
+    fn on_holding(&mut self, file: &KeptFile<'_>, user: Name) {
+        let is_sound = file.chunk_bytes > 0 && FileName::check(file.name.as_bytes()).is_ok();
+        if is_sound && self.accounts.contains(user) && self.registry.check_room(&user).is_ok() {
+            self.registry.put(file, user);
+        } else {
+            log::warn!("file not known user={user} group={} file={:?}", file.group, file.name);
         }
     }
 

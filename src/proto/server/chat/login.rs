@@ -7,8 +7,8 @@ use crate::proto::accounts::scram::{ClientFirst, Nonce, ServerExchange};
 use crate::proto::accounts::{self, Attempt, Password, SaltedPassword};
 use crate::proto::chat::{self, Reader};
 use crate::proto::ids::{LinkId, Name};
-use crate::proto::limits::{DERIVES_MAX, SCRAM_NONCE_BYTES};
-use crate::proto::machine::{Change, Effect, Os, Secret};
+use crate::proto::limits::{DERIVES_MAX, LOGINS_REFUSED_MAX, SCRAM_NONCE_BYTES};
+use crate::proto::machine::{Change, Effect, Login, Os, Secret};
 use crate::proto::server::chat::{Awaited, Until, told};
 use crate::proto::server::directory::{Refusal, refuse};
 use crate::proto::server::guests::Hello;
@@ -23,6 +23,8 @@ pub(in crate::proto::server) struct Logins {
     deriving: BTreeMap<u64, (LinkId, Attempt)>,
     jobs: u64,
     nonces: u64,
+    /// Those with a wrong password that are not stored yet.
+    refused: Vec<(Name, Login)>,
 }
 
 /// A login that waits for the client's proof.
@@ -164,11 +166,14 @@ impl Server {
     ) -> Result<(), Refusal> {
         let (name, link) = (attempt.name(), caller.link);
         let concluded = self.accounts.conclude(attempt, is_right, now.mono);
-        concluded.map_err(|refusal| self.login_failed(name, refusal))?;
+        if let Err(refusal) = concluded {
+            self.note_wrong_password(name, link, now);
+            return Err(self.login_failed(name, refusal));
+        }
         let Some(session) = self.sessions.get(link) else { return Ok(()) };
         let remote = session.remote;
-        let login = self.chat.login(name, link, caller.reader, now.mono).map_err(told)?;
-        let chat::Login { told, waiting, load, reserve } = login;
+        let came = self.chat.login(name, link, caller.reader, now.mono).map_err(told)?;
+        let chat::Login { told, waiting, load, reserve } = came;
         let links: Vec<LinkId> = told.map(|(_, link)| link).collect();
         log::info!("login name={name} from={remote} waiting={waiting}");
         self.seat_talker(link, name, now);
@@ -187,11 +192,31 @@ impl Server {
         let answer = Line::OkLogin { name, waiting: u64::from(waiting), text };
         self.send(link, &Message::Chat(answer), os);
         self.tell_all(links, Line::Online { name }, os);
-        let change = Change::PutLogin { name, at: now.wall, from: remote.ip() };
+        let login = Login { at: now.wall, from: remote.ip(), is_refused: false };
+        let change = Change::PutLogin { name, login };
         self.store(&[change], Awaited::Nothing, os);
         self.reserve(name, reserve, os);
         self.load_mail(load, os);
         Ok(())
+    }
+
+    /// Its user may want to know. It is stored later, so that an answer takes as long for a name that there is not.
+    fn note_wrong_password(&mut self, name: Name, link: LinkId, now: Now) {
+        let session = self.sessions.get(link).filter(|_| self.accounts.contains(name));
+        let has_room = self.logins.refused.len() < LOGINS_REFUSED_MAX;
+        if let Some(from) = session.filter(|_| has_room).map(|session| session.remote.ip()) {
+            self.logins.refused.push((name, Login { at: now.wall, from, is_refused: true }));
+        }
+    }
+
+    /// Stores who had a wrong password.
+    pub(in crate::proto::server) fn store_refused_logins(&mut self, os: &mut dyn Os) {
+        let refused = std::mem::take(&mut self.logins.refused);
+        let changes: Vec<Change<'_>> =
+            refused.into_iter().map(|(name, login)| Change::PutLogin { name, login }).collect();
+        if !changes.is_empty() {
+            self.store(&changes, Awaited::Nothing, os);
+        }
     }
 
     /// Random for everybody who does not know the server's secret, and never the same.

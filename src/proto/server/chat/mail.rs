@@ -7,6 +7,7 @@ use crate::proto::chat::{Chat, Keep, MailLoad};
 use crate::proto::ids::{LinkId, Name};
 use crate::proto::limits::MAIL_RETRY_PAUSE;
 use crate::proto::machine::{Change, Effect, Load, Mail, Os, Why};
+use crate::proto::server::chat::holdings::Registering;
 use crate::proto::server::chat::say::{Letter, block_done};
 use crate::proto::server::{Server, Timer};
 use crate::proto::time::Now;
@@ -23,6 +24,10 @@ pub(in crate::proto::server) enum Awaited {
     Block { link: LinkId, user: Name, other: Name, blocks: bool },
     /// Somebody's numbers up to this one are taken.
     Reserve { to: Name, upto: u64 },
+    /// A user holds something of a file, or nothing any more, and waits.
+    Register(Box<Registering>),
+    /// A user holds something of a file.
+    Holding { group: Name, file: String, user: Name },
     /// Messages that were on trial: for whom, and how long each is.
     Kept { to: Name, bytes: Vec<usize> },
 }
@@ -88,7 +93,16 @@ impl Server {
                     let undone = if blocks { Chat::unblock } else { Chat::block };
                     let _ = undone(&mut self.chat, &user, &other);
                 }
+                if blocks == result.is_err() {
+                    self.are_together(user, other);
+                }
                 self.conclude(link, result, block_done(blocks, other), now, os);
+            }
+            Awaited::Register(registering) => self.on_register_stored(&registering, result, now, os),
+            Awaited::Holding { group, file, user } => {
+                if result.is_err() {
+                    self.registry.remove(&group, &file, &user);
+                }
             }
             Awaited::Reserve { to, upto } => match result {
                 Ok(()) => self.chat.on_reserved(&to, upto),
@@ -115,8 +129,7 @@ impl Server {
         match result {
             Ok(()) => self.send(link, &answer, os),
             Err(error) => {
-                let text = format!("the server could not keep it: {}", Why(error));
-                self.complain(link, ErrorCode::LocalDisk, &text, now, os);
+                self.complain(link, ErrorCode::LocalDisk, &not_kept(error), now, os);
             }
         }
         self.go_on(link, now, os);
@@ -161,12 +174,18 @@ impl Server {
     }
 }
 
+/// What who waited for the store is told when it failed.
+pub(super) fn not_kept(error: ErrorKind) -> String {
+    format!("the server could not keep it: {}", Why(error))
+}
+
 impl Awaited {
     fn word(&self) -> &'static str {
         match self {
-            Awaited::Nothing => "end-of-mail",
+            Awaited::Nothing => "login-or-end-of-mail",
             Awaited::Message { .. } => "message",
             Awaited::Block { .. } => "block",
+            Awaited::Register(_) | Awaited::Holding { .. } => "file",
             Awaited::Reserve { .. } => "numbers",
             Awaited::Kept { .. } => "messages",
         }

@@ -5,8 +5,10 @@
 //! say more, what comes behind it on the same link waits too, as it came: so answers never change
 //! their order, and nobody else notices. Lists go out in one piece with their `OK`.
 
+mod apart;
 mod book;
 mod comings;
+mod holdings;
 mod landing;
 mod lists;
 mod login;
@@ -18,7 +20,7 @@ use std::time::Duration;
 
 use crate::proto::chat::{self, Reader};
 use crate::proto::ids::{LinkId, Name};
-use crate::proto::limits::BACKLOG_BYTES_MAX;
+use crate::proto::limits::{BACKLOG_BYTES_MAX, REGISTER_BACKLOG_BYTES_MAX};
 use crate::proto::machine::Os;
 use crate::proto::server::directory::{Refusal, refuse};
 use crate::proto::server::{Server, Timer};
@@ -26,6 +28,7 @@ use crate::proto::time::Now;
 use crate::proto::wire::{Chat as Line, ErrorCode, Message};
 
 pub(super) use book::Book;
+pub(super) use holdings::Registering;
 pub(super) use landing::Landings;
 pub(super) use login::Logins;
 use login::Proof;
@@ -90,6 +93,8 @@ struct Hold {
 enum Until {
     /// The store has answered.
     Stored,
+    /// The store has what a user holds of a file; more of that kind may have been sent meanwhile.
+    Registered,
     /// A password is hashed.
     Derived,
     /// It is time for what was said in front of them.
@@ -178,7 +183,11 @@ impl Server {
     pub(super) fn put_off(&mut self, link: LinkId, bytes: &[u8], now: Now, os: &mut dyn Os) -> bool {
         let Some(hold) = self.talker_mut(link).and_then(|talker| talker.hold.as_mut()) else { return false };
         hold.backlog.extend_from_slice(bytes);
-        if hold.backlog.len() > BACKLOG_BYTES_MAX {
+        let bytes_max = match hold.until {
+            Until::Registered => REGISTER_BACKLOG_BYTES_MAX,
+            Until::Stored | Until::Derived | Until::Turn(_) => BACKLOG_BYTES_MAX,
+        };
+        if hold.backlog.len() > bytes_max {
             self.status.links_too_fast += 1;
             self.expel(link, ErrorCode::TooFast, "too much was said while earlier lines waited", now, os);
         }

@@ -142,7 +142,12 @@ impl Server {
         };
         let lasts = lasts.map_err(told)?;
         match lasts {
-            BlockLasts::UntilGuestLeaves => self.send(link, &block_done(blocks, other), os),
+            BlockLasts::UntilGuestLeaves => {
+                self.send(link, &block_done(blocks, other), os);
+                if !blocks {
+                    self.are_together(user, other);
+                }
+            }
             BlockLasts::Always => {
                 let change = match blocks {
                     true => Change::PutBlock { user, other },
