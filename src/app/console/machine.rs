@@ -80,6 +80,7 @@ impl Console {
         for wish in screen.take_bytes(bytes, now, &mut self.out) {
             match wish {
                 Wish::Commands(text) => {
+                    self.is_leaving = false;
                     self.look_at = Some(now.mono + bar::PERIOD);
                     self.peers.handle_input(Input::Typed { bytes: text.as_bytes() }, now, os);
                 }

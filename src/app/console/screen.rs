@@ -189,7 +189,11 @@ impl Screen {
         files.retain(|file| file.state == FileState::Checking || self.coming.contains(&file.name));
         self.status = files.first().map(|file| {
             let more = if files.len() > 1 { format!("{} files: ", files.len()) } else { String::new() };
-            more + &self.pace.get_line(file, file.bytes_sent, now.mono)
+            let line = match self.coming.contains(&file.name) {
+                true => self.pace.get_line(file, file.bytes_sent, now.mono),
+                false => self.pace.share_line(std::slice::from_ref(file), 0, 0, now.mono),
+            };
+            more + &line
         });
         self.status.is_some()
     }
