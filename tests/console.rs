@@ -5,11 +5,14 @@ mod common;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
 use common::screen::Screen;
-use common::{PATIENCE, ServerProcess, run, server, text, tickmesh};
+use common::{PATIENCE, ServerProcess, run, server, text, tickmesh, wait_for};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 const USERS: [&str; 4] = ["alice", "bob", "carol", "dave"];
@@ -214,6 +217,7 @@ fn private_links_go_on_without_the_server() {
     bob.press("\x04\x04");
     bob.ends();
     alice.hears_of("the private link with bob is closed");
+    alice.says("private bob hi", "private: you have no private link with that user");
 }
 
 #[test]
@@ -231,16 +235,20 @@ fn files_are_registered_found_and_got() {
     carol.says("searchChunk film.bin 1", "searchChunk: nobody shares film.bin in lab");
     alice.press("register fi\t3\r");
     alice.hears_of("register: film.bin");
-    bob.press("register film.bin 3\r");
+    bob.says("register film.bin 3", "register: another file is called film.bin already; alice holds it");
+    bob.press("register nothing.bin\r");
+    assert!(bob.hears_of("register: ").contains("nothing.bin"));
+    bob.press("register ../film.bin\r");
     bob.hears_of("register: ");
     carol.says("searchFile film.bin", "searchFile: Available");
     carol.hears("  alice has 3 of 3");
     carol.says("searchChunk film.bin 3", "searchChunk: Available");
-    carol.press("searchChunk film.bin 9\r");
-    carol.hears_of("searchChunk: ");
+    carol.says("searchChunk film.bin 9", "searchChunk: film.bin has 3 chunks");
     carol.press("download film.bin 2\r");
-    carol.hears_of("download: ");
-    alice.says("searchFile film.bin", "searchFile: Available");
+    carol.hears("film.bin: 1 of 3 chunks are here");
+    carol.says("download film.bin 9", "download: film.bin has no chunk 9");
+    bob.says("searchChunk film.bin 1", "searchChunk: Available");
+    bob.hears("  alice has 3 of 3");
     carol.press("download film.bin\r");
     carol.hears("film.bin (300.0 kB) is here");
     assert!(fs::read(evening.files("carol").join("film.bin")).unwrap() == film);
@@ -250,8 +258,39 @@ fn files_are_registered_found_and_got() {
     bob.press("download film.bin\r");
     bob.hears("film.bin (300.0 kB) is here");
     assert!(fs::read(evening.files("bob").join("film.bin")).unwrap() == film);
-    bob.press("download nothing.bin\r");
-    bob.hears_of("download: ");
+    bob.says("download nothing.bin", "download: nobody shares nothing.bin in lab");
+    bob.press("\x04");
+    assert_eq!(bob.ends(), 0);
+
+    // A block is one for files too.
+    carol.says("block bob", "block: bob");
+    let mut bob = evening.console("bob");
+    bob.says("searchFile film.bin", "searchFile: Not available");
+    carol.says("unblock bob", "unblock: bob");
+    bob.says("searchFile film.bin", "searchFile: Available");
+    bob.hears("  carol has 3 of 3");
+}
+
+#[test]
+fn who_is_killed_sees_nothing_twice() {
+    let evening = Evening::new("");
+    let mut alice = evening.console("alice");
+    alice.says("message carol once", "message: kept until the other one is here");
+    let mut carol = evening.console("carol");
+    carol.hears("alice: once");
+    let folder = evening.dir.path().join("state/tickmesh");
+    let seen = folder.join(format!("seen_carol@{}", evening.server.addr));
+    wait_for("the number", || fs::metadata(&seen).ok().filter(|seen| seen.len() > 0));
+    kill(Pid::from_raw(carol.pid()), Signal::SIGKILL).unwrap();
+    alice.hears("carol is gone");
+    let mut carol = evening.console("carol");
+    alice.press("message carol twice\r");
+    carol.hears("alice: twice");
+    carol.heard_nothing_of("once");
+    for file in fs::read_dir(folder).unwrap() {
+        let file = file.unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o077, 0, "{file:?}");
+    }
 }
 
 #[test]
@@ -357,7 +396,10 @@ fn a_line_is_edited_and_kept() {
     let mut alice = evening.console("alice");
     alice.press("\x1b[A\x1b[A");
     alice.sees("alice> message bob one two three");
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(alice.pid()), nix::sys::signal::Signal::SIGTERM)
-        .unwrap();
+    alice.resize(26);
+    alice.sees("two three");
+    alice.resize(80);
+    alice.sees("alice> message bob one two three");
+    kill(Pid::from_raw(alice.pid()), Signal::SIGTERM).unwrap();
     alice.ends();
 }

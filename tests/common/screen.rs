@@ -9,7 +9,9 @@ use std::process::Child;
 
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::pty::{Winsize, openpty};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{self, Termios};
+use nix::unistd::Pid;
 
 use super::{PATIENCE, now, tickmesh};
 
@@ -81,6 +83,13 @@ impl Screen {
         assert_eq!(after.local_flags, self.before.local_flags, "the terminal is as it was");
         assert_eq!(after.input_flags, self.before.input_flags, "the terminal is as it was");
         code
+    }
+
+    /// As when somebody drags its corner. It is nobody's controlling terminal, so the kernel does not tell.
+    pub fn resize(&mut self, columns: u16) {
+        let size = rustix::termios::Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(&self.terminal, size).unwrap();
+        kill(Pid::from_raw(self.pid()), Signal::SIGWINCH).unwrap();
     }
 
     pub fn pid(&self) -> i32 {
