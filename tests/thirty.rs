@@ -151,12 +151,10 @@ impl Thirty {
                 // The server has not noticed yet that the life before is over.
                 assert_eq!(*code, ErrorCode::AlreadyOnline, "{text}");
             }
-            News::File { status } => {
-                if status.trouble.is_none() {
-                    let owner: usize = status.name[1..].parse().unwrap();
-                    let content = self.town.world.disk(self.users[user].node).read(&status.name);
-                    assert_eq!(content, Some(format!("the file of user{owner}").as_bytes()));
-                }
+            News::File { status } if status.trouble.is_none() => {
+                let owner: usize = status.name[1..].parse().unwrap();
+                let content = self.town.world.disk(self.users[user].node).read(&status.name);
+                assert_eq!(content, Some(format!("the file of user{owner}").as_bytes()));
             }
             _ => {}
         }
@@ -239,7 +237,7 @@ impl Thirty {
         let shown_to = BTreeSet::new();
         self.said.push(Said { from: user, to, kind, shown_to, promised: false, kept: false, blocked_by });
         let line = match kind {
-            Kind::Message if number % 2 == 0 => format!("message user{to} {number}"),
+            Kind::Message if number.is_multiple_of(2) => format!("message user{to} {number}"),
             Kind::Message => format!("%user{to}%{number}"),
             Kind::Broadcast => format!("broadcast {number}"),
             Kind::Private => format!("private user{to} {number}"),
