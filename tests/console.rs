@@ -236,10 +236,11 @@ fn files_are_registered_found_and_got() {
     alice.press("register fi\t3\r");
     alice.hears_of("register: film.bin");
     bob.says("register film.bin 3", "register: another file is called film.bin already; alice holds it");
-    bob.press("register nothing.bin\r");
-    assert!(bob.hears_of("register: ").contains("nothing.bin"));
-    bob.press("register ../film.bin\r");
-    bob.hears_of("register: ");
+    for wrong in ["register nothing.bin", "register ../film.bin", "register film.bin 0", "register"] {
+        bob.press(&format!("{wrong}\r"));
+        let answer = bob.hears_of("register: ");
+        assert!(!answer.contains("film.bin 1"), "{wrong}: {answer}");
+    }
     carol.says("searchFile film.bin", "searchFile: Available");
     carol.hears("  alice has 3 of 3");
     carol.says("searchChunk film.bin 3", "searchChunk: Available");

@@ -288,3 +288,50 @@ fn commands_may_come_in_any_pieces() {
     assert!(hear(&mut town, alice).starts_with("ERR line-too-long "));
     assert!(hear(&mut town, bob).ends_with("OFFLINE alice\n"));
 }
+
+#[test]
+fn a_list_goes_on_behind_a_name() {
+    let mut town = Town::new(11);
+    let [_, _, carol, dave] = ["alice", "bob", "carol", "dave"].map(|name| guest(&mut town, name));
+    hear(&mut town, dave);
+    assert_eq!(say(&mut town, dave, "whoelse alice\n"), "* USER bob\n* USER carol\nOK whoelse 2\n");
+    assert_eq!(say(&mut town, dave, "whoelse zoe\n"), "OK whoelse 0\n", "nobody need have the name");
+    town.world.close(carol);
+    town.world.run_for(SECOND);
+    hear(&mut town, dave);
+    assert_eq!(
+        say(&mut town, dave, "whoelsesince 60 alice\n"),
+        "* USER bob\n* USER carol\nOK whoelsesince 2\n"
+    );
+    assert_eq!(say(&mut town, dave, "whoelsesince 60 bob\n"), "* USER carol\nOK whoelsesince 1\n");
+    assert_eq!(
+        say(&mut town, dave, "whoelsesince 60 carol\n"),
+        "OK whoelsesince 0\n",
+        "the one who has gone"
+    );
+    assert!(say(&mut town, dave, "whoelsesince 60 zoe\n").starts_with("ERR unknown-user "));
+    assert!(say(&mut town, dave, "whoelse bob carol\n").starts_with("ERR bad-argument "));
+}
+
+#[test]
+fn a_guest_who_comes_again_under_another_name_talks_no_faster() {
+    let mut town = Town::new(12);
+    let bob = guest(&mut town, "bob");
+    let node = town.node();
+    let mut said = 0;
+    for number in 0..10 {
+        let link = town.world.connect(node, town.addr);
+        say(&mut town, link, &format!("HELLO g{number}\n"));
+        let lines = "message bob hello\n".repeat(20);
+        said += say(&mut town, link, &lines).matches("OK message delivered\n").count();
+        town.world.close(link);
+        town.world.run_for(Duration::from_millis(20));
+    }
+    assert!((20..32).contains(&said), "{said} of 200 in about two seconds");
+    assert_eq!(hear(&mut town, bob).matches("MESSAGE ").count(), said);
+    town.world.run_for(10 * SECOND);
+    let link = town.world.connect(node, town.addr);
+    say(&mut town, link, "HELLO late\n");
+    let heard = say(&mut town, link, &"message bob hello\n".repeat(20));
+    assert_eq!(heard.matches("OK message delivered\n").count(), 20, "that is forgotten soon");
+}

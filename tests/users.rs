@@ -221,3 +221,44 @@ fn a_password_is_typed_twice_and_never_shown() {
     assert!(!shown.to_lowercase().contains("sec"), "{shown}");
     assert_eq!(list(folder), "alice\n");
 }
+
+#[test]
+fn a_database_that_is_none_is_named_with_its_fault_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let path = folder.join("state/tickmesh.db");
+    for user in ["alice", "bob"] {
+        assert!(piped(folder, &format!("user add {user} --state state"), b"secret").status.success());
+    }
+    let good = fs::read(&path).unwrap();
+    let newer = || {
+        let db = rusqlite::Connection::open(&path).unwrap();
+        db.execute_batch("PRAGMA user_version = 99").unwrap();
+    };
+    let cut = |bytes: usize| fs::write(&path, &good[..bytes]).unwrap();
+    let faults: [(&dyn Fn(), &str); 3] = [
+        (&newer, "use the newer program that wrote it"),
+        (
+            &|| fs::write(&path, "something else, and longer than a header would be ".repeat(9)).unwrap(),
+            "is no database of this program",
+        ),
+        (&|| cut(5000), "malformed"),
+    ];
+    for (damage, expected) in faults {
+        for wal in ["-wal", "-shm"] {
+            let _ = fs::remove_file(folder.join(format!("state/tickmesh.db{wal}")));
+        }
+        fs::write(&path, &good).unwrap();
+        damage();
+        let before = fs::read(&path).unwrap();
+        let (code, _, error) = said(&run(folder, "user list --state state"));
+        assert!(code == Some(1) && error.contains(expected), "{expected}: {error}");
+        let (code, _, error) = said(&piped(folder, "user add eve --state state", b"secret"));
+        assert!(code == Some(1) && error.contains(expected), "{expected}: {error}");
+        assert!(fs::read(&path).unwrap() == before, "{expected}");
+        if expected != "malformed" {
+            let (code, _, error) = said(&run(folder, "server --listen 127.0.0.1:0 --state state"));
+            assert!(code == Some(1) && error.contains(expected), "{expected}: {error}");
+        }
+    }
+}

@@ -14,6 +14,9 @@ use crate::proto::ids::Name;
 use crate::proto::machine::{Change, Load, Login, Row};
 use crate::proto::time::Wall;
 
+/// When, and from where; none if there was none.
+pub(super) type LastLogin = Option<(Wall, IpAddr)>;
+
 /// The accounts in one folder.
 #[derive(Debug)]
 pub(super) struct AccountsOnDisk {
@@ -47,7 +50,7 @@ impl AccountsOnDisk {
     }
 
     /// When each account was last used, and from where, if it ever was.
-    pub(super) fn last_logins(&self) -> Result<Vec<(Name, Option<(Wall, IpAddr)>)>> {
+    pub(super) fn last_logins(&self) -> Result<Vec<(Name, LastLogin)>> {
         let mut logins = Vec::new();
         let all = Load::Accounts { known: 0, after: None, rows_max: u32::MAX };
         self.store.load(all, |row| {

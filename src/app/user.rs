@@ -1,12 +1,11 @@
 //! `tickmesh user`: the accounts of a server, made and changed by its operator.
 
-use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
-use crate::app::accounts::AccountsOnDisk;
+use crate::app::accounts::{AccountsOnDisk, LastLogin};
 use crate::app::cli::{UserAction, UserOptions};
 use crate::app::summary::count;
 use crate::app::{password, random_secret, terminal};
@@ -17,7 +16,6 @@ use crate::proto::ids::Name;
 use crate::proto::limits::{ACCOUNTS_MAX, CREDENTIALS_BYTES_MAX, FAULTS_SHOWN_MAX, SCRAM_ITERATIONS};
 use crate::proto::machine::Login;
 use crate::proto::record::utc_text;
-use crate::proto::time::Wall;
 
 /// Does what is asked for; true, for what fails is an error.
 pub(super) fn run(options: &UserOptions) -> Result<bool> {
@@ -61,7 +59,7 @@ fn remove(disk: &mut AccountsOnDisk, name: Name) -> Result<String> {
 
 /// A line for each account, with its last login.
 fn list(disk: &AccountsOnDisk) -> Result<String> {
-    let line = |(name, login): (Name, Option<(Wall, IpAddr)>)| match login {
+    let line = |(name, login): (Name, LastLogin)| match login {
         Some((at, from)) => format!("{name}  {}  {from}\n", utc_text(at)),
         None => format!("{name}\n"),
     };

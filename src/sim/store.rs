@@ -149,8 +149,7 @@ impl Store {
             // A version is never 0.
             Load::Accounts { known, .. } if known == self.version + 1 => (Vec::new(), known),
             Load::Accounts { after, rows_max, .. } => {
-                let accounts =
-                    self.accounts.iter().filter(|(name, _)| after.is_none_or(|after| **name > after));
+                let accounts = self.accounts.iter().filter(|(name, _)| is_behind(name, after));
                 let rows = accounts.map(|(name, account)| self.account_row(*name, account));
                 (rows.take(rows_max as usize).collect(), self.version + 1)
             }
@@ -186,6 +185,11 @@ impl Account {
             self.logins.remove(oldest);
         }
     }
+}
+
+fn is_behind(name: &Name, after: Option<Name>) -> bool {
+    let has_letter = name.as_bytes().iter().any(|byte| !byte.is_ascii_digit());
+    has_letter && after.is_none_or(|after| *name > after)
 }
 
 impl Kernel {

@@ -134,7 +134,7 @@ impl PostOffice {
         let expected = self.audience(name);
         let reader = if acks(name) { Reader::Acks } else { Reader::Plain };
         let (told, load, reserve) = if is_guest(name) {
-            match self.chat.login_guest(*name, link, self.now) {
+            match self.chat.login_guest(*name, link, Mono(0), self.now) {
                 Ok(told) => (names(told), None, None),
                 Err(refusal) => return self.check_login_refused(name, refusal),
             }
@@ -441,7 +441,7 @@ impl PostOffice {
                 Job::Put { to, id, .. } if fails => {
                     let fate = &mut self.messages[id].fate;
                     *fate = if *fate == Fate::Pending { Fate::Refused } else { Fate::Over };
-                    self.chat.not_kept(&to, text(id).len());
+                    self.chat.not_kept(&to, &self.messages[id].from, text(id).len());
                 }
                 Job::Put { to, number, id } => {
                     let (last, mail) = self.disk.users.get_mut(&to).unwrap();

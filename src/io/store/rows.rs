@@ -53,7 +53,7 @@ pub(super) fn accounts(
     let mut accounts = db.prepare_cached(
         "SELECT name, verifier, mail_last, login_ns, login_from,
                 EXISTS (SELECT 1 FROM mail WHERE recipient = name), 0
-         FROM account WHERE name > ?1 ORDER BY name LIMIT ?2",
+         FROM account WHERE name > ?1 AND name GLOB '*[^0-9]*' ORDER BY name LIMIT ?2",
     )?;
     let after = after.as_ref().map_or("", Name::as_str);
     let mut rows = accounts.query(params![after, rows_max])?;

@@ -137,7 +137,7 @@ fn accounts_are_read_again_in_parts_and_only_when_another_program_changed_them()
     store.apply(&[account("alice"), account("Zoe"), mail("alice", 1, "x"), mail("alice", 2, "x")]).unwrap();
     assert!(unchanged(&store), "its own changes are known");
     let mut other = Store::open(folder.path()).unwrap();
-    other.apply(&[account("bob"), account("carol")]).unwrap();
+    other.apply(&[account("bob"), account("carol"), account("10"), account("9")]).unwrap();
     assert_ne!(store.load(part(version, None), |_| ()).unwrap(), version);
     let names = |after: Option<&str>| -> Vec<(String, u64)> {
         let read = rows(&store, part(0, after.map(name))).into_iter();

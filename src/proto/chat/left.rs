@@ -45,6 +45,11 @@ impl Left {
         self.guests.contains_key(name)
     }
 
+    /// When a guest left, if that is remembered.
+    pub(super) fn guest_left(&self, name: &Name) -> Option<Mono> {
+        self.guests.get(name).copied()
+    }
+
     /// Who left at `from` or later, the last one first; only those before `before`, if it is given.
     pub(super) fn since(
         &self,

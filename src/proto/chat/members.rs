@@ -76,6 +76,7 @@ impl Chat {
         let person = self.people.remove(id.0 as usize);
         self.names.remove(name);
         self.blocks.forget(id);
+        self.shares.clear(id);
         if let Presence::Left(at) = person.presence {
             self.left.remove_user(name, at);
         }

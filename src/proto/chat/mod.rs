@@ -42,6 +42,7 @@
 //!   only those go straight to a link of which the store knows that they are taken ([`Posted::reserve`]).
 //! - **What a sender may count on.** Kept means kept, once it is stored. What went straight to a link becomes mail
 //!   if that link breaks; only a crash of the server in that moment can lose it.
+//! - **Bounds.** A mailbox holds so many messages and bytes, and so many of one sender; who says more is told.
 //! - **Acknowledging.** A number acknowledges all up to it ([`Chat::ack`]). A client that cannot is taken to
 //!   have what its kernel took ([`Chat::on_delivered`]); it is [`Reader::Plain`].
 //!
@@ -63,6 +64,7 @@ mod presence;
 mod private;
 mod refusal;
 mod session;
+mod shares;
 mod talk;
 #[cfg(test)]
 mod tests;
@@ -76,6 +78,7 @@ use crate::proto::chat::audience::Seat;
 use crate::proto::chat::blocks::Blocks;
 use crate::proto::chat::left::Left;
 use crate::proto::chat::session::{Mailbox, Session};
+use crate::proto::chat::shares::Shares;
 use crate::proto::ids::{LinkId, Name};
 use crate::proto::time::Mono;
 
@@ -107,6 +110,7 @@ pub struct Chat {
     online: BTreeMap<Name, Seat>,
     left: Left,
     blocks: Blocks,
+    shares: Shares,
     /// Pairs with a private link, in both orders.
     privates: BTreeSet<(Id, Id)>,
     /// Mail that is being read back, in the order in which it was asked for. The link tells whether whoever it is for
@@ -153,6 +157,7 @@ impl Chat {
             online: BTreeMap::new(),
             left: Left::default(),
             blocks: Blocks::default(),
+            shares: Shares::default(),
             privates: BTreeSet::new(),
             loads: VecDeque::new(),
             accounts: 0,
@@ -250,6 +255,7 @@ impl Chat {
         assert_eq!((count, bytes, flights_bytes), (self.mail_count, self.mail_bytes, self.flights_bytes));
         self.left.check_invariants();
         self.blocks.check_invariants(|id| self.people.contains(id.0 as usize));
+        self.shares.check_invariants(|id| self.people.contains(id.0 as usize));
         for (one, other) in &self.privates {
             assert!(self.privates.contains(&(*other, *one)));
             assert!(self.person(*one).is_user_here() && one != other);

@@ -76,21 +76,27 @@ impl Chat {
         }
         let flights_bytes = self.flights_bytes + text.len();
         let person = &mut self.people[id.0 as usize];
-        let mailbox = person.mailbox.as_mut().expect("mail is for users");
+        let mailbox = person.mailbox.as_ref().expect("mail is for users");
         let bytes = text.len() as u32;
         if mailbox.count >= MAIL_PER_USER_MAX || mailbox.bytes + bytes > MAIL_BYTES_PER_USER_MAX {
             return Err(Refusal::MailboxFull);
         }
+        let next = mailbox.last + 1;
+        let goes_now = flights_bytes <= FLIGHTS_BYTES_MAX
+            && person.session().is_some_and(|session| session.is_open(next, text.len()));
+        if !goes_now && !self.shares.has_room(id, from, bytes) {
+            return Err(Refusal::ShareFull);
+        }
+        let mailbox = person.mailbox.as_mut().expect("mail is for users");
         mailbox.last += 1;
         mailbox.count += 1;
         mailbox.bytes += bytes;
         self.mail_count += 1;
         self.mail_bytes += u64::from(bytes);
-        let last = mailbox.last;
-        let (number, mut reserve) = (last, None);
+        let (number, mut reserve) = (next, None);
         if let Some(session) = person.session_mut() {
-            reserve = session.reserve(last);
-            if session.is_open(number, text.len()) && flights_bytes <= FLIGHTS_BYTES_MAX {
+            reserve = session.reserve(number);
+            if goes_now {
                 session.send(Flight {
                     number,
                     bytes,
@@ -106,12 +112,14 @@ impl Chat {
             }
         }
         self.counts.kept += 1;
+        self.shares.add(id, from, bytes);
         Ok(Posted { sent: Sent::Kept { number }, load: self.next_load(id, to), reserve })
     }
 
     /// The store could not keep a message: it never was. Whoever sent it has to be told.
-    pub fn not_kept(&mut self, to: &Name, bytes: usize) {
+    pub fn not_kept(&mut self, to: &Name, from: &Name, bytes: usize) {
         let Some(id) = self.names.get(to).copied() else { return };
+        self.shares.take(id, from, bytes as u32);
         let person = &mut self.people[id.0 as usize];
         let in_flight =
             person.session().map_or((0, 0), |session| (session.flight_len(), session.flight_bytes()));
@@ -138,6 +146,7 @@ impl Chat {
         let (what, shown) = if is_blocked { (What::Skipped, None) } else { (What::Stored, Some(link)) };
         session.send(Flight { number, bytes: bytes as u32, what });
         self.flights_bytes += bytes;
+        self.shares.take(id, from, bytes as u32);
         self.believe_store(id, false);
         match shown {
             Some(_) => self.counts.fetched += 1,
@@ -161,6 +170,9 @@ impl Chat {
         }
         let is_live = is_all && upto == last;
         session.phase = if is_live { Phase::Live } else { Phase::Behind };
+        if is_live {
+            self.shares.clear(id);
+        }
         self.believe_store(id, is_live);
         self.land(id, to, 0)
     }

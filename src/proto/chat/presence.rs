@@ -40,6 +40,8 @@ pub struct Gone<'a> {
     pub keep: Vec<Keep>,
     /// The others of private links, which are over.
     pub privates: Vec<LinkId>,
+    /// When all that a guest has said will have had its time; `None` for a user, who is remembered.
+    pub guest_paid_until: Option<Mono>,
 }
 
 /// A message that has to be stored after all.
@@ -73,6 +75,7 @@ pub(super) struct Leaving {
     unseen_by: Vec<Id>,
     pub(super) keep: Vec<Keep>,
     privates: Vec<LinkId>,
+    guest_paid_until: Option<Mono>,
 }
 
 impl Chat {
@@ -107,11 +110,17 @@ impl Chat {
         Ok(Login { told, waiting, load, reserve })
     }
 
-    /// A guest has come.
+    /// A guest has come. `paid_until`: what guests before it who may be the same have said has had its time then.
     ///
     /// # Errors
     /// If the name is an account's or another guest's, or too many are online.
-    pub fn login_guest(&mut self, name: Name, link: LinkId, now: Mono) -> Result<Audience<'_>, Refusal> {
+    pub fn login_guest(
+        &mut self,
+        name: Name,
+        link: LinkId,
+        paid_until: Mono,
+        now: Mono,
+    ) -> Result<Audience<'_>, Refusal> {
         let refusal = match self.names.get(&name).map(|id| self.person(*id).mailbox.is_some()) {
             Some(true) => Some(Refusal::IsAccount),
             Some(false) => Some(Refusal::AlreadyOnline),
@@ -123,7 +132,7 @@ impl Chat {
         let session = Session::new(link, Reader::Plain, now, Phase::Live, 0);
         let id = self.add_person(
             name,
-            Person { mailbox: None, presence: Presence::Here(Box::new(session)), paid_until: Mono(0) },
+            Person { mailbox: None, presence: Presence::Here(Box::new(session)), paid_until },
         );
         self.online.insert(name, Seat { id, link });
         self.counts.logins += 1;
@@ -198,6 +207,17 @@ impl Chat {
         Ok(online.chain(gone.map(|(at, name)| Seen { name, left: Some(at) })))
     }
 
+    /// When somebody was last online, for a list that goes on there; `None` if that was never, or is forgotten.
+    pub fn seen(&self, name: &Name) -> Option<Seen> {
+        let left = match self.names.get(name).map(|id| &self.person(*id).presence) {
+            Some(Presence::Here(_)) => None,
+            Some(Presence::Left(at)) => Some(*at),
+            Some(Presence::Never) => return None,
+            None => Some(self.left.guest_left(name)?),
+        };
+        Some(Seen { name: *name, left })
+    }
+
     fn check_login(&self, id: Id) -> Result<(), Refusal> {
         match () {
             () if self.person(id).session().is_some() => Err(Refusal::AlreadyOnline),
@@ -214,6 +234,7 @@ impl Chat {
         let person = self.person_mut(id);
         let presence = std::mem::replace(&mut person.presence, Presence::Left(now));
         let Presence::Here(session) = presence else { unreachable!("whoever is online is here") };
+        let guest_paid_until = person.mailbox.is_none().then_some(person.paid_until);
         if person.mailbox.is_some() {
             self.left.add_user(*name, now);
         } else {
@@ -225,11 +246,14 @@ impl Chat {
         self.flights_bytes -= session.flight_bytes();
         let keep = session.into_trials(*name);
         self.counts.returned += keep.len() as u64;
-        Some(Leaving { link, id, unseen_by, keep, privates })
+        for kept in &keep {
+            self.shares.add(id, &kept.from, kept.text.len() as u32);
+        }
+        Some(Leaving { link, id, unseen_by, keep, privates, guest_paid_until })
     }
 
     pub(super) fn gone(&self, leaving: Leaving) -> Gone<'_> {
-        let Leaving { link, id, unseen_by, keep, privates } = leaving;
-        Gone { link, told: self.audience(id, unseen_by, None), keep, privates }
+        let Leaving { link, id, unseen_by, keep, privates, guest_paid_until } = leaving;
+        Gone { link, told: self.audience(id, unseen_by, None), keep, privates, guest_paid_until }
     }
 }

@@ -34,6 +34,9 @@ pub enum Refusal {
     /// Too much waits for the recipient.
     #[error("the mailbox of that user is full")]
     MailboxFull,
+    /// Too much of what waits for the recipient is from the same sender.
+    #[error("as much from you waits for that user already as may")]
+    ShareFull,
     /// Too much waits for all users together.
     #[error("this server keeps no more mail")]
     PostFull,
@@ -80,7 +83,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Each of them, in the order of their numbers.
-    pub const ALL: [Refusal; 23] = [
+    pub const ALL: [Refusal; 24] = [
         Refusal::NotLoggedIn,
         Refusal::Unknown,
         Refusal::Offline,
@@ -90,6 +93,7 @@ impl Refusal {
         Refusal::BlockedYou,
         Refusal::YouBlocked,
         Refusal::MailboxFull,
+        Refusal::ShareFull,
         Refusal::PostFull,
         Refusal::TooFast,
         Refusal::AlreadyOnline,

@@ -64,7 +64,7 @@ fn since(chat: &Chat, asker: &str, seconds: u64, now: Mono) -> Vec<String> {
 #[test]
 fn a_message_is_refused_with_its_reason() {
     let mut chat = book();
-    chat.login_guest(name("eve"), link(9), at(0)).unwrap();
+    chat.login_guest(name("eve"), link(9), at(0), at(0)).unwrap();
     chat.logout(&name("eve"), at(0)).unwrap();
     chat.block(&name("bob"), &name("alice")).unwrap();
     let long = "x".repeat(MESSAGE_BYTES_MAX + 1);
@@ -126,7 +126,7 @@ fn all_but_those_whom_one_blocked_see_one_come_and_go() {
 #[test]
 fn who_was_there_is_known_since_the_start_and_from_the_very_second() {
     let mut chat = book();
-    chat.login_guest(name("eve"), link(9), at(3)).unwrap();
+    chat.login_guest(name("eve"), link(9), at(0), at(3)).unwrap();
     chat.logout(&name("bob"), at(10)).unwrap();
     chat.logout(&name("eve"), at(20)).unwrap();
     assert_eq!(since(&chat, "alice", 0, at(25)), ["carol"]);
@@ -193,9 +193,9 @@ fn a_broadcast_passes_by_those_who_blocked_its_sender() {
 fn a_guest_may_do_what_needs_no_proof_and_does_not_last() {
     let mut chat = book();
     let eve = name("eve");
-    assert_eq!(chat.login_guest(name("dave"), link(8), at(0)).err(), Some(Refusal::IsAccount));
-    assert_eq!(chat.login_guest(eve, link(9), at(0)).unwrap().count(), 3);
-    assert_eq!(chat.login_guest(eve, link(8), at(0)).err(), Some(Refusal::AlreadyOnline));
+    assert_eq!(chat.login_guest(name("dave"), link(8), at(0), at(0)).err(), Some(Refusal::IsAccount));
+    assert_eq!(chat.login_guest(eve, link(9), at(0), at(0)).unwrap().count(), 3);
+    assert_eq!(chat.login_guest(eve, link(8), at(0), at(0)).err(), Some(Refusal::AlreadyOnline));
     assert_eq!(say(&mut chat, "eve", "bob", "hi"), Ok(Sent::Now { link: link(1), number: None }));
     assert_eq!(say(&mut chat, "bob", "eve", "hi"), Ok(Sent::Now { link: link(9), number: None }));
     assert_eq!(say(&mut chat, "eve", "dave", "hi"), Err(Refusal::Offline), "nothing is kept for a guest");
@@ -208,7 +208,7 @@ fn a_guest_may_do_what_needs_no_proof_and_does_not_last() {
     assert_eq!(say(&mut chat, "eve", "carol", "hi"), Err(Refusal::BlockedYou));
     let gone = chat.logout(&eve, at(1)).unwrap();
     assert_eq!(gone.told.map(|(name, _)| name).collect::<Vec<_>>(), [name("alice"), name("carol")]);
-    chat.login_guest(eve, link(9), at(0)).unwrap();
+    chat.login_guest(eve, link(9), at(0), at(0)).unwrap();
     assert!(say(&mut chat, "eve", "carol", "hi").is_ok(), "somebody new, or so it seems");
     chat.check_invariants();
 }
@@ -217,7 +217,7 @@ fn a_guest_may_do_what_needs_no_proof_and_does_not_last() {
 fn a_guest_gives_way_to_an_account_of_its_name() {
     let mut chat = book();
     let eve = name("eve");
-    chat.login_guest(eve, link(9), at(0)).unwrap();
+    chat.login_guest(eve, link(9), at(0), at(0)).unwrap();
     let gone = chat.add_user(eve, WaitingMail::default(), at(1)).unwrap().unwrap();
     assert_eq!((gone.link, gone.told.count()), (link(9), 3));
     assert_eq!(since(&chat, "alice", 99, at(1)), ["bob", "carol"]);
@@ -343,7 +343,7 @@ fn the_book_has_bounds() {
     }
     let one_more = chat.login(name("u99999"), link(99_999), Reader::Plain, at(0));
     assert_eq!(one_more.err(), Some(Refusal::TooManyOnline));
-    let one_more = chat.login_guest(name("guest"), link(99_999), at(0));
+    let one_more = chat.login_guest(name("guest"), link(99_999), at(0), at(0));
     assert_eq!(one_more.err(), Some(Refusal::TooManyOnline));
     assert_eq!((chat.accounts(), chat.online()), (ACCOUNTS_MAX, ONLINE_MAX));
 }

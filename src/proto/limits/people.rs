@@ -50,6 +50,10 @@ pub const BLOCKS_MAX: usize = 1_000_000;
 pub const MAIL_PER_USER_MAX: u32 = 4096;
 /// Bytes of text that wait for one user.
 pub const MAIL_BYTES_PER_USER_MAX: u32 = 1 << 20;
+/// Messages from one sender that wait for one user: nobody fills a mailbox alone.
+pub const MAIL_PER_SENDER_MAX: u32 = MAIL_PER_USER_MAX / 4;
+/// Bytes of their texts.
+pub const MAIL_BYTES_PER_SENDER_MAX: u32 = MAIL_BYTES_PER_USER_MAX / 4;
 /// Messages that wait for all users together.
 pub const MAIL_MAX: u64 = 4_000_000;
 /// Bytes of text that wait for all users together: the disk has to take them.
@@ -99,9 +103,9 @@ pub const REGISTER_BACKLOG_BYTES_MAX: usize = 1 << 20;
 pub const LANDING_PAUSE: Duration = Duration::from_millis(10);
 /// How often is looked whether another program has changed the accounts.
 pub const BOOK_PERIOD: Duration = Duration::from_secs(1);
-/// Accounts that are read at once when another program has changed any: half a millisecond's work.
-pub const BOOK_ROWS_MAX: u32 = 512;
-/// How soon the next ones are read.
+/// Accounts that are read at once when another program has changed any: well below a millisecond's work.
+pub const BOOK_ROWS_MAX: u32 = 128;
+/// How soon the next ones are read: all there may be take a second or two.
 pub const BOOK_ROWS_PAUSE: Duration = Duration::from_millis(2);
 /// How soon mail that could not be read is tried again.
 pub const MAIL_RETRY_PAUSE: Duration = Duration::from_secs(1);

@@ -128,7 +128,8 @@ pub enum Load {
     /// Every account with what waits for it, then every block, then what users hold of files.
     Book,
     /// Accounts behind a name, in the order of the names; nothing, if all that is as it was when it was
-    /// read as version `known`. 0 is no version. Of mail it is only told whether there is any.
+    /// read as version `known`. 0 is no version. Of mail it is only told whether there is any. Not names of digits
+    /// only, which have an order of their own and are no users'.
     Accounts {
         /// What an earlier [`Loaded`](crate::proto::machine::Input::Loaded) had.
         known: u64,

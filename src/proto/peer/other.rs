@@ -324,6 +324,7 @@ impl Others {
             assert!(linked || other.gets.is_empty(), "nothing is asked for without a link");
             assert!(linked || other.sourced.is_empty(), "a source has a link");
             assert!(other.gets.len() <= CHUNKS_IN_FLIGHT_MAX);
+            other.private.check_invariants(matches!(other.way, Way::Open { .. }));
         }
     }
 }

@@ -174,7 +174,7 @@ mod tests {
         let (alice, bob, lab) = (name("alice"), name("bob"), name("lab"));
         let check = |registry: &Registry, root, user| {
             let named = |user: &Name| (*user != name("carol")).then(|| format!("{user} has it"));
-            registry.check(&file("f", root), user, named).map_err(|(code, text)| (code, text))
+            registry.check(&file("f", root), user, named)
         };
         assert!(registry.put(&file("f", 1), alice) && !registry.put(&file("f", 1), alice));
         assert_eq!(registry.chunks(&lab, "f"), Some(3));

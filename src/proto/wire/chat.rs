@@ -12,6 +12,9 @@ use crate::proto::wire::words::{Delivery, Reach};
 /// The one way to log in that a program has (RFC 7677).
 const MECHANISM: &str = "SCRAM-SHA-256";
 
+/// Behind the count of a list that is not all.
+const MORE: &str = "more";
+
 /// A line of the messenger.
 #[allow(missing_docs)] // each variant's sentence names its fields
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,16 +37,16 @@ pub enum Chat<'a> {
     Broadcast { text: &'a str },
     /// The answer to `Broadcast`.
     OkBroadcast { reach: Reach },
-    /// Who else is online?
-    WhoElse,
+    /// Who else is online? Only those behind a name, if there is one.
+    WhoElse { after: Option<Name> },
     /// One of them; item of a list.
     User { name: Name },
-    /// The answer to `WhoElse`, behind a list of `User`: so many there are.
-    OkWhoElse { count: u64 },
-    /// Who else was online at any time in the last so many seconds?
-    WhoElseSince { seconds: u64 },
+    /// The answer to `WhoElse`, behind a list of `User`: so many are listed, and there are more.
+    OkWhoElse { count: u64, more: bool },
+    /// Who else was online at any time in the last so many seconds? Only those behind one, if there is one.
+    WhoElseSince { seconds: u64, after: Option<Name> },
     /// The answer to `WhoElseSince`, behind a list of `User`.
-    OkWhoElseSince { count: u64 },
+    OkWhoElseSince { count: u64, more: bool },
     /// I want nothing of that user.
     Block { user: &'a str },
     /// The answer to `Block`.
@@ -112,7 +115,7 @@ impl<'a> Chat<'a> {
             Chat::OkSend { .. } => "OK message",
             Chat::Broadcast { .. } => "broadcast",
             Chat::OkBroadcast { .. } => "OK broadcast",
-            Chat::WhoElse => "whoelse",
+            Chat::WhoElse { .. } => "whoelse",
             Chat::User { .. } => "USER",
             Chat::OkWhoElse { .. } => "OK whoelse",
             Chat::WhoElseSince { .. } => "whoelsesince",
@@ -149,24 +152,20 @@ impl<'a> Chat<'a> {
             | Chat::OkAuth { text }
             | Chat::Broadcast { text }
             | Chat::PrivateText { text } => line.word(text),
-            Chat::OkLogin { name, waiting, text } => {
-                line.word(name.as_str()).number(waiting);
-                match text {
-                    Some(text) => line.word(text),
-                    None => line,
-                }
-            }
+            Chat::OkLogin { name, waiting, text } => optional(line.word(name.as_str()).number(waiting), text),
             Chat::Send { to, text } => line.word(to).word(text),
             Chat::OkSend { how } => line.word(how.as_str()),
             Chat::OkBroadcast { reach } => line.word(reach.as_str()),
-            Chat::WhoElse
-            | Chat::Logout
-            | Chat::OkLogout
-            | Chat::PrivateReady
-            | Chat::OkPrivateText
-            | Chat::PrivateOver => line,
-            Chat::OkWhoElse { count } | Chat::OkWhoElseSince { count } => line.number(count),
-            Chat::WhoElseSince { seconds } => line.number(seconds),
+            Chat::Logout | Chat::OkLogout | Chat::PrivateReady | Chat::OkPrivateText | Chat::PrivateOver => {
+                line
+            }
+            Chat::WhoElse { after } => optional(line, after.as_ref().map(Name::as_str)),
+            Chat::OkWhoElse { count, more } | Chat::OkWhoElseSince { count, more } => {
+                optional(line.number(count), more.then_some(MORE))
+            }
+            Chat::WhoElseSince { seconds, after } => {
+                optional(line.number(seconds), after.as_ref().map(Name::as_str))
+            }
             Chat::Block { user }
             | Chat::Unblock { user }
             | Chat::StartPrivate { user }
@@ -210,9 +209,10 @@ impl<'a> Chat<'a> {
                 Chat::Send { to, text }
             }
             "broadcast" => Chat::Broadcast { text: args.all() },
-            "whoelse" => Chat::WhoElse,
+            "whoelse" => Chat::WhoElse { after: after(args)? },
             "whoelsesince" => {
-                Chat::WhoElseSince { seconds: args.number("a whole number of seconds is expected")? }
+                let seconds = args.number("a whole number of seconds is expected")?;
+                Chat::WhoElseSince { seconds, after: after(args)? }
             }
             "block" => Chat::Block { user: args.arg("the name of a user is missing", Some)? },
             "unblock" => Chat::Unblock { user: args.arg("the name of a user is missing", Some)? },
@@ -254,8 +254,8 @@ impl<'a> Chat<'a> {
             }
             "message" => Chat::OkSend { how: args.one_of("delivery", Delivery::parse)? },
             "broadcast" => Chat::OkBroadcast { reach: args.one_of("reach", Reach::parse)? },
-            "whoelse" => Chat::OkWhoElse { count: args.number("count")? },
-            "whoelsesince" => Chat::OkWhoElseSince { count: args.number("count")? },
+            "whoelse" => Chat::OkWhoElse { count: args.number("count")?, more: more(args)? },
+            "whoelsesince" => Chat::OkWhoElseSince { count: args.number("count")?, more: more(args)? },
             "block" => Chat::OkBlock { user: args.name("user")? },
             "unblock" => Chat::OkUnblock { user: args.name("user")? },
             "logout" => Chat::OkLogout,
@@ -267,5 +267,27 @@ impl<'a> Chat<'a> {
             "stopprivate" => Chat::OkStopPrivate { user: args.name("user")? },
             _ => return Err(ParseError::BadArgument("what is OK")),
         })
+    }
+}
+
+/// A last word that may be missing.
+fn optional<'l, 'b>(line: &'l mut Line<'b>, word: Option<&str>) -> &'l mut Line<'b> {
+    match word {
+        Some(word) => line.word(word),
+        None => line,
+    }
+}
+
+/// Where a list goes on.
+fn after(args: &mut Args<'_>) -> Result<Option<Name>, ParseError> {
+    let word = args.last("name")?;
+    word.map(|word| word.parse().map_err(|_| ParseError::BadArgument("name"))).transpose()
+}
+
+fn more(args: &mut Args<'_>) -> Result<bool, ParseError> {
+    match args.last(MORE)? {
+        Some(MORE) => Ok(true),
+        Some(_) => Err(ParseError::BadArgument(MORE)),
+        None => Ok(false),
     }
 }

@@ -56,8 +56,8 @@
 //!   message name text                                   OK message ( "delivered" / "kept" )
 //!   "%" name "%" text                                   ; the same
 //!   broadcast text                                      OK broadcast ( "all" / "some" )
-//!   whoelse                                             *( "* " USER line ) OK whoelse count
-//!   whoelsesince seconds                                *( "* " USER line ) OK whoelsesince count
+//!   whoelse [ name ]                                    *( "* " USER line ) OK whoelse count [ "more" ]
+//!   whoelsesince seconds [ name ]                       *( "* " USER line ) OK whoelsesince count [ "more" ]
 //!   block name                                          OK block name
 //!   unblock name                                        OK unblock name
 //!   startprivate name                                   OK startprivate name addr ticket
@@ -180,7 +180,7 @@
 //!   time. A broadcast counts as five. `startprivate` counts as one, and is refused if it would have to wait.
 //! - **Messages.** `delivered` went to where the user is; if that link breaks before the message was acknowledged, or
 //!   taken by the kernel of a plain client, it becomes mail. `kept` is on the server's disk. Messages from or to guests
-//!   are never kept. The text is passed on as it was said; whoever shows it makes it safe for a terminal.
+//!   are never kept. A mailbox that is full, or as full with one sender's messages as may be, is `mailbox-full`. The text is passed on as it was said; whoever shows it makes it safe for a terminal.
 //! - **Numbers.** Each message from user to user has a number, which grows. `ACK` acknowledges all up to it; what is
 //!   not acknowledged comes again, under its number, at the next login.
 //! - **Private links** are between two users. `startprivate` tells both where the other one is, and the ticket of the pair:
@@ -189,8 +189,9 @@
 //!   else is told where they are, nor anybody whom the other one has blocked. Asked again, both are told again and begin
 //!   anew. `stopprivate` ends it, and so does the end of either's session: the other one is told `STOPPRIVATE`. A block does not,
 //!   but nothing new starts. A server that starts anew knows of no private links; those that are up stay up.
-//! - **Lists** name at most [`LISTED_MAX`](crate::proto::limits::LISTED_MAX) people, and the count is of these. Those who have
-//!   blocked the asker are not among them.
+//! - **Lists** name at most [`LISTED_MAX`](crate::proto::limits::LISTED_MAX) people, and the count is of these. `more` says that this
+//!   is not all: with the last name that was listed behind it, the same command goes on there. Who comes or goes meanwhile may be listed twice, or not
+//!   at all. Those who have blocked the asker are not among them.
 //! - **Blocks** hold for files as well. Of two of whom one has blocked the other, no search names one to the other, and neither is told
 //!   a `SOURCE` of the other. A direct link that is up stays up. Who takes a block back is told, and named, when somebody
 //!   says `DOWNLOAD` or `REGISTER` again. A block is of a user, not of a program that shares files under another name.

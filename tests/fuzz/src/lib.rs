@@ -1,13 +1,18 @@
 //! A driver that a fuzzer steers: bytes say what happens next to a machine. Whether the machine
 //! keeps its side of the contract is checked after each step. Knows no role.
 
+pub mod talkers;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use tickmesh::proto::ids::{DialId, FileId, LinkId};
-use tickmesh::proto::machine::{DownReason, Effect, FileOp, Input, Machine, OpenMode, Origin, Os};
+use tickmesh::proto::accounts::{SaltedPassword, Verifier};
+use tickmesh::proto::machine::{
+    Change, DownReason, Effect, FileOp, Input, Load, Machine, Mail, OpenMode, Origin, Os, Row, Secret,
+};
 use tickmesh::proto::time::{Mono, Now, Wall};
 
 /// Links that are up at once.
@@ -27,12 +32,26 @@ struct Asked {
 /// What every file consists of that is there from the beginning: those below `own/`.
 const CONTENT: &[u8] = b"abc";
 
+/// Something that the store or the thread that hashes has to answer.
+enum Order {
+    Store { batch: u64, changes: Vec<Change<'static>> },
+    Load(Load),
+    Derive { job: u64 },
+}
+
+/// Who has an account from the beginning; any password is right.
+const USERS: [&str; 2] = ["u", "v"];
+/// What every password becomes.
+pub const KEY: [u8; 32] = [7; 32];
+
 #[derive(Default)]
 struct Hand {
     closed: Vec<LinkId>,
     dials: Vec<DialId>,
     listens: Vec<SocketAddr>,
     asked: VecDeque<Asked>,
+    orders: VecDeque<Order>,
+    mail: Vec<Mail<'static>>,
     released: BTreeSet<FileId>,
     /// The last key that was dealt out.
     key: String,
@@ -70,10 +89,13 @@ impl Os for Hand {
             Effect::Finish { file } => self.ask(file, FileOp::Finish, 0),
             Effect::WriteAt { file, offset, .. } => self.ask(file, FileOp::WriteAt, offset),
             Effect::Release { file } => drop(self.released.insert(file)),
-            Effect::SendFile { .. }
-            | Effect::Store { .. }
-            | Effect::Load { .. }
-            | Effect::Derive { .. } => {}
+            Effect::Store { batch, changes } => {
+                let changes = changes.iter().cloned().map(Change::into_owned).collect();
+                self.orders.push_back(Order::Store { batch, changes });
+            }
+            Effect::Load { load } => self.orders.push_back(Order::Load(load)),
+            Effect::Derive { job, .. } => self.orders.push_back(Order::Derive { job }),
+            Effect::SendFile { .. } => {}
             Effect::Exit => self.exited = true,
         }
     }
@@ -83,6 +105,37 @@ impl Hand {
     fn ask(&mut self, file: FileId, op: FileOp, offset: u64) {
         self.asked.push_back(Asked { file, op, offset, found: Some(0) });
     }
+}
+
+impl Hand {
+    fn keep(&mut self, change: Change<'static>) {
+        match change {
+            Change::PutMail(mail) => self.mail.push(mail),
+            Change::RemoveMail { to, first, last } => {
+                self.mail.retain(|mail| mail.to != to || !(first..=last).contains(&mail.number));
+            }
+            _ => {}
+        }
+    }
+
+    fn rows(&self, load: Load) -> Vec<Row<'static>> {
+        match load {
+            Load::Book => USERS.iter().map(|name| account(name)).collect(),
+            Load::Mail { to, after, rows_max } => {
+                let mut waiting: Vec<&Mail<'_>> =
+                    self.mail.iter().filter(|mail| mail.to == to && mail.number > after).collect();
+                waiting.sort_by_key(|mail| mail.number);
+                waiting.into_iter().take(rows_max as usize).cloned().map(Row::Mail).collect()
+            }
+            Load::Accounts { .. } | Load::Logins { .. } => Vec::new(),
+        }
+    }
+}
+
+fn account(name: &str) -> Row<'static> {
+    let name = name.parse().expect("a name");
+    let verifier = Verifier::new(&SaltedPassword::from_key(KEY), [1; 16], 4096).to_string().into();
+    Row::Account { name, verifier, mail_last: 0, mail_count: 0, mail_bytes: 0, login: None }
 }
 
 struct Link {
@@ -149,6 +202,7 @@ impl<M: Machine> Driver<M> {
             4 => self.elapse(Duration::from_secs(u64::from(more % 64))),
             5 => self.now.wall.0 = self.now.wall.0.wrapping_add(u64::from(more) << 24) - (64 << 24),
             6 if more == 6 => self.input(Input::Shutdown),
+            7 => self.typed(more, payload),
             _ => self.receive(place, payload),
         }
     }
@@ -166,7 +220,13 @@ impl<M: Machine> Driver<M> {
         self.input(if blocked { Input::Blocked { link } } else { Input::Drained { link } });
     }
 
-    fn receive(&mut self, place: usize, payload: &[u8]) {
+    /// A user types, or types no more.
+    fn typed(&mut self, more: u8, payload: &[u8]) {
+        let bytes = self.spell(payload);
+        self.input(if more == 7 { Input::TypedEnd } else { Input::Typed { bytes: &bytes } });
+    }
+
+    fn spell(&self, payload: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
         for byte in payload {
             match byte.checked_sub(0x80).map(usize::from) {
@@ -177,6 +237,11 @@ impl<M: Machine> Driver<M> {
                 _ => bytes.push(*byte),
             }
         }
+        bytes
+    }
+
+    fn receive(&mut self, place: usize, payload: &[u8]) {
+        let bytes = self.spell(payload);
         let link = match &self.links[place] {
             Some(link) => Some(link.id),
             None => self.up(place, Origin::Accepted),
@@ -191,7 +256,9 @@ impl<M: Machine> Driver<M> {
         self.links_made += 1;
         let link = LinkId { index: place as u32, generation: self.links_made };
         self.links[place] = Some(Link { id: link, blocked: false });
-        let (local, remote) = ("10.0.0.1:5555".parse().unwrap(), "10.0.0.2:40000".parse().unwrap());
+        // A password is typed on the same host only.
+        let remote = if place < 2 { "127.0.0.1:40000" } else { "10.0.0.2:40000" };
+        let (local, remote) = ("10.0.0.1:5555".parse().unwrap(), remote.parse().unwrap());
         self.input(Input::LinkUp { link, origin, local, remote });
         self.links[place].as_ref().map(|link| link.id)
     }
@@ -220,6 +287,9 @@ impl<M: Machine> Driver<M> {
             }
             return self.settle();
         }
+        if let Some(order) = self.hand.orders.pop_front() {
+            return self.carry_out(order);
+        }
         if let Some(Asked { file, op, offset, found }) = self.hand.asked.pop_front() {
             match op {
                 _ if self.hand.released.contains(&file) => self.settle(),
@@ -238,6 +308,27 @@ impl<M: Machine> Driver<M> {
                 FileOp::Append => self.input(Input::Appended { file }),
                 FileOp::WriteAt => self.settle(),
                 FileOp::Finish => self.input(Input::Finished { file, moved: None }),
+            }
+        }
+    }
+
+    fn carry_out(&mut self, order: Order) {
+        let error = ErrorKind::StorageFull;
+        match order {
+            Order::Derive { job } => self.input(Input::Derived { job, key: Secret(KEY) }),
+            Order::Store { batch, .. } if self.disk_is_full => self.input(Input::StoreFailed { batch, error }),
+            Order::Load(load) if self.disk_is_full => self.input(Input::LoadFailed { load, error }),
+            Order::Store { batch, changes } => {
+                changes.into_iter().for_each(|change| self.hand.keep(change));
+                self.input(Input::Stored { batch });
+            }
+            Order::Load(load) => {
+                for row in self.hand.rows(load) {
+                    self.machine.handle_input(Input::Row { row }, self.now, &mut self.hand);
+                }
+                // Nobody else changes what is kept.
+                let version = u64::from(matches!(load, Load::Book | Load::Accounts { .. }));
+                self.input(Input::Loaded { load, version });
             }
         }
     }

@@ -115,8 +115,8 @@ fn a_message_that_the_store_cannot_keep_never_was() {
     let mut chat = book();
     assert_eq!(say(&mut chat, "alice", "dave", "xyz"), kept(1));
     assert_eq!(say(&mut chat, "alice", "dave", "xy"), kept(2));
-    chat.not_kept(&dave(), 3);
-    chat.not_kept(&name("nobody"), 3);
+    chat.not_kept(&dave(), &name("alice"), 3);
+    chat.not_kept(&name("nobody"), &name("alice"), 3);
     assert_eq!(chat.mail(), (1, 2));
     dave_comes(&mut chat, Reader::Acks).unwrap();
     chat.mail_load_failed(&dave());
@@ -189,6 +189,43 @@ fn no_number_goes_to_a_link_before_the_store_knows_that_it_is_taken() {
     }
 }
 
+/// So many messages for a mailbox, all of which are kept, from as many senders as that takes.
+fn fill(chat: &mut Chat, to: &str, count: usize, text: &str) {
+    let share = (MAIL_PER_SENDER_MAX as usize).min(MAIL_BYTES_PER_SENDER_MAX as usize / text.len());
+    for number in 0..count {
+        let from = format!("sender{}", number / share);
+        if number % share == 0 {
+            chat.add_user(name(&from), WaitingMail::default(), at(0)).unwrap();
+            log_in(chat, &from, 1000 + (number / share) as u32);
+        }
+        let sent = chat.message(&name(&from), &name(to), text, now()).unwrap().sent;
+        assert!(matches!(sent, Sent::Kept { .. }), "{number}");
+    }
+}
+
+#[test]
+fn one_sender_does_not_fill_a_mailbox() {
+    let mut chat = book();
+    for number in 1..=u64::from(MAIL_PER_SENDER_MAX) {
+        assert_eq!(chat.message(&name("alice"), &dave(), "x", now()).unwrap().sent, kept(number).unwrap());
+    }
+    let full = u64::from(MAIL_PER_SENDER_MAX);
+    assert_eq!(say(&mut chat, "alice", "dave", "x"), Err(Refusal::ShareFull));
+    assert_eq!(say(&mut chat, "bob", "dave", "x"), kept(full + 1), "there is room for others");
+    let text = "x".repeat(MESSAGE_BYTES_MAX);
+    let fit = MAIL_BYTES_PER_SENDER_MAX as usize / MESSAGE_BYTES_MAX;
+    assert!((0..fit).all(|_| say(&mut chat, "carol", "dave", &text).is_ok()));
+    assert_eq!(say(&mut chat, "carol", "dave", &text), Err(Refusal::ShareFull));
+    chat.not_kept(&dave(), &name("carol"), text.len());
+    assert!(say(&mut chat, "carol", "dave", &text).is_ok(), "what is not kept does not count");
+    dave_comes(&mut chat, Reader::Acks).unwrap();
+    assert_eq!(rows(&mut chat, 1, 64), 64);
+    chat.mail_loaded(&dave());
+    assert_eq!(say(&mut chat, "alice", "dave", "x").map(|sent| matches!(sent, Sent::Kept { .. })), Ok(true));
+    chat.remove_user(&dave(), at(0)).unwrap();
+    chat.check_invariants();
+}
+
 #[test]
 fn who_does_not_read_fills_his_mailbox_and_nothing_else() {
     let mut chat = book();
@@ -198,12 +235,7 @@ fn who_does_not_read_fills_his_mailbox_and_nothing_else() {
             now_at(1, number).unwrap()
         );
     }
-    for number in FLIGHT_MAX as u64 + 1..=u64::from(MAIL_PER_USER_MAX) {
-        assert_eq!(
-            chat.message(&name("alice"), &name("bob"), "x", now()).unwrap().sent,
-            kept(number).unwrap()
-        );
-    }
+    fill(&mut chat, "bob", MAIL_PER_USER_MAX as usize - FLIGHT_MAX, "x");
     assert_eq!(say(&mut chat, "alice", "bob", "x"), Err(Refusal::MailboxFull));
     assert_eq!(say(&mut chat, "alice", "carol", "x"), now_at(2, 1));
     let step = chat.ack(&name("bob"), FLIGHT_MAX as u64).unwrap();
@@ -216,9 +248,7 @@ fn mailboxes_have_bounds_in_bytes_each_and_together() {
     let mut chat = book();
     let text = "x".repeat(MESSAGE_BYTES_MAX);
     let fit = MAIL_BYTES_PER_USER_MAX as usize / MESSAGE_BYTES_MAX;
-    for number in 1..=fit as u64 {
-        assert_eq!(say(&mut chat, "alice", "dave", &text), kept(number));
-    }
+    fill(&mut chat, "dave", fit, &text);
     assert_eq!(say(&mut chat, "alice", "dave", &text), Err(Refusal::MailboxFull));
     let (_, bytes) = chat.mail();
     let full = WaitingMail { last: 9, count: 1, bytes: MAIL_BYTES_PER_USER_MAX };

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use crate::proto::ids::{Key, LinkId, Name};
 use crate::proto::limits::{
     PAIR_PAUSE_MIN, PAIR_WAIT, PRIVATE_REPLY_TIMEOUT, PRIVATE_UNSHOWN_MAX, PRIVATE_WAIT,
+    PRIVATES_PER_USER_MAX,
 };
 use crate::proto::machine::{CloseReason, Os};
 use crate::proto::peer::News;
@@ -69,6 +70,12 @@ impl Private {
     fn close(&mut self) {
         *self = Private::default();
     }
+
+    pub(in crate::proto::peer) fn check_invariants(&self, is_linked: bool) {
+        assert!(is_linked || !self.is_open(), "who talks privately has a link");
+        assert!(is_linked || !(self.has_said || self.has_heard), "nothing is said without a link");
+        assert!(!self.is_open() || self.has_said && self.has_heard, "both are ready");
+    }
 }
 
 impl Member {
@@ -86,7 +93,7 @@ impl Member {
             return;
         }
         if let Some(talker) = self.talker() {
-            talker.refuse(ErrorCode::LimitReached, "too many others are known");
+            talker.refuse(ErrorCode::LimitReached, "too many private links");
         }
     }
 
@@ -110,6 +117,10 @@ impl Member {
         now: Now,
         os: &mut dyn Os,
     ) -> bool {
+        let is_open = |other: &&Other| !other.private.is_closed() && other.id != user;
+        if self.others.iter().filter(is_open).count() >= PRIVATES_PER_USER_MAX {
+            return false;
+        }
         let place = self.others.place(user, addr, ticket, OtherState::Guest, &mut self.library);
         let Some(place) = place else { return false };
         if self.others.at(place).ticket != ticket {

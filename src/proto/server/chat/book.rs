@@ -70,7 +70,9 @@ impl Server {
     }
 
     fn on_account(&mut self, name: Name, verifier: &str, mail: WaitingMail, now: Now, os: &mut dyn Os) {
-        self.book.seen.push(name);
+        if self.book.is_known {
+            self.book.seen.push(name);
+        }
         let verifier: Verifier = match verifier.parse() {
             Ok(verifier) => verifier,
             Err(error) => return log::warn!("account not usable name={name} why=\"{error}\""),
@@ -195,7 +197,7 @@ impl Server {
         if let Some(talker) = self.talker_mut(link) {
             talker.name = None;
         }
-        self.see_off(name, who, os);
+        self.see_off(name, who, now, os);
         self.send_away_talker(link, why, CloseReason::Refused, now, os);
     }
 }

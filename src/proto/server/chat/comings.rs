@@ -2,11 +2,12 @@
 
 use crate::proto::chat::Gone;
 use crate::proto::ids::{LinkId, Name};
+use crate::proto::limits::GUESTS_GONE_MAX;
 use crate::proto::machine::{CloseReason, Os};
 use crate::proto::server::chat::LetIn;
 use crate::proto::server::directory::{Refusal, refuse};
 use crate::proto::server::{Server, Timer};
-use crate::proto::time::{Now, Period};
+use crate::proto::time::{Mono, Now, Period};
 use crate::proto::wire::{Chat as Line, Departure, ErrorCode, Message, SILENT_WHY};
 
 impl Server {
@@ -42,7 +43,9 @@ impl Server {
         now: Now,
         os: &mut dyn Os,
     ) {
-        match self.chat.login_guest(name, link, now.mono) {
+        let remote = self.sessions.get(link).map(|session| session.remote.ip());
+        let paid_until = remote.and_then(|ip| self.logins.debts.get(&ip)).copied().unwrap_or(Mono(0));
+        match self.chat.login_guest(name, link, paid_until, now.mono) {
             Ok(told) => {
                 let links: Vec<LinkId> = told.map(|(_, link)| link).collect();
                 self.seat_talker(link, name, now);
@@ -84,10 +87,29 @@ impl Server {
         let Some(name) = talker.name.take() else { return };
         let gone = self.chat.logout(&name, now.mono).map(left);
         let left = gone.expect("who talks is online");
-        self.see_off(name, left, os);
+        self.see_off(name, left, now, os);
     }
 
-    pub(super) fn see_off(&mut self, name: Name, left: Left, os: &mut dyn Os) {
+    /// A guest who has gone may come back under another name: how fast it has talked is remembered by its address.
+    fn note_debt(&mut self, left: &Left, now: Now) {
+        let session = self.sessions.get(left.link);
+        let Some((session, paid_until)) = session.zip(left.guest_paid_until) else { return };
+        if paid_until <= now.mono {
+            return;
+        }
+        let debts = &mut self.logins.debts;
+        if debts.len() >= GUESTS_GONE_MAX {
+            // They last some seconds.
+            debts.retain(|_, until| *until > now.mono);
+        }
+        if debts.len() < GUESTS_GONE_MAX {
+            let debt = debts.entry(session.remote.ip()).or_insert(paid_until);
+            *debt = paid_until.max(*debt);
+        }
+    }
+
+    pub(super) fn see_off(&mut self, name: Name, left: Left, now: Now, os: &mut dyn Os) {
+        self.note_debt(&left, now);
         self.keep(name, left.keep, os);
         // A server that stops says goodbye to all at once, and private links go on without it.
         if self.is_serving() {
@@ -130,10 +152,11 @@ pub(super) struct Left {
     told: Vec<LinkId>,
     privates: Vec<LinkId>,
     keep: Vec<crate::proto::chat::Keep>,
+    guest_paid_until: Option<Mono>,
 }
 
 /// The same, without borrowing the book.
 pub(super) fn left(gone: Gone<'_>) -> Left {
-    let Gone { link, told, keep, privates } = gone;
-    Left { link, told: told.map(|(_, link)| link).collect(), privates, keep }
+    let Gone { link, told, keep, privates, guest_paid_until } = gone;
+    Left { link, told: told.map(|(_, link)| link).collect(), privates, keep, guest_paid_until }
 }

@@ -2,6 +2,7 @@
 //! is decided by [`Accounts`](crate::proto::accounts::Accounts); here are the links, and what a user gets.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use crate::proto::accounts::scram::{ClientFirst, Nonce, ServerExchange};
 use crate::proto::accounts::{self, Attempt, Password, SaltedPassword};
@@ -13,7 +14,7 @@ use crate::proto::server::chat::{Awaited, Until, told};
 use crate::proto::server::directory::{Refusal, refuse};
 use crate::proto::server::guests::Hello;
 use crate::proto::server::{Server, Timer};
-use crate::proto::time::Now;
+use crate::proto::time::{Mono, Now};
 use crate::proto::wire::{Chat as Line, ErrorCode, GROUP_DEFAULT, Message};
 
 /// Logins that are under way.
@@ -23,6 +24,8 @@ pub(in crate::proto::server) struct Logins {
     deriving: BTreeMap<u64, (LinkId, Attempt)>,
     jobs: u64,
     nonces: u64,
+    /// By address, until when guests who have gone have talked ahead.
+    pub(super) debts: BTreeMap<IpAddr, Mono>,
     /// Those with a wrong password that are not stored yet.
     refused: Vec<(Name, Login)>,
 }

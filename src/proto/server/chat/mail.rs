@@ -19,7 +19,7 @@ pub(in crate::proto::server) enum Awaited {
     /// Nobody waits for it.
     Nothing,
     /// A message is kept, and its sender waits.
-    Message { link: LinkId, to: Name, bytes: usize },
+    Message { link: LinkId, to: Name, from: Name, bytes: usize },
     /// A block is kept or taken back, and who did it waits.
     Block { link: LinkId, user: Name, other: Name, blocks: bool },
     /// Somebody's numbers up to this one are taken.
@@ -28,8 +28,8 @@ pub(in crate::proto::server) enum Awaited {
     Register(Box<Registering>),
     /// A user holds something of a file.
     Holding { group: Name, file: String, user: Name },
-    /// Messages that were on trial: for whom, and how long each is.
-    Kept { to: Name, bytes: Vec<usize> },
+    /// Messages that were on trial: for whom, from whom, and how long each is.
+    Kept { to: Name, sent: Vec<(Name, usize)> },
 }
 
 impl Server {
@@ -57,11 +57,11 @@ impl Server {
         if keep.is_empty() {
             return;
         }
-        let bytes = keep.iter().map(|kept| kept.text.len()).collect();
+        let sent = keep.iter().map(|kept| (kept.from, kept.text.len())).collect();
         let mail = keep.into_iter().map(|Keep { to, number, from, at, text }| {
             Change::PutMail(Mail { to, number, from, at, text: text.into_string().into() })
         });
-        self.store(&mail.collect::<Vec<_>>(), Awaited::Kept { to, bytes }, os);
+        self.store(&mail.collect::<Vec<_>>(), Awaited::Kept { to, sent }, os);
     }
 
     pub(in crate::proto::server) fn on_stored(
@@ -81,9 +81,9 @@ impl Server {
         }
         match awaited {
             Awaited::Nothing => {}
-            Awaited::Message { link, to, bytes } => {
+            Awaited::Message { link, to, from, bytes } => {
                 if result.is_err() {
-                    self.chat.not_kept(&to, bytes);
+                    self.chat.not_kept(&to, &from, bytes);
                 }
                 self.conclude(link, result, Message::Chat(Line::OkSend { how: Delivery::Kept }), now, os);
             }
@@ -108,10 +108,10 @@ impl Server {
                 Ok(()) => self.chat.on_reserved(&to, upto),
                 Err(_) => self.chat.on_reserve_failed(&to),
             },
-            Awaited::Kept { to, bytes } => {
+            Awaited::Kept { to, sent } => {
                 if result.is_err() {
-                    log::error!("messages lost to={to} count={} why=\"the disk refused them\"", bytes.len());
-                    bytes.into_iter().for_each(|bytes| self.chat.not_kept(&to, bytes));
+                    log::error!("messages lost to={to} count={} why=\"the disk refused them\"", sent.len());
+                    sent.into_iter().for_each(|(from, bytes)| self.chat.not_kept(&to, &from, bytes));
                 }
             }
         }

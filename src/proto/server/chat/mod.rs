@@ -131,8 +131,8 @@ impl Server {
                 self.talker_of(link).and(to).and_then(|to| self.on_said(link, Some(to), text, now, os))
             }
             Line::Broadcast { text } => self.on_said(link, None, text, now, os),
-            Line::WhoElse => self.on_whoelse(link, os),
-            Line::WhoElseSince { seconds } => self.on_whoelsesince(link, seconds, now, os),
+            Line::WhoElse { after } => self.on_whoelse(link, after, os),
+            Line::WhoElseSince { seconds, after } => self.on_whoelsesince(link, seconds, after, now, os),
             Line::Block { user } => self.on_block(link, user, true, os),
             Line::Unblock { user } => self.on_block(link, user, false, os),
             Line::Logout => self.on_logout(link, now, os),
@@ -241,7 +241,7 @@ pub(super) fn told(refusal: chat::Refusal) -> Refusal {
         Why::TextTooLong => ErrorCode::TextTooLong,
         Why::BlockedYou => ErrorCode::BlockedYou,
         Why::YouBlocked => ErrorCode::YouBlocked,
-        Why::MailboxFull => ErrorCode::MailboxFull,
+        Why::MailboxFull | Why::ShareFull => ErrorCode::MailboxFull,
         Why::TooFast => ErrorCode::TooFast,
         Why::AlreadyOnline => ErrorCode::AlreadyOnline,
         Why::IsAccount => ErrorCode::IdTaken,

@@ -87,7 +87,7 @@ impl Server {
             }
             Sent::Kept { number } => {
                 let mail = Mail { to, number, from, at: now.wall, text: text.into() };
-                let awaited = Awaited::Message { link, to, bytes: text.len() };
+                let awaited = Awaited::Message { link, to, from, bytes: text.len() };
                 self.store(&[Change::PutMail(mail)], awaited, os);
                 self.hold(link, Until::Stored);
             }
