@@ -1,5 +1,6 @@
 //! The command line, in two stages: as typed, then checked and ready. Starts nothing.
 
+mod console;
 mod files;
 mod server;
 mod user;
@@ -18,6 +19,7 @@ use crate::proto::ids::Name;
 use crate::proto::limits::{DURATION_MAX, INTERVAL_MAX, INTERVAL_MIN, PEERS_MAX, SHARE_DEADLINE_MAX};
 use crate::proto::time::Period;
 
+pub(super) use console::ConsoleOptions;
 pub(super) use files::{FindOptions, GetOptions, Rate, ShareOptions};
 pub(super) use server::ServerOptions;
 pub(super) use user::{UserAction, UserOptions};
@@ -43,6 +45,7 @@ pub(super) enum Command {
     Get(GetOptions),
     Find(FindOptions),
     User(UserOptions),
+    Console(ConsoleOptions),
 }
 
 #[derive(Debug)]
@@ -89,6 +92,7 @@ enum TypedCommand {
     Get(files::TypedGet),
     Find(files::TypedFind),
     User(user::TypedUser),
+    Console(console::TypedConsole),
 }
 
 /// A server and peers in one process, on one loop: the main job at a glance.
@@ -186,6 +190,7 @@ pub(super) fn parse(args: &[OsString]) -> Parsed {
         Some(TypedCommand::Get(typed)) => files::check_get(typed).map(Command::Get),
         Some(TypedCommand::Find(typed)) => files::check_find(typed).map(Command::Find),
         Some(TypedCommand::User(typed)) => user::check_user(typed).map(Command::User),
+        Some(TypedCommand::Console(typed)) => console::check_console(typed).map(Command::Console),
     };
     checked.map_or_else(
         |wrong| Parsed::Wrong(format!("tickmesh: {wrong}")),
@@ -196,7 +201,7 @@ pub(super) fn parse(args: &[OsString]) -> Parsed {
 /// The parser's own message, and where to look.
 fn explain(message: &str, command: Option<&&str>) -> String {
     let help = match command {
-        Some(name @ (&"demo" | &"server" | &"peer" | &"share" | &"get" | &"find" | &"user")) => {
+        Some(name @ (&"demo" | &"server" | &"peer" | &"share" | &"get" | &"find" | &"user" | &"console")) => {
             format!("tickmesh {name} --help")
         }
         _ => "tickmesh --help".to_owned(),

@@ -4,6 +4,7 @@
 mod accounts;
 mod bar;
 mod cli;
+mod console;
 mod demo;
 mod find;
 mod get;
@@ -16,6 +17,7 @@ mod share;
 mod state;
 mod summary;
 mod terminal;
+mod tty;
 mod user;
 mod watched;
 
@@ -52,6 +54,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
             Command::Get(options) => get::run(&options),
             Command::Find(options) => find::run(&options),
             Command::User(options) => user::run(&options),
+            Command::Console(options) => console::run(&options),
         },
     };
     match outcome {

@@ -6,8 +6,8 @@ use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Read, Write as _};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use nix::sys::termios::{self, LocalFlags, SetArg, SpecialCharacterIndices, Termios};
 
+use crate::app::tty::HeldTerminal;
 use crate::proto::accounts::Password;
 use crate::proto::ids::Name;
 use crate::proto::limits::LINE_BYTES_MAX;
@@ -18,17 +18,32 @@ use crate::proto::limits::LINE_BYTES_MAX;
 /// If there is none, it cannot be read, is no password, or the two that were typed differ.
 pub(super) fn read_new(name: Name, file: Option<&Path>) -> Result<Password> {
     if let Some(path) = file {
-        let read = File::open(path).map_err(Into::into).and_then(first_line);
-        return read.and_then(|line| prepare(&line)).with_context(|| format!("{}", path.display()));
+        return read_file(path);
     }
     if !io::stdin().is_terminal() {
         let read = first_line(io::stdin().lock());
         return read.and_then(|line| prepare(&line)).context("the password on standard input");
     }
-    let typed = ask(&format!("Password for {name}: "))?;
+    let typed = ask(&format!("Password for {name}: "), "stopped; nothing is changed")?;
     let password = prepare(&typed)?;
-    ensure!(ask("The same again: ")? == typed, "the two passwords differ");
+    ensure!(ask("The same again: ", "stopped; nothing is changed")? == typed, "the two passwords differ");
     Ok(password)
+}
+
+/// The password that `name` has already: from the file if there is one, else typed once.
+///
+/// # Errors
+/// If there is none, it cannot be read, or is no password.
+pub(super) fn read(name: Name, file: Option<&Path>) -> Result<Password> {
+    match file {
+        Some(path) => read_file(path),
+        None => prepare(&ask(&format!("Password for {name}: "), "stopped")?),
+    }
+}
+
+fn read_file(path: &Path) -> Result<Password> {
+    let read = File::open(path).map_err(Into::into).and_then(first_line);
+    read.and_then(|line| prepare(&line)).with_context(|| format!("{}", path.display()))
 }
 
 fn prepare(line: &[u8]) -> Result<Password> {
@@ -49,24 +64,27 @@ fn first_line(source: impl Read) -> Result<Vec<u8>> {
     Ok(line)
 }
 
-/// Asks at the terminal for a line that is not shown.
-fn ask(question: &str) -> Result<Vec<u8>> {
-    let hidden = Hidden::begin().context("cannot hide what is typed")?;
+/// Asks at the terminal for a line that is not shown; who does not answer gets `stopped`.
+fn ask(question: &str, stopped: &'static str) -> Result<Vec<u8>> {
+    let held = HeldTerminal::begin().context("cannot hide what is typed")?;
     eprint!("{question}");
     let mut line = Vec::new();
-    let mut bytes = io::stdin().lock().bytes();
+    let mut byte = [0];
+    // One by one: what is typed behind the password is not ours.
     let ended = loop {
-        let Some(byte) = bytes.next() else { break Typed::Stop };
-        match edit(&mut line, byte?) {
+        if nix::unistd::read(io::stdin(), &mut byte)? == 0 {
+            break Typed::Stop;
+        }
+        match edit(&mut line, byte[0]) {
             Typed::More => {}
             ended => break ended,
         }
     };
-    drop(hidden);
+    drop(held);
     writeln!(io::stderr())?;
     match ended {
         Typed::Done => Ok(line),
-        _ => bail!("stopped; nothing is changed"),
+        _ => bail!(stopped),
     }
 }
 
@@ -97,30 +115,6 @@ fn edit(line: &mut Vec<u8>, byte: u8) -> Typed {
         _ => {}
     }
     Typed::More
-}
-
-/// The terminal shows nothing and leaves every key to us, so that none can end us before it is as it was.
-struct Hidden {
-    before: Termios,
-}
-
-impl Hidden {
-    fn begin() -> nix::Result<Hidden> {
-        let before = termios::tcgetattr(io::stdin())?;
-        let mut hidden = before.clone();
-        let flags = LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::ISIG | LocalFlags::IEXTEN;
-        hidden.local_flags.remove(flags);
-        hidden.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
-        hidden.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
-        termios::tcsetattr(io::stdin(), SetArg::TCSADRAIN, &hidden)?;
-        Ok(Hidden { before })
-    }
-}
-
-impl Drop for Hidden {
-    fn drop(&mut self) {
-        let _ = termios::tcsetattr(io::stdin(), SetArg::TCSADRAIN, &self.before);
-    }
 }
 
 #[cfg(test)]

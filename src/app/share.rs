@@ -138,6 +138,7 @@ fn tell_trouble(file: &FileStatus, json: bool) {
         None => return,
         Some(Trouble::Refused(why)) => ("refused", why),
         Some(Trouble::Withdrawn(why)) => ("withdrawn", why),
+        Some(Trouble::Failed(why)) => ("failed", why),
     };
     terminal::clear_progress();
     trouble_of(file).iter().for_each(|trouble| eprintln!("tickmesh: {trouble}"));

@@ -41,6 +41,18 @@ pub(super) fn show_progress(line: &str) {
     }
 }
 
+/// A line that others may wipe like a progress line stands on the terminal.
+pub(super) fn note_line() {
+    if shows_progress() {
+        PROGRESS_SHOWN.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Nobody has wiped it, as far as anybody can; it is nobody's any more.
+pub(super) fn take_line() -> bool {
+    PROGRESS_SHOWN.swap(false, Ordering::Relaxed) || !shows_progress()
+}
+
 /// Wipes the progress line, if there is one.
 pub(super) fn clear_progress() {
     if PROGRESS_SHOWN.swap(false, Ordering::Relaxed) {

@@ -11,7 +11,7 @@
 //!   its own, `errands` what it does there, `finish` how files are brought to disk, and `room` how it is
 //!   set aside for them.
 //! - `store`: the database, and `keeping` whose orders it carries out when.
-//! - `clock`, `descriptors`, `timer`, `signals`, `token`, `answer`, `stats`: small parts.
+//! - `typing`: standard input. `clock`, `descriptors`, `timer`, `signals`, `token`, `answer`, `stats`: small parts.
 //!
 //! # One turn
 //! Timeouts that are due; answers to effects; each link that has output is flushed once; wait,
@@ -44,6 +44,7 @@ mod stats;
 mod store;
 mod timer;
 mod token;
+mod typing;
 mod visit;
 
 pub use descriptors::descriptors_max;

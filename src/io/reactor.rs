@@ -29,6 +29,7 @@ use crate::io::stats::Stats;
 use crate::io::store::Store;
 use crate::io::timer::Timer;
 use crate::io::token::Source;
+use crate::io::typing::Typing;
 use crate::proto::ids::LinkId;
 use crate::proto::limits::{
     ANSWER_BUDGET, EVENTS_MAX, LINKS_MAX, READ_BUDGET_BYTES, SLICE_MAX, SLICE_MIN, WAKE_AHEAD,
@@ -58,14 +59,15 @@ pub struct Reactor {
     pub(super) poll: Poll,
     events: Events,
     timer: Timer,
-    signals: Signals,
-    signals_seen: u32,
+    pub(super) signals: Signals,
+    pub(super) signals_seen: u32,
     pub(super) clock: Clock,
     pub(super) seats: Vec<Seat>,
     pub(super) links: Links,
     pub(super) links_max: usize,
     pub(super) listeners: Vec<Option<Listener>>,
     pub(super) inherited: Vec<TcpListener>,
+    pub(super) typing: Option<Typing>,
     /// By the places of their machines.
     stores: Vec<Option<Store>>,
     pub(super) spares: Spares,
@@ -128,6 +130,7 @@ impl Reactor {
             links_max: LINKS_MAX,
             listeners: Vec::new(),
             inherited: Vec::new(),
+            typing: None,
             stores: Vec::new(),
             spares: Spares::default(),
             flush_slice: SLICE_MAX,
@@ -199,6 +202,7 @@ impl Reactor {
                 self.seats.iter_mut().for_each(|seat| drop(seat.disk.release_all()));
                 return Ok(end);
             }
+            self.list_typing(hosts);
             self.wait(hosts)?;
             self.note_events();
             self.work(hosts);
@@ -327,6 +331,10 @@ impl Reactor {
             let listed = match source {
                 Source::Timer => continue,
                 Source::Signals => &mut false,
+                Source::Typing => {
+                    self.typing.iter_mut().for_each(|typing| typing.is_readable = true);
+                    continue;
+                }
                 Source::Helper => match &mut self.helper {
                     Some(helper) => &mut helper.listed,
                     None => continue,
@@ -377,11 +385,9 @@ impl Reactor {
     fn visit(&mut self, hosts: &mut [Host<'_>], source: Source) {
         match source {
             Source::Timer => {}
-            Source::Signals => {
-                self.signals_seen += self.signals.take();
-                self.shut_down_all();
-            }
+            Source::Signals => self.visit_signals(hosts),
             Source::Helper => self.visit_helper(hosts),
+            Source::Typing => self.visit_typing(hosts),
             Source::Listener(place) => self.visit_listener(hosts, place),
             Source::Link(link) => self.visit_link(hosts, link),
         }

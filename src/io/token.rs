@@ -14,6 +14,8 @@ pub(super) enum Source {
     Signals,
     /// The helper has answers.
     Helper,
+    /// Standard input.
+    Typing,
     /// A listener, by its place.
     Listener(u32),
     /// A link.
@@ -25,6 +27,7 @@ const LISTENERS: u32 = 1 << 31;
 const TIMER: u32 = u32::MAX;
 const SIGNALS: u32 = u32::MAX - 1;
 const HELPER: u32 = u32::MAX - 2;
+const TYPING: u32 = u32::MAX - 3;
 
 const _: () = assert!(usize::BITS == 64 && LINKS_MAX < LISTENERS as usize);
 
@@ -34,6 +37,7 @@ impl Source {
             Source::Timer => (TIMER, 0),
             Source::Signals => (SIGNALS, 0),
             Source::Helper => (HELPER, 0),
+            Source::Typing => (TYPING, 0),
             Source::Listener(place) => (LISTENERS + place, 0),
             Source::Link(link) => (link.index, link.generation),
         };
@@ -46,6 +50,7 @@ impl Source {
             TIMER => Source::Timer,
             SIGNALS => Source::Signals,
             HELPER => Source::Helper,
+            TYPING => Source::Typing,
             LISTENERS.. => Source::Listener(low - LISTENERS),
             _ => Source::Link(LinkId { index: low, generation: high }),
         }
@@ -62,6 +67,7 @@ mod tests {
             Source::Timer,
             Source::Signals,
             Source::Helper,
+            Source::Typing,
             Source::Listener(0),
             Source::Listener(9000),
             Source::Link(LinkId { index: 0, generation: 0 }),

@@ -1,10 +1,12 @@
 //! Every bound of the program, each with its unit and its reason; it never decides what
 //! happens at a bound, which is said where the bound is used.
 
+mod console;
 mod people;
 
 use std::time::Duration;
 
+pub use console::*;
 pub use people::*;
 
 // --- Lines -----------------------------------------------------------------------------------

@@ -22,6 +22,10 @@ impl Kernel {
         if self.conns[conn].ends[1 - side].state == EndState::Gone && self.conns[conn].cut_at_ns.is_none() {
             self.refuse_queue(conn, side);
         }
+        if matches!(self.conns[conn].pipes[side].end, Some((PipeEnd::Reset, _))) {
+            // What was sent before it is lost, so nothing may come behind it.
+            self.drop_queue(conn, side);
+        }
         match self.fill_window(conn, side) {
             Ok(0) => {}
             Ok(moved) => self.launch(conn, side, moved),

@@ -129,6 +129,8 @@ pub(super) enum Answer {
     Loaded { load: Load, version: u64 },
     LoadFailed { load: Load, error: ErrorKind },
     Derived { job: u64, key: Secret<[u8; 32]> },
+    Typed { bytes: Box<[u8]> },
+    TypedEnd,
     Shutdown,
 }
 
@@ -166,6 +168,8 @@ impl Answer {
             Answer::Loaded { load, version } => Input::Loaded { load, version },
             Answer::LoadFailed { load, error } => Input::LoadFailed { load, error },
             Answer::Derived { job, key } => Input::Derived { job, key },
+            Answer::Typed { ref bytes } => Input::Typed { bytes },
+            Answer::TypedEnd => Input::TypedEnd,
             Answer::Shutdown => Input::Shutdown,
         }
     }

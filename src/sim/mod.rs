@@ -7,7 +7,7 @@
 //!
 //! # Map
 //! - `world`: nodes, machines, the loop; `faults` and `chaos`: what goes wrong; `stranger`:
-//!   clients driven by hand.
+//!   clients driven by hand; `typing`: what users type.
 //! - `kernel`: the state below the machines; `os`: carries out their effects; `files`: open files;
 //!   `jobs`: what their disks do meanwhile;
 //!   `dial`, `flow`, `ending`: how connections begin, move bytes and end.
@@ -46,6 +46,7 @@ mod stranger;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod typing;
 mod world;
 
 use std::any::Any;

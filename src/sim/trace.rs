@@ -62,6 +62,8 @@ pub(super) enum What {
     Derived,
     Loaded,
     LoadFailed,
+    Typed,
+    TypedEnd,
     Shutdown,
     DoListen,
     DoDial,
@@ -185,6 +187,8 @@ impl Trace {
             Input::Derived { job, .. } => (What::Derived, *job, 0, &[]),
             Input::Loaded { version, .. } => (What::Loaded, *version, 0, &[]),
             Input::LoadFailed { error, .. } => (What::LoadFailed, 0, *error as u64, &[]),
+            Input::Typed { bytes } => (What::Typed, 0, bytes.len() as u64, *bytes),
+            Input::TypedEnd => (What::TypedEnd, 0, 0, &[]),
             Input::Shutdown => (What::Shutdown, 0, 0, &[]),
         };
         self.record(place, what, subject, amount, bytes);

@@ -1,9 +1,11 @@
 //! Starting the real program in a folder of its own, and reading what it leaves.
 #![allow(dead_code)] // each test crate uses its part
 
+pub mod console;
 pub mod hall;
 pub mod hand;
 pub mod place;
+pub mod screen;
 pub mod town;
 
 use std::io::{BufRead, BufReader, Read};

@@ -35,6 +35,21 @@ fn ids_are_counted_up() {
 }
 
 #[test]
+fn a_console_is_for_a_user_or_a_guest() {
+    let Command::Console(console) = command("tickmesh console") else { panic!() };
+    assert_eq!((console.user, console.files), (None, ".".into()));
+    let line = "tickmesh console --user alice --password-file f --files films --server 127.0.0.1:7";
+    let Command::Console(console) = command(line) else { panic!() };
+    assert_eq!(console.user.unwrap().as_str(), "alice");
+    assert_eq!((console.password_file, console.server.port()), (Some("f".into()), 7));
+    for wrong in
+        ["--password-file f", "--user 7 --password-file f", "--user guest-1 --password-file f", "--server x"]
+    {
+        assert!(matches!(parse_line(&format!("tickmesh console {wrong}")), Parsed::Wrong(_)), "{wrong}");
+    }
+}
+
+#[test]
 fn accounts_are_where_the_state_is() {
     let Command::User(user) = command("tickmesh user add alice --state here --password-file f") else {
         panic!()

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::proto::limits::{
-    ANSWERS_BYTES_MAX, CHUNKS_MAX, LINE_BYTES_MAX, LINK_QUEUE_BYTES_MAX, LINKS_MAX, NAME_BYTES_MAX,
-    REGISTERS_AHEAD_BYTES, REGISTERS_AHEAD_MAX,
+    ANSWERS_BYTES_MAX, CHUNKS_MAX, DIAL_TIMEOUT, LINE_BYTES_MAX, LINK_QUEUE_BYTES_MAX, LINKS_MAX,
+    NAME_BYTES_MAX, PAIR_WAIT, REGISTERS_AHEAD_BYTES, REGISTERS_AHEAD_MAX,
 };
 
 // --- Accounts ---------------------------------------------------------------------------------
@@ -125,7 +125,32 @@ pub const MAIL_RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Passwords that are hashed at once: a tenth of a second's work for the other thread.
 pub const DERIVES_MAX: usize = 64;
 
+// --- The messenger in the client --------------------------------------------------------------
+
+/// Bytes that were typed and wait for their turn: a pasted page, or what a script has ahead.
+pub const TYPED_BYTES_MAX: usize = 64 << 10;
+/// Things that wait to be shown: the longest list, everything on its way to one user, and a little more. Beyond them
+/// the link to the server is closed, which keeps what is not acknowledged.
+pub const NEWS_MAX: usize = 16_384;
+/// How long after a message came is looked whether it was shown: nobody waits for the acknowledgement.
+pub const SHOWN_PAUSE: Duration = Duration::from_millis(20);
+/// How long a client that is to leave waits for the next message of those that waited for its user.
+pub const MAIL_QUIET: Duration = Duration::from_secs(1);
+/// How long two users who were told of each other have until their link is open: as long as both dial, one after
+/// the other.
+pub const PRIVATE_WAIT: Duration = Duration::from_secs(10);
+/// How long a private text may wait until the other side has shown it.
+pub const PRIVATE_REPLY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Private texts of one other that wait to be shown. Who keeps to the rules says one at a time.
+pub const PRIVATE_UNSHOWN_MAX: usize = 16;
+/// Files that one console offers and gets, together.
+pub const CONSOLE_FILES_MAX: usize = 1024;
+/// How long a download waits while nobody is there who holds what is missing.
+pub const DOWNLOAD_WAIT: Duration = Duration::from_secs(60);
+
 const _: () = {
+    assert!(NEWS_MAX > LISTED_MAX + FLIGHT_MAX && LINE_BYTES_MAX < TYPED_BYTES_MAX);
+    assert!(PAIR_WAIT.as_millis() + DIAL_TIMEOUT.as_millis() < PRIVATE_WAIT.as_millis());
     let list = LISTED_MAX * (NAME_BYTES_MAX + "* USER \n".len());
     assert!(ANSWERS_BYTES_MAX + list + FLIGHT_BYTES_MAX + FLIGHT_MAX * 80 < LINK_QUEUE_BYTES_MAX);
     assert!(LINE_BYTES_MAX < BACKLOG_BYTES_MAX);

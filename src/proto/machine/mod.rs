@@ -47,6 +47,10 @@ pub trait Machine: Any {
     fn handle_timeout(&mut self, now: Now, os: &mut dyn Os);
     /// When [`Machine::handle_timeout`] is to be called next.
     fn poll_timeout(&self) -> Option<Mono>;
+    /// It can take more of what is typed now; what comes from a pipe is left there until then.
+    fn wants_typed(&self) -> bool {
+        false
+    }
     /// Panics if the machine's own state contradicts itself. Drivers for tests call it after each step.
     fn check_invariants(&self) {}
 }
@@ -108,6 +112,11 @@ pub enum Input<'a> {
     LoadFailed { load: Load, error: ErrorKind },
     /// An [`Effect::Derive`] is done.
     Derived { job: u64, key: Secret<[u8; 32]> },
+    /// A user has typed, or a script says: commands, each ended by a line feed, in any pieces.
+    /// No bytes at all: the terminal has another size, or is ours again.
+    Typed { bytes: &'a [u8] },
+    /// No more will come from there.
+    TypedEnd,
     /// End soon and orderly.
     Shutdown,
 }

@@ -9,12 +9,14 @@ use crate::proto::ids::FileId;
 use crate::proto::limits::{HASHES_IN_FLIGHT_MAX, OFFERS_CHECKED_MAX, PAIR_PAUSE_MAX};
 use crate::proto::machine::{Effect, FileOp, OpenMode, Os, Why};
 use crate::proto::peer::common::{Common, FileFor};
+use crate::proto::peer::guest::Offered;
 use crate::proto::peer::library::{ItemId, State};
 use crate::proto::peer::member::Member;
 use crate::proto::peer::offer::Trouble;
 use crate::proto::record::names;
 use crate::proto::swarm::Manifest;
 use crate::proto::time::Now;
+use crate::proto::wire::ErrorCode;
 
 /// A file that is being looked at.
 #[derive(Debug)]
@@ -56,22 +58,24 @@ impl Member {
     /// Begins with the files that are to be offered.
     pub(super) fn begin_offers(&mut self, common: &mut Common, os: &mut dyn Os) {
         let Some(guest) = &mut self.guest else { return };
-        let names = guest.orders.offers.iter().map(|offer| offer.name.clone());
-        guest.offered = names.map(|name| self.library.expect(name, None)).collect();
+        for offer in guest.orders.offers.clone() {
+            let item = self.library.expect(offer.name.clone(), None);
+            guest.offer(item, offer);
+        }
         self.open_more_offers(common, os);
     }
 
     /// A few at a time, so that the disk takes the hashes of all.
-    fn open_more_offers(&mut self, common: &mut Common, os: &mut dyn Os) {
+    pub(super) fn open_more_offers(&mut self, common: &mut Common, os: &mut dyn Os) {
         let Some(guest) = &mut self.guest else { return };
         while guest.looked_at < OFFERS_CHECKED_MAX
-            && let Some(offer) = guest.orders.offers.get(guest.opened)
+            && let Some(place) = guest.to_look_at.pop_front()
         {
-            let item = guest.offered[guest.opened];
-            guest.opened += 1;
+            let Offered { item, path, .. } = &guest.offered[place];
+            let item = *item;
             guest.looked_at += 1;
             let file = common.new_file(FileFor::Item { member: self.index, item });
-            os.perform(Effect::Open { file, path: &offer.path, mode: OpenMode::Existing, aside: "" });
+            os.perform(Effect::Open { file, path, mode: OpenMode::Existing, aside: "" });
             self.library.at_mut(item).state = State::Checking { file, check: Check::new(Purpose::Offer) };
         }
     }
@@ -81,7 +85,7 @@ impl Member {
         if let Some(guest) = &mut self.guest {
             guest.looked_at -= 1;
         }
-        self.drop_offer(item, Trouble::Refused(why), common, now, os);
+        self.drop_offer(item, Trouble::Refused(why), false, common, now, os);
         self.open_more_offers(common, os);
     }
 
@@ -102,7 +106,7 @@ impl Member {
         os: &mut dyn Os,
     ) {
         let file = common.new_file(FileFor::Item { member: self.index, item });
-        let reserve = self.only_chunk().is_none();
+        let reserve = self.only_chunks(item).is_none();
         let wanted = self.library.at_mut(item);
         let mode = match (purpose, &wanted.manifest) {
             (Purpose::Rest, Some(manifest)) => OpenMode::Resume { bytes: manifest.bytes(), reserve },
@@ -122,10 +126,10 @@ impl Member {
         now: Now,
         os: &mut dyn Os,
     ) {
-        let offered = self.guest.as_ref().and_then(|guest| {
-            let place = guest.offered.iter().position(|offered| *offered == item)?;
-            guest.orders.offers.get(place)?.chunks
-        });
+        let offered = self
+            .guest
+            .as_ref()
+            .and_then(|guest| guest.offered.iter().find(|offered| offered.item == item)?.chunks);
         let looked_at = self.library.at_mut(item);
         let State::Checking { check, file } = &mut looked_at.state else { return };
         let file = *file;
@@ -314,10 +318,11 @@ impl Member {
             }
             (Purpose::Rest, FileOp::Open, ErrorKind::ResourceBusy) => {
                 let why = format!("{name} is being fetched into this folder by another program");
-                self.fail(&why, common, now, os);
+                self.fail_file(item, ErrorCode::LocalDisk, &why, common, now, os);
             }
             (Purpose::Present | Purpose::Rest, FileOp::Open, _) => {
-                self.fail(&format!("{name} cannot be stored here: {}", obstacle(error)), common, now, os);
+                let why = format!("{name} cannot be stored here: {}", obstacle(error));
+                self.fail_file(item, ErrorCode::LocalDisk, &why, common, now, os);
             }
             _ => {
                 log::error!("file not read file={name} error=\"{}\"; trying again", Why(error));

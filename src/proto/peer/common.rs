@@ -51,6 +51,8 @@ pub(super) enum Timer {
     Reply(u32),
     /// Something to do for sharing, or its deadline.
     Share(u32),
+    /// Something that was to be shown.
+    Shown(u32),
     /// Chunks that wait for their turn.
     Serve,
     /// A link that has not said which pair it is for.

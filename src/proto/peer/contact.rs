@@ -75,7 +75,10 @@ impl Member {
             Listener::None | Listener::Asked => 0,
         };
         if self.guest.is_some() {
-            return self.say_hello(link, (self.id, self.key), port, common, os);
+            return match self.talks() {
+                true => self.say_who(link, common, os),
+                false => self.say_hello(link, (self.id, self.key), port, common, os),
+            };
         }
         let (interval, duration) = match (&self.run, self.stage) {
             (None, _) => (common.config.interval, common.config.duration),
@@ -100,6 +103,7 @@ impl Member {
         }
         let was_joined = matches!(self.contact, Contact::Joined(_));
         self.contact = Contact::Waiting;
+        self.on_talk_broken(was_joined, why);
         self.blocked = false;
         common.wheel.cancel(&Timer::Reply(self.index));
         if self.stage == Stage::Leaving {
@@ -153,6 +157,7 @@ impl Member {
         os: &mut dyn Os,
     ) -> Said {
         match Message::parse(line) {
+            Ok(_) if self.on_ok(line) => {}
             Ok(Message::Tock { seq, t1, t2, t3 }) => {
                 self.on_tock(seq, (t1, t2, t3, at), common, now, os);
                 return Said::Tock;
@@ -174,6 +179,7 @@ impl Member {
                 let grid = (Duration::from_nanos(interval_ns), Duration::from_nanos(duration_ns));
                 self.on_joined(id, key, epoch, grid, common, now, os);
             }
+            Ok(Message::OkHello { id, .. }) if self.talks() => self.enter(id, 0, None, common, now, os),
             Ok(Message::OkHello { id, key }) if self.guest.is_some() => {
                 self.on_welcome(id, key, common, now, os)
             }
@@ -190,6 +196,7 @@ impl Member {
                 }
                 return Said::Octets(octets);
             }
+            Ok(ref item @ Message::Holder { .. }) if self.talks() => self.show_item(item),
             Ok(Message::Holder { id, held, chunks }) => self.on_holder(id, held, chunks),
             Ok(Message::OkSearchFile { found } | Message::OkSearchChunk { found }) => {
                 self.on_searched(found, common, now, os);
@@ -213,7 +220,11 @@ impl Member {
                 self.drive(common, now, os);
             }
             Ok(Message::OkLeave) => self.end("done", common, os),
-            Ok(Message::Bye { why }) => log::warn!("server says goodbye id={} why=\"{why}\"", self.label()),
+            Ok(Message::Chat(ref line)) if self.talks() => self.on_chat_line(line, common, now, os),
+            Ok(Message::Bye { why }) => {
+                log::warn!("server says goodbye id={} why=\"{why}\"", self.label());
+                self.on_talk_bye(why, common, now, os);
+            }
             Ok(Message::Err { code, text }) => self.on_server_error(code, text, common, now, os),
             Ok(other) => log::warn!("server said something out of place verb=\"{}\"", other.verb()),
             Err(error) => self.on_nonsense(&error.to_string(), common, now, os),
@@ -223,7 +234,10 @@ impl Member {
 
     /// A guest that gets or offers files has to be reached by others.
     fn serves(&self) -> bool {
-        self.guest.as_ref().is_some_and(|guest| guest.orders.find.is_none())
+        self.guest.as_ref().is_some_and(|guest| match &guest.talker {
+            Some(talker) => talker.is_user(),
+            None => guest.orders.find.is_none(),
+        })
     }
 
     /// The server takes us as a guest.
@@ -322,6 +336,9 @@ impl Member {
                 self.stage = Stage::Sharing;
                 common.wheel.cancel(&Timer::Reply(self.index));
                 self.drive(common, now, os);
+            }
+            (Contact::Joining(link), _) if self.talks() => {
+                self.on_login_refused(link, (code, text), common, now, os);
             }
             (Contact::Joining(_), Stage::Contacting) => {
                 self.fail(&format!("the server refused: {text} ({})", code.as_str()), common, now, os);

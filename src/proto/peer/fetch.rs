@@ -233,7 +233,7 @@ impl Member {
         self.tell_have(item, chunk, common, os);
         self.store_if_whole(item, os);
         self.ask(place, common, now, os);
-        if self.only_chunk() == Some(chunk) {
+        if self.only_chunks(item).is_some_and(|chunks| chunks.contains(&chunk)) {
             self.drive(common, now, os);
         }
         Ok(())

@@ -7,19 +7,18 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::proto::ids::{FileName, Name};
-use crate::proto::limits::{
-    ASK_AGAIN_PAUSE, ASK_PERIOD, FIRST_CONTACT_TIMEOUT, LOOK_PERIOD, SOURCES_DIALED_MAX,
-};
+use crate::proto::limits::{ASK_PERIOD, FIRST_CONTACT_TIMEOUT, LOOK_PERIOD, SOURCES_DIALED_MAX};
 use crate::proto::machine::Os;
 use crate::proto::peer::common::{Common, DialFor, Timer};
-use crate::proto::peer::library::{ItemId, State};
+use crate::proto::peer::library::ItemId;
 use crate::proto::peer::member::{Member, Stage};
 use crate::proto::peer::other::Way;
 use crate::proto::peer::report::Outcome;
 use crate::proto::peer::status::FileStatus;
+use crate::proto::peer::talk::{Talk, Talker};
+use crate::proto::peer::want::Want;
 
-use crate::proto::time::{Mono, Now, Period};
-use crate::proto::wire::Message;
+use crate::proto::time::{Mono, Now};
 
 /// What a user of files sets.
 #[derive(Clone, Debug)]
@@ -45,6 +44,8 @@ pub struct Orders {
     pub get: Option<Get>,
     /// Who has a file?
     pub find: Option<Find>,
+    /// Talk, and do what is typed.
+    pub talk: Option<Talk>,
 }
 
 /// A file to offer.
@@ -95,9 +96,12 @@ pub struct Holder {
 #[derive(Debug)]
 pub(super) struct Guest {
     pub(super) orders: Orders,
-    /// The files of the offers, in their order.
-    pub(super) offered: Vec<ItemId>,
-    pub(super) wanted: Option<ItemId>,
+    /// What it offers.
+    pub(super) offered: Vec<Offered>,
+    /// Of these, those that are still to be looked at.
+    pub(super) to_look_at: VecDeque<usize>,
+    /// What it gets.
+    pub(super) wants: Vec<Want>,
     /// Commands that the server has not answered, in order.
     pub(super) asked: VecDeque<Asked>,
     /// Files that the server is to hear of, in order.
@@ -105,58 +109,79 @@ pub(super) struct Guest {
     /// Files that the server had no room for, and when it hears of them again.
     pub(super) put_off: Vec<ItemId>,
     pub(super) put_off_until: Mono,
-    /// Offers that were opened, and those of them that are being looked at.
-    pub(super) opened: usize,
+    /// Offers that are being looked at.
     pub(super) looked_at: usize,
-    /// Why the server refused the last `DOWNLOAD`.
-    pub(super) refusal: Option<String>,
     /// The answer to `find`.
     pub(super) found: Vec<Holder>,
     pub(super) available: Option<bool>,
-    /// When something of the wanted file came last, or may still come.
-    progress_at: Mono,
-    /// When the server is asked for the file again.
-    next_ask: Mono,
     /// When it is told again what has come.
     pub(super) next_news: Mono,
-    /// When the file was here.
-    pub(super) got_at: Option<Mono>,
+    /// What it says and shows, if it talks.
+    pub(super) talker: Option<Box<Talker>>,
     /// How the files stood at the end.
     pub(super) left: Option<Vec<FileStatus>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Something that it offers.
+#[derive(Debug)]
+pub(super) struct Offered {
+    pub(super) item: ItemId,
+    pub(super) path: String,
+    pub(super) chunks: Option<u64>,
+}
+
+/// What the server is to answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     Register(ItemId),
-    Download,
+    Download(FileName),
     Search,
+    /// What a user has typed.
+    Command,
+    /// A word whose answer does not matter.
+    Farewell,
 }
 
 impl Guest {
-    pub(super) fn new(orders: Orders) -> Guest {
+    pub(super) fn new(mut orders: Orders) -> Guest {
+        let talker = orders.talk.take().map(|talk| Box::new(Talker::new(talk)));
+        let wants = orders.get.iter().map(|get| Want::new(get.clone(), Mono(0))).collect();
         Guest {
             orders,
             offered: Vec::new(),
-            wanted: None,
+            to_look_at: VecDeque::new(),
+            wants,
             asked: VecDeque::new(),
             to_register: VecDeque::new(),
             put_off: Vec::new(),
             put_off_until: Mono(0),
-            opened: 0,
             looked_at: 0,
-            refusal: None,
             found: Vec::new(),
             available: None,
-            progress_at: Mono(0),
-            next_ask: Mono(0),
             next_news: Mono(0),
-            got_at: None,
+            talker,
             left: None,
         }
     }
 
-    pub(super) fn has_got(&self) -> bool {
-        self.got_at.is_some()
+    pub(super) fn offers(&self, item: ItemId) -> bool {
+        self.offered.iter().any(|offered| offered.item == item)
+    }
+
+    /// One more file to look at and offer, or the same once more.
+    pub(super) fn offer(&mut self, item: ItemId, offer: Offer) {
+        let offered = Offered { item, path: offer.path, chunks: offer.chunks };
+        let place = match self.offered.iter().position(|former| former.item == item) {
+            Some(place) => {
+                self.offered[place] = offered;
+                place
+            }
+            None => {
+                self.offered.push(offered);
+                self.offered.len() - 1
+            }
+        };
+        self.to_look_at.push_back(place);
     }
 }
 
@@ -167,8 +192,8 @@ impl Member {
         guest.asked.clear();
         guest.to_register.clear();
         guest.put_off.clear();
-        guest.progress_at = now.mono;
-        (guest.next_ask, guest.next_news) = (now.mono, now.mono);
+        guest.ask_anew(now.mono);
+        guest.next_news = now.mono;
         for item in 0..self.library.len() as ItemId {
             self.register(item, common, os);
         }
@@ -183,15 +208,13 @@ impl Member {
         }
         self.close_silent(common, now, os);
         self.dial_sources(common, now, os);
-        let got = self.guest.as_ref().and_then(|guest| guest.wanted).is_some_and(|item| self.is_got(item));
+        self.give_up_privates(common, now, os);
+        self.note_got(now);
         let Some(guest) = &mut self.guest else { return };
-        let served = guest
-            .orders
-            .get
-            .as_ref()
-            .is_none_or(|get| got && now.mono - *guest.got_at.get_or_insert(now.mono) >= get.stay);
+        let is_over = |want: &Want| want.got_at.is_some_and(|got_at| now.mono - got_at >= want.get.stay);
+        let served = guest.wants.iter().all(is_over);
         let found = guest.orders.find.is_none() || guest.available.is_some();
-        if served && found && guest.orders.offers.is_empty() {
+        if served && found && guest.orders.offers.is_empty() && guest.talker.is_none() {
             self.outcome = Outcome::Complete;
             return self.end("done", common, os);
         }
@@ -204,9 +227,7 @@ impl Member {
         }
         self.register_put_off(common, now, os);
         self.report_news(common, now, os);
-        if !got {
-            self.ask_for_file(common, now, os);
-        }
+        self.ask_for_files(common, now, os);
         let fetching = self.library.iter().any(|item| item.picker().is_some());
         let next_look = now.mono + if fetching { ASK_PERIOD } else { LOOK_PERIOD };
         let timer = Timer::Share(self.index);
@@ -215,61 +236,8 @@ impl Member {
         }
     }
 
-    /// The one chunk that is to be got, if it is not the whole file.
-    pub(super) fn only_chunk(&self) -> Option<u64> {
-        self.guest.as_ref()?.orders.get.as_ref()?.chunk
-    }
-
-    /// The wanted file is here, or the one chunk of it that is wanted.
-    fn is_got(&self, item: ItemId) -> bool {
-        let only = self.only_chunk();
-        let wanted = self.library.at(item);
-        wanted.is_whole()
-            || only.is_some_and(|chunk| wanted.picker().is_some_and(|picker| picker.stored().contains(chunk)))
-    }
-
     pub(super) fn direct_links(&self) -> usize {
         self.others.iter().filter(|other| matches!(other.way, Way::Open { .. })).count()
-    }
-
-    /// Asks the server what the file consists of and who has some of it, again and again while
-    /// nobody is there who could give what is missing.
-    fn ask_for_file(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
-        let Some(guest) = &mut self.guest else { return };
-        let Some(get) = &guest.orders.get else { return };
-        let wanted = guest.wanted.map(|item| self.library.at(item));
-        let fed = wanted.is_some_and(|item| match &item.state {
-            State::Fetching { picker, .. } => picker.is_busy(),
-            // The disk is at work, or has no room; neither is a matter of who is there.
-            State::Checking { .. } | State::Storing { .. } | State::Whole { .. } => true,
-            State::Wanted => item.manifest.is_some(),
-        });
-        if fed {
-            guest.progress_at = now.mono;
-        }
-        if now.mono - guest.progress_at >= get.wait {
-            let (name, wait) = (&get.name, Period(get.wait));
-            let mut why = match wanted.and_then(|item| item.picker()) {
-                Some(_) => format!("nobody who holds the rest of {name} has been there for {wait}"),
-                None => match &guest.refusal {
-                    Some(text) => format!("the server refused: {text}"),
-                    None => format!("nobody has offered {name} for {wait}"),
-                },
-            };
-            for liar in self.others.iter().filter(|other| !other.is_trusted()) {
-                why += &format!("; {} was given up, it brought wrong bytes", liar.id);
-            }
-            return self.fail(&why, common, now, os);
-        }
-        let busy = guest.asked.contains(&Asked::Download);
-        if let (false, false, true, Some(link)) =
-            (fed, busy, guest.next_ask <= now.mono, self.contact.joined())
-        {
-            guest.next_ask = now.mono + ASK_AGAIN_PAUSE;
-            guest.asked.push_back(Asked::Download);
-            let file = get.name.clone();
-            common.send(link, &Message::Download { file: file.as_str() }, os);
-        }
     }
 
     fn dial_sources(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
@@ -277,15 +245,17 @@ impl Member {
         // Those that have a link may have nothing to give, and no others: there must be a way out.
         let mut dialing =
             self.others.iter().filter(|other| matches!(other.way, Way::Dialing(_) | Way::Asking(_))).count();
-        let starved =
-            self.guest.as_ref().is_some_and(|guest| now.mono - guest.progress_at >= ASK_AGAIN_PAUSE);
+        let starved = self.guest.as_ref().is_some_and(|guest| guest.is_starved(now.mono));
+        let own = self.name();
         let index = self.index;
         let library = &self.library;
         for (place, other) in self.others.iter_mut().enumerate() {
             let wanted = other.takes_part.iter().any(|item| library.at(*item).picker().is_some());
             let idle = other.way == Way::None && other.next_try <= now.mono && other.is_trusted();
             let room = linked < SOURCES_DIALED_MAX || (starved && dialing < SOURCES_DIALED_MAX);
-            if wanted && idle && room {
+            let is_smaller = own.is_some_and(|own| own < other.id);
+            let talks = other.private.is_dialed(is_smaller, now.mono) && other.addr.port() != 0;
+            if (wanted && room || talks) && idle {
                 let dial = common.dial(other.addr, DialFor::Pair(index, place as u32), os);
                 other.way = Way::Dialing(dial);
                 linked += 1;

@@ -167,7 +167,7 @@ impl Member {
 
     /// The ID, once the server has agreed to it.
     pub(super) fn name(&self) -> Option<Name> {
-        self.id.filter(|_| self.key.is_some())
+        self.id.filter(|_| self.contacts_made > 0)
     }
 
     pub(super) fn is_called(&self, name: &Name) -> bool {
@@ -241,6 +241,7 @@ impl Member {
         }
         self.contact = Contact::Over;
         self.stage = Stage::Ended;
+        self.end_talk(farewell, common, os);
         let files = self.files();
         self.let_go(common, os);
         if let Some(guest) = &mut self.guest {
@@ -254,7 +255,15 @@ impl Member {
         for file in self.run.iter().flat_map(|run| [run.table.file(), run.samples.file()]) {
             common.release(file, os);
         }
-        let timers = [Timer::Tick, Timer::Flush, Timer::Settle, Timer::Redial, Timer::Reply, Timer::Share];
+        let timers = [
+            Timer::Tick,
+            Timer::Flush,
+            Timer::Settle,
+            Timer::Redial,
+            Timer::Reply,
+            Timer::Share,
+            Timer::Shown,
+        ];
         for timer in timers {
             common.wheel.cancel(&timer(self.index));
         }

@@ -6,8 +6,10 @@ mod common;
 mod contact;
 mod fetch;
 mod guest;
+mod inputs;
 mod library;
 mod member;
+mod news;
 mod offer;
 mod other;
 mod pack;
@@ -18,28 +20,32 @@ mod serve;
 mod share;
 mod sources;
 mod status;
+mod talk;
 mod visit;
+mod want;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
 use crate::proto::clock::Spread;
-use crate::proto::ids::{FileId, LinkId, Name};
+use crate::proto::ids::{LinkId, Name};
 use crate::proto::limits::GREET_TIMEOUT;
-use crate::proto::machine::{CloseReason, DownReason, Effect, FileOp, Input, Machine, Origin, Os, Why};
-use crate::proto::peer::common::{Common, DialFor, FileFor, Listener, Session, Timer, Whose};
+use crate::proto::machine::{CloseReason, Effect, Origin, Os};
+use crate::proto::peer::common::{Common, DialFor, Session, Timer, Whose};
 use crate::proto::peer::contact::Said;
 use crate::proto::peer::guest::Guest;
 use crate::proto::peer::member::Member;
 use crate::proto::swarm::Serving;
 use crate::proto::time::{Mono, Now, Wall};
-use crate::proto::wire::{ErrorCode, Message, ParseError, Piece, Role, TOO_LONG_TEXT};
+use crate::proto::wire::{ErrorCode, GROUP_DEFAULT, Message, ParseError, Piece, Role, TOO_LONG_TEXT};
 
 pub use guest::{Find, Get, GuestConfig, Holder, Offer, Orders};
+pub use news::News;
 pub use offer::Trouble;
 pub use report::{Outcome, PeerReport, Progress, Report};
 pub use status::{FileState, FileStatus};
+pub use talk::{Login, Seen, Talk};
 
 /// What a user sets.
 #[derive(Clone, Debug)]
@@ -76,10 +82,13 @@ impl Peers {
 
     /// A guest that has not started: one member without a run, that offers, gets or finds files.
     pub fn guest(config: GuestConfig) -> Peers {
+        let talk = config.orders.talk.as_ref();
+        let user = talk.and_then(|talk| talk.login.as_ref()).map(|login| login.user);
         let peers = Peers::new(PeersConfig {
             server: config.server,
-            group: config.group,
-            ids: vec![config.id],
+            // Users share files in this one.
+            group: talk.map_or(config.group, |_| GROUP_DEFAULT.parse().expect("a name")),
+            ids: vec![user.or(config.id)],
             interval: None,
             duration: None,
             share_deadline: None,
@@ -239,161 +248,6 @@ impl Peers {
                 self.common.send(link, &Message::Err { code, text }, os);
                 self.close(link, CloseReason::Refused, text, now, os);
             }
-        }
-    }
-
-    fn on_listening(&mut self, port: u16, now: Now, os: &mut dyn Os) {
-        self.common.listener = Listener::Ready(port);
-        for member in &mut self.members {
-            member.on_listener_ready(&mut self.common, now, os);
-        }
-    }
-
-    /// Hands what became of a file to whom it concerns.
-    fn on_file(&mut self, file: FileId, act: impl FnOnce(&mut Member, FileFor, &mut Common)) {
-        if let Some(whose) = self.common.files.get(&file).copied() {
-            act(&mut self.members[whose.member() as usize], whose, &mut self.common);
-        }
-    }
-
-    fn on_timer(&mut self, timer: Timer, now: Now, os: &mut dyn Os) {
-        let (common, members) = (&mut self.common, &mut self.members);
-        match timer {
-            Timer::Tick(member) => members[member as usize].on_tick(common, now, os),
-            Timer::Flush(member) => members[member as usize].on_flush(common, now, os),
-            Timer::Settle(member) => members[member as usize].on_settle(common, now, os),
-            Timer::Redial(member) => members[member as usize].dial_server(common, now, os),
-            Timer::Reply(member) => members[member as usize].on_reply_timeout(common, now, os),
-            Timer::Share(member) => members[member as usize].look_around(common, now, os),
-            Timer::Serve => {
-                common.packing.begin_turn();
-                serve::serve(members, common, now, os);
-            }
-            Timer::Stranger(link) => self.close(link, CloseReason::Silent, "it said nothing", now, os),
-        }
-    }
-
-    fn exit_when_ended(&mut self, os: &mut dyn Os) {
-        if !self.exited && self.members.iter().all(Member::is_ended) {
-            self.exited = true;
-            os.perform(Effect::Exit);
-        }
-    }
-}
-
-impl Machine for Peers {
-    fn handle_input(&mut self, input: Input<'_>, now: Now, os: &mut dyn Os) {
-        let (common, members) = (&mut self.common, &mut self.members);
-        match input {
-            Input::Start => {
-                common.started = now.mono;
-                for member in members {
-                    member.begin_offers(common, os);
-                    member.dial_server(common, now, os);
-                }
-            }
-            Input::Listening { addr } => self.on_listening(addr.port(), now, os),
-            Input::ListenFailed { addr, error } => {
-                let why = format!("cannot listen for the other peers at {}: {}", addr.ip(), Why(error));
-                members.iter_mut().for_each(|member| member.fail(&why, common, now, os));
-            }
-            Input::LinkUp { link, origin, local, remote } => {
-                self.on_link_up(link, origin, (local, remote), now, os)
-            }
-            Input::DialFailed { dial, error } => match common.dials.remove(&dial) {
-                Some(DialFor::Server(member)) => {
-                    members[member as usize].on_server_down(&Why(error).to_string(), common, now, os);
-                }
-                Some(DialFor::Pair(member, other)) => {
-                    members[member as usize].on_pair_dial_failed(
-                        other,
-                        dial,
-                        &Why(error).to_string(),
-                        common,
-                        now,
-                        os,
-                    );
-                }
-                None => {}
-            },
-            Input::Received { link, bytes, at } => self.on_received(link, bytes, at, now, os),
-            Input::Blocked { link } => self.set_blocked(link, true, now, os),
-            Input::Drained { link } => self.set_blocked(link, false, now, os),
-            Input::LinkDown { link, reason } => {
-                let whose = common.sessions.get(link).map(|session| session.whose);
-                if let (DownReason::FileFailed, Some(Whose::Pair(member, other))) = (reason, whose) {
-                    members[member as usize].doubt(other, os);
-                }
-                self.on_link_down(link, &reason.to_string(), now, os);
-            }
-            Input::FileReady { file, moved, bytes } => {
-                self.on_file(file, |member, whose, common| {
-                    member.on_file_ready(whose, moved, bytes, common, now, os)
-                });
-            }
-            Input::Hashed { file, offset, hash } => {
-                self.on_file(file, |member, whose, common| {
-                    if let FileFor::Item { item, .. } = whose {
-                        member.on_item_hashed(item, (offset, hash), common, now, os);
-                    }
-                });
-            }
-            Input::Appended { file } => {
-                self.on_file(file, |member, whose, common| member.on_file_appended(whose, common, now, os));
-            }
-            Input::Finished { file, moved } => {
-                self.on_file(file, |member, whose, common| {
-                    member.on_file_finished(whose, moved, common, now, os)
-                });
-            }
-            Input::Read { file, offset, bytes } => {
-                pack::on_read(members, common, (file, offset), bytes, now, os)
-            }
-            Input::FileFailed { file, op: FileOp::Read, offset, .. } => {
-                pack::on_read(members, common, (file, offset), &[], now, os);
-            }
-            Input::FileFailed { file, op, error, .. } => {
-                self.on_file(file, |member, whose, common| {
-                    member.on_file_failed(whose, op, error, common, now, os)
-                });
-            }
-            Input::Stored { .. }
-            | Input::StoreFailed { .. }
-            | Input::Row { .. }
-            | Input::Loaded { .. }
-            | Input::LoadFailed { .. }
-            | Input::Derived { .. } => {}
-            Input::Shutdown => members.iter_mut().for_each(|member| member.interrupt(common, now, os)),
-        }
-        self.exit_when_ended(os);
-    }
-
-    fn handle_timeout(&mut self, now: Now, os: &mut dyn Os) {
-        while let Some((_, timer)) = self.common.wheel.pop_due(now.mono) {
-            self.on_timer(timer, now, os);
-        }
-        self.exit_when_ended(os);
-    }
-
-    fn poll_timeout(&self) -> Option<Mono> {
-        self.common.wheel.next_deadline()
-    }
-
-    fn check_invariants(&self) {
-        self.members.iter().for_each(|member| member.check_invariants(&self.common));
-        self.common.check_packing();
-    }
-}
-
-impl Peers {
-    fn set_blocked(&mut self, link: LinkId, blocked: bool, now: Now, os: &mut dyn Os) {
-        let Some(session) = self.common.sessions.get_mut(link) else { return };
-        session.blocked = blocked;
-        if let Whose::Server(member) = session.whose {
-            self.members[member as usize].set_blocked(blocked);
-        } else if !blocked && self.common.serving.is_held(link) {
-            self.common.let_go(link);
-            serve::serve(&mut self.members, &mut self.common, now, os);
         }
     }
 }

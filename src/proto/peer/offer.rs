@@ -22,6 +22,8 @@ pub enum Trouble {
     Refused(String),
     /// It is not what it was.
     Withdrawn(String),
+    /// A download that will not be whole.
+    Failed(String),
 }
 
 impl fmt::Display for Trouble {
@@ -29,6 +31,7 @@ impl fmt::Display for Trouble {
         match self {
             Trouble::Refused(why) => write!(f, "cannot be offered: {why}"),
             Trouble::Withdrawn(why) => write!(f, "is not offered any more: {why}"),
+            Trouble::Failed(why) => write!(f, "was not got: {why}"),
         }
     }
 }
@@ -52,7 +55,7 @@ impl Member {
             let octets = |item: ItemId| library.at(item).manifest.as_ref().map_or(0, Manifest::octets);
             let ahead = guest.asked.iter().map(|asked| match asked {
                 Asked::Register(item) => octets(*item),
-                Asked::Download | Asked::Search => 0,
+                Asked::Download(_) | Asked::Search | Asked::Command | Asked::Farewell => 0,
             });
             let ahead: u64 = ahead.sum();
             let full = guest.asked.len() >= REGISTERS_AHEAD_MAX;
@@ -91,13 +94,14 @@ impl Member {
 
     pub(super) fn on_registered(&mut self, file: &str, holders: u64, common: &mut Common, os: &mut dyn Os) {
         let Some(guest) = &mut self.guest else { return };
-        if let Some(Asked::Register(item)) = guest.asked.front().copied() {
+        if let Some(Asked::Register(item)) = guest.asked.front().cloned() {
             guest.asked.pop_front();
             let registered = self.library.at_mut(item);
             if registered.file().is_some() {
                 (registered.is_registered, registered.registers_refused) = (true, 0);
                 log::info!("file offered file={file} holders={holders}");
             }
+            self.on_typed_registered(item, holders);
             self.register_more(common, os);
         }
     }
@@ -119,7 +123,7 @@ impl Member {
         let trouble = Trouble::Withdrawn(why.to_owned());
         withdrawn.trouble = Some(trouble.clone());
         self.register(item, common, os);
-        self.drop_offer(item, trouble, common, now, os);
+        self.drop_offer(item, trouble, false, common, now, os);
     }
 
     /// The server does not take a file. That may be a matter of the moment if a limit is the reason.
@@ -131,12 +135,13 @@ impl Member {
         now: Now,
         os: &mut dyn Os,
     ) {
+        let was_typed = self.refuse_registered(item, code, text);
         let Some(guest) = &mut self.guest else { return };
         let refused = self.library.at_mut(item);
         if refused.trouble.is_some() {
             return;
         }
-        if code == ErrorCode::LimitReached && refused.registers_refused < REGISTER_TRIES_MAX {
+        if code == ErrorCode::LimitReached && !was_typed && refused.registers_refused < REGISTER_TRIES_MAX {
             refused.registers_refused += 1;
             if guest.put_off.is_empty() {
                 log::warn!(
@@ -148,16 +153,16 @@ impl Member {
             guest.put_off_until = now.mono + REGISTER_AGAIN_PAUSE;
             return;
         }
-        let offered = guest.offered.contains(&item);
+        let offered = guest.offers(item);
         if let (State::Whole { file: Some(file) }, true) = (&refused.state, offered) {
             common.release(*file, os);
             refused.turn(State::Whole { file: None });
         }
         if offered || refused.is_whole() {
-            return self.drop_offer(item, Trouble::Refused(text.to_owned()), common, now, os);
+            return self.drop_offer(item, Trouble::Refused(text.to_owned()), was_typed, common, now, os);
         }
-        let name = refused.name.clone();
-        self.fail(&format!("{name} cannot be offered: {text}"), common, now, os);
+        let why = format!("{} cannot be offered: {text}", refused.name);
+        self.fail_file(item, code, &why, common, now, os);
     }
 
     /// Registers again what the server had no room for.
@@ -173,20 +178,26 @@ impl Member {
         &mut self,
         item: ItemId,
         trouble: Trouble,
+        is_told: bool,
         common: &mut Common,
         now: Now,
         os: &mut dyn Os,
     ) {
+        let is_told = is_told || self.refuse_registered(item, ErrorCode::LocalDisk, &trouble.to_string());
         let Some(guest) = &self.guest else { return };
         let dropped = self.library.at_mut(item);
         let why = format!("{} {trouble}", dropped.name);
         (dropped.is_registered, dropped.trouble) = (false, Some(trouble));
-        let offered = guest.offered.contains(&item);
+        let offered = guest.offers(item);
         // Who shares is told by who runs it, at once.
         let level = if offered { log::Level::Info } else { log::Level::Error };
         log::log!(level, "file not offered why=\"{why}\"");
-        let all_gone = guest.offered.iter().all(|item| self.library.at(*item).trouble.is_some());
-        if offered && all_gone && guest.orders.get.is_none() {
+        let all_gone = guest.offered.iter().all(|offered| self.library.at(offered.item).trouble.is_some());
+        if guest.talker.is_some() {
+            if !is_told {
+                self.show_file(item);
+            }
+        } else if offered && all_gone && guest.orders.get.is_none() {
             self.fail(&why, common, now, os);
         }
     }

@@ -10,6 +10,7 @@ use crate::proto::limits::{CHUNKS_IN_FLIGHT_MAX, LIES_MAX, MEMBERS_MAX, PAIR_PAU
 use crate::proto::peer::common::{Common, Whose};
 use crate::proto::peer::library::{ItemId, Library};
 use crate::proto::peer::member::Member;
+use crate::proto::peer::talk::Private;
 use crate::proto::record::names;
 use crate::proto::swarm::{Incoming as ChunkIn, Packed};
 use crate::proto::time::{Mono, Now};
@@ -62,6 +63,8 @@ pub(super) struct Other {
     pub(super) pause: Duration,
     /// When the last line or octet came.
     pub(super) heard: Mono,
+    /// Whether the two talk.
+    pub(super) private: Private,
     /// Why the last attempt failed, for people.
     pub(super) trouble: Option<String>,
 }
@@ -158,6 +161,7 @@ impl Other {
             next_try: Mono(0),
             pause: PAIR_PAUSE_MIN,
             heard: Mono(0),
+            private: Private::default(),
             trouble: None,
         }
     }
@@ -179,6 +183,7 @@ impl Other {
         self.sourced.clear();
         self.haves_idle = 0;
         self.sent.clear();
+        self.private.on_link_lost();
     }
 
     /// Files of its record that are here.
@@ -269,7 +274,7 @@ impl Others {
         } else {
             let is_over = |other: &Other| {
                 let gone = matches!(other.state, OtherState::Complete | OtherState::Guest);
-                gone && other.is_complete(library) && other.way == Way::None
+                gone && other.is_complete(library) && other.way == Way::None && other.private.is_closed()
             };
             let place = self.list.iter().position(is_over)?;
             let old = std::mem::replace(&mut self.list[place], newcomer);
@@ -319,6 +324,7 @@ impl Others {
             assert!(linked || other.gets.is_empty(), "nothing is asked for without a link");
             assert!(linked || other.sourced.is_empty(), "a source has a link");
             assert!(other.gets.len() <= CHUNKS_IN_FLIGHT_MAX);
+            other.private.check_invariants(matches!(other.way, Way::Open { .. }));
         }
     }
 }

@@ -109,6 +109,7 @@ impl Member {
     /// The link is open: each side says what there is, and what it wants.
     fn on_link_open(&mut self, place: u32, link: LinkId, common: &mut Common, now: Now, os: &mut dyn Os) {
         self.others.at_mut(place).heard = now.mono;
+        self.go_private(place, common, os);
         self.offer(place, link, common, os);
         for item in 0..self.library.len() as ItemId {
             self.want(place, item, common, os);
@@ -146,6 +147,8 @@ impl Member {
             Ok(Message::Deny { file, chunk }) => self.on_deny(place, file, chunk, common, now, os),
             Ok(Message::Cancel { file, chunk }) => self.on_cancel(link, file, chunk, common, os),
             Ok(Message::Got { file }) => self.on_got(place, file, common, now, os),
+            Ok(Message::Chat(ref line)) => self.on_private_line((place, link), line, common, now, os),
+            Ok(Message::Err { code, .. }) if self.on_private_denied(place, code) => Ok(0),
             Ok(Message::Err { code, text }) => {
                 self.on_pair_error(place, link, code, text, common, now, os);
                 Ok(0)
@@ -267,7 +270,8 @@ impl Member {
             return;
         }
         self.lose_link(place, common, now, os);
-        if !self.others.at(place).is_complete(&self.library) {
+        let other = self.others.at(place);
+        if !other.is_complete(&self.library) || !other.private.is_closed() {
             self.others.at_mut(place).back_off(why, now.mono);
         }
     }
@@ -276,6 +280,7 @@ impl Member {
         if let Some(link) = self.others.at(place).way.link() {
             common.serving.drop_link(link);
         }
+        self.lose_private(place);
         self.lose_source(place, common, now, os);
     }
 }

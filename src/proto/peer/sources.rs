@@ -140,6 +140,18 @@ impl Member {
         }
     }
 
+    /// The same, once more: something of it is wanted that was not before.
+    pub(super) fn seek_anew(&mut self, item: ItemId, common: &mut Common, os: &mut dyn Os) {
+        let wanted = self.library.at(item);
+        let (State::Fetching { .. }, Some(manifest)) = (&wanted.state, &wanted.manifest) else { return };
+        let message = Message::Want { file: wanted.name.as_str(), root: manifest.root() };
+        for other in self.others.iter().filter(|other| other.takes_part.contains(&item)) {
+            if let Way::Open { link, .. } = other.way {
+                common.send(link, &message, os);
+            }
+        }
+    }
+
     /// Asks one of the others what it holds of a file, if it may hold something and that would help.
     pub(super) fn want(&mut self, place: u32, item: ItemId, common: &mut Common, os: &mut dyn Os) {
         let (other, wanted) = (self.others.at(place), self.library.at(item));
@@ -214,14 +226,14 @@ impl Member {
         now: Now,
         os: &mut dyn Os,
     ) {
-        let only = self.only_chunk();
+        let only = self.only_chunks(item);
         let Some(picker) = self.library.at_mut(item).picker_mut() else { return };
         let mut held = held.unwrap_or_else(|| ChunkSet::full(picker.stored().chunks()));
-        if let Some(chunk) = only {
-            // Whoever wants one chunk takes no notice of the others.
-            let holds_it = held.contains(chunk);
+        if let Some(mut chunks) = only {
+            // Whoever wants some chunks takes no notice of the others.
+            chunks.retain(|chunk| held.contains(*chunk));
             held = ChunkSet::new(held.chunks());
-            if holds_it {
+            for chunk in chunks {
                 held.insert(chunk);
             }
         }
@@ -276,25 +288,26 @@ impl Member {
         let Some(item) = self.library.find(file) else {
             return fault(ErrorCode::UnknownFile, format!("nobody asked for {file}"));
         };
-        let (other, only) = (self.others.at(place), self.only_chunk());
+        let (other, only) = (self.others.at(place), self.only_chunks(item));
         if let (Some(picker), true) = (self.library.at_mut(item).picker_mut(), other.sourced.contains(&item))
         {
-            let range = match only {
-                Some(chunk) if first <= chunk && chunk <= last => (chunk, chunk),
-                Some(_) => return Ok(0),
-                None => (first, last),
-            };
-            match picker.on_have(SourceId(place), range, now.mono) {
-                Err(error) => return fault(ErrorCode::BadArgument, error.to_string()),
-                Ok(0) => {
-                    // Looking through them costs time, whatever comes of it.
-                    let idle = &mut self.others.at_mut(place).haves_idle;
-                    *idle += range.1 - range.0 + 1;
-                    if *idle > HAVES_IDLE_MAX {
-                        return fault(ErrorCode::TooFast, "you have said so before");
+            let wanted = only.map(|mut chunks| {
+                chunks.retain(|chunk| (first..=last).contains(chunk));
+                chunks.into_iter().map(|chunk| (chunk, chunk)).collect()
+            });
+            for range in wanted.unwrap_or_else(|| vec![(first, last)]) {
+                match picker.on_have(SourceId(place), range, now.mono) {
+                    Err(error) => return fault(ErrorCode::BadArgument, error.to_string()),
+                    Ok(0) => {
+                        // Looking through them costs time, whatever comes of it.
+                        let idle = &mut self.others.at_mut(place).haves_idle;
+                        *idle += range.1 - range.0 + 1;
+                        if *idle > HAVES_IDLE_MAX {
+                            return fault(ErrorCode::TooFast, "you have said so before");
+                        }
                     }
+                    Ok(_) => {}
                 }
-                Ok(_) => {}
             }
             self.ask(place, common, now, os);
         }

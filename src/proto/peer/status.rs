@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::proto::peer::Peers;
 use crate::proto::peer::guest::Holder;
-use crate::proto::peer::library::{Item, State};
+use crate::proto::peer::library::{Item, ItemId, State};
 use crate::proto::peer::member::Member;
 use crate::proto::peer::offer::Trouble;
 use crate::proto::swarm::{Accounts, Manifest};
@@ -73,7 +73,8 @@ impl Peers {
 
     /// How long it took a guest until what it gets was here; `None` before that.
     pub fn got_after(&self) -> Option<Duration> {
-        let got_at = self.members.first()?.guest.as_ref()?.got_at?;
+        let guest = self.members.first()?.guest.as_ref()?;
+        let got_at = guest.wants.iter().map(|want| want.got_at).max()??;
         Some(got_at - self.common.started)
     }
 
@@ -111,11 +112,17 @@ impl Member {
         if let Some(files) = &guest.left {
             return files.clone();
         }
-        guest.offered.iter().chain(&guest.wanted).map(|item| status(self.library.at(*item))).collect()
+        let mut items: Vec<ItemId> = guest.offered.iter().map(|offered| offered.item).collect();
+        for item in guest.wants.iter().filter_map(|want| want.item) {
+            if !items.contains(&item) {
+                items.push(item);
+            }
+        }
+        items.into_iter().map(|item| status(self.library.at(item))).collect()
     }
 }
 
-fn status(item: &Item) -> FileStatus {
+pub(super) fn status(item: &Item) -> FileStatus {
     let manifest = item.manifest.as_ref();
     let bytes = manifest.map(Manifest::bytes);
     let chunks = manifest.map_or(0, Manifest::chunks);

@@ -129,8 +129,12 @@ impl Member {
             return;
         };
         if self.others.at(place).ticket != ticket {
-            self.drop_pair(place, common, now, os);
-            self.others.at_mut(place).renew(ticket, OtherState::Guest);
+            if self.others.at(place).private.is_closed() {
+                self.drop_pair(place, common, now, os);
+                self.others.at_mut(place).renew(ticket, OtherState::Guest);
+            }
+            // Users who talk are who they were; the server has started anew.
+            self.others.at_mut(place).ticket = ticket;
         }
         let other = self.others.at_mut(place);
         other.addr = addr;
@@ -142,20 +146,11 @@ impl Member {
         self.drive(common, now, os);
     }
 
-    /// The place of the file that is to be got, if that is its name.
-    fn wanted_item(&mut self, file: &str) -> Option<ItemId> {
-        let guest = self.guest.as_mut()?;
-        let name = guest.orders.get.as_ref().map(|get| &get.name).filter(|name| name.as_str() == file)?;
-        let item = self.library.expect(name.clone(), None);
-        guest.wanted = Some(item);
-        Some(item)
-    }
-
     /// Begins with the hashes of the wanted file; returns how many octets are to come.
     pub(super) fn on_download(&mut self, file: &str, bytes: u64, chunk_bytes: u64, octets: u64) -> u64 {
         self.hashes = None;
         let (Some(guest), Some(_)) = (&mut self.guest, self.contact.joined()) else { return octets };
-        if guest.asked.front() == Some(&Asked::Download) {
+        if matches!(guest.asked.front(), Some(Asked::Download(name)) if name.as_str() == file) {
             guest.asked.pop_front();
         }
         if Manifest::check_offer(bytes, chunk_bytes, octets).is_err() {
@@ -188,26 +183,28 @@ impl Member {
 
     pub(super) fn on_hashes_end(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
         let Some((item, bytes, chunk_bytes, octets)) = self.hashes.take() else { return };
-        let only = self.only_chunk();
+        let only = self.only_chunks(item);
         let wanted = self.library.at_mut(item);
         match Manifest::from_offer(wanted.name.clone(), bytes, chunk_bytes, &octets) {
             Ok(manifest) if wanted.manifest.is_none() => {
-                if let Some(chunk) = only.filter(|chunk| *chunk >= manifest.chunks()) {
+                let beyond = |chunk: &u64| *chunk >= manifest.chunks();
+                if let Some(chunk) = only.into_iter().flatten().find(beyond) {
                     let has = match manifest.chunks() {
                         0 => "is empty, and has".to_owned(),
                         1 => "has 1 chunk,".to_owned(),
                         chunks => format!("has {chunks} chunks,"),
                     };
                     let why = format!("{} {has} no chunk {}", wanted.name, chunk + 1);
-                    return self.fail(&why, common, now, os);
+                    return self.fail_file(item, ErrorCode::UnknownChunk, &why, common, now, os);
                 }
                 wanted.manifest = Some(manifest);
+                self.on_typed_begun(item);
                 self.look_for_file(item, common, now, os);
             }
-            Ok(manifest) if wanted.manifest.as_ref() == Some(&manifest) => {}
+            Ok(manifest) if wanted.manifest.as_ref() == Some(&manifest) => self.on_typed_begun(item),
             Ok(_) => {
                 let why = format!("{} is another file than it was a moment ago", wanted.name);
-                self.fail(&why, common, now, os);
+                self.fail_file(item, ErrorCode::FileDiffers, &why, common, now, os);
             }
             Err(error) => log::error!("the server's hashes are none file={} error=\"{error}\"", wanted.name),
         }
@@ -246,24 +243,34 @@ impl Member {
         // HAVE and REPORT are answered only if something is wrong with them, and with one of these.
         let of_note =
             matches!(code, ErrorCode::OutOfPlace | ErrorCode::UnknownMember | ErrorCode::UnknownChunk);
-        let asked = guest.asked.front().copied();
+        let asked = guest.asked.front().cloned();
+        let is_stray = self.is_stray(code);
+        let Some(guest) = &mut self.guest else { return };
         match asked {
-            Some(Asked::Register(_) | Asked::Download) if of_note => {
+            Some(Asked::Command) if is_stray => {
                 return log::warn!("server takes no notice code={} text=\"{text}\"", code.as_str());
             }
-            _ => guest.asked.pop_front(),
+            Some(Asked::Register(_) | Asked::Download(_)) if of_note => {
+                return log::warn!("server takes no notice code={} text=\"{text}\"", code.as_str());
+            }
+            _ => drop(guest.asked.pop_front()),
         };
         match asked {
             Some(Asked::Register(item)) => {
                 self.on_register_refused(item, (code, text), common, now, os);
                 self.register_more(common, os);
             }
+            Some(Asked::Command) => self.on_command_refused(code, text),
+            Some(Asked::Farewell) => {}
+            Some(Asked::Download(file)) if self.refuse_download(&file, code, text, common, now, os) => {}
             // Nobody has it, yet.
-            Some(Asked::Download) if code == ErrorCode::UnknownFile => {}
+            Some(Asked::Download(_)) if code == ErrorCode::UnknownFile => {}
             // It may have been a matter of the moment; it is asked again.
-            Some(Asked::Download) => {
+            Some(Asked::Download(file)) => {
                 log::warn!("server refuses a download code={} text=\"{text}\"", code.as_str());
-                guest.refusal = Some(text.to_owned());
+                if let Some(guest) = &mut self.guest {
+                    guest.note_refusal(&file, text);
+                }
             }
             Some(Asked::Search) => self.fail(&format!("the server refused: {text}"), common, now, os),
             None => log::warn!("server reports an error code={} text=\"{text}\"", code.as_str()),

@@ -371,6 +371,7 @@ impl Machine for Server {
             Input::Row { row } => self.on_row(&row, now, os),
             Input::Loaded { load, version } => self.on_loaded(load, version, now, os),
             Input::LoadFailed { load, error } => self.on_load_failed(load, error, now, os),
+            Input::Typed { .. } | Input::TypedEnd => {}
             Input::Derived { job, key } => self.on_derived(job, key, now, os),
         }
         self.exit_when_stopped(os);

@@ -69,6 +69,14 @@ pub enum Chat<'a> {
     StopPrivate { user: &'a str },
     /// The answer to `StopPrivate`.
     OkStopPrivate { user: Name },
+    /// Over a direct link: the server has said so, I am ready to talk privately.
+    PrivateReady,
+    /// Over a direct link: a private message.
+    PrivateText { text: &'a str },
+    /// The answer to `PrivateText`, once it is shown.
+    OkPrivateText,
+    /// Over a direct link: I do not talk privately any more.
+    PrivateOver,
     /// That user has ended the private link, or has gone.
     PrivateStopped { user: Name },
     /// A message of that number has been shown.
@@ -118,10 +126,12 @@ impl<'a> Chat<'a> {
             Chat::OkUnblock { .. } => "OK unblock",
             Chat::Logout => "logout",
             Chat::OkLogout => "OK logout",
-            Chat::StartPrivate { .. } => "startprivate",
+            Chat::StartPrivate { .. } | Chat::PrivateReady => "startprivate",
             Chat::OkStartPrivate { .. } => "OK startprivate",
             Chat::Private { .. } => "PRIVATE",
-            Chat::StopPrivate { .. } => "stopprivate",
+            Chat::StopPrivate { .. } | Chat::PrivateOver => "stopprivate",
+            Chat::PrivateText { .. } => "private",
+            Chat::OkPrivateText => "OK private",
             Chat::OkStopPrivate { .. } => "OK stopprivate",
             Chat::PrivateStopped { .. } => "STOPPRIVATE",
             Chat::Ack { .. } => "ACK",
@@ -138,12 +148,17 @@ impl<'a> Chat<'a> {
         match *self {
             Chat::Login { name, password } => line.word(name.as_str()).word(password.0),
             Chat::Auth { port, text } => line.word(MECHANISM).number(u64::from(port)).word(text),
-            Chat::AuthMore { text } | Chat::OkAuth { text } | Chat::Broadcast { text } => line.word(text),
+            Chat::AuthMore { text }
+            | Chat::OkAuth { text }
+            | Chat::Broadcast { text }
+            | Chat::PrivateText { text } => line.word(text),
             Chat::OkLogin { name, waiting, text } => optional(line.word(name.as_str()).number(waiting), text),
             Chat::Send { to, text } => line.word(to).word(text),
             Chat::OkSend { how } => line.word(how.as_str()),
             Chat::OkBroadcast { reach } => line.word(reach.as_str()),
-            Chat::Logout | Chat::OkLogout => line,
+            Chat::Logout | Chat::OkLogout | Chat::PrivateReady | Chat::OkPrivateText | Chat::PrivateOver => {
+                line
+            }
             Chat::WhoElse { after } => optional(line, after.as_ref().map(Name::as_str)),
             Chat::OkWhoElse { count, more } | Chat::OkWhoElseSince { count, more } => {
                 optional(line.number(count), more.then_some(MORE))
@@ -202,13 +217,12 @@ impl<'a> Chat<'a> {
             "block" => Chat::Block { user: args.arg("the name of a user is missing", Some)? },
             "unblock" => Chat::Unblock { user: args.arg("the name of a user is missing", Some)? },
             "logout" => Chat::Logout,
+            // Without a name they are for a direct link.
+            "startprivate" if args.is_empty() => Chat::PrivateReady,
+            "stopprivate" if args.is_empty() => Chat::PrivateOver,
             "startprivate" => Chat::StartPrivate { user: args.arg("the name of a user is missing", Some)? },
             "stopprivate" => Chat::StopPrivate { user: args.arg("the name of a user is missing", Some)? },
-            "private" => {
-                return Err(ParseError::BadArgument(
-                    "what is said over a private link does not go over the server; run: tickmesh console",
-                ));
-            }
+            "private" => Chat::PrivateText { text: args.all() },
             "ACK" => Chat::Ack { number: args.number("number")? },
             "USER" => Chat::User { name: args.name("name")? },
             "MESSAGE" => Chat::Message { from: args.name("from")?, text: args.rest("text")? },
@@ -245,6 +259,7 @@ impl<'a> Chat<'a> {
             "block" => Chat::OkBlock { user: args.name("user")? },
             "unblock" => Chat::OkUnblock { user: args.name("user")? },
             "logout" => Chat::OkLogout,
+            "private" => Chat::OkPrivateText,
             "startprivate" => {
                 let (user, addr) = (args.name("user")?, args.arg("addr", addr)?);
                 Chat::OkStartPrivate { user, addr, ticket: args.key("ticket")? }

@@ -16,6 +16,9 @@ pub const VERSION: u32 = 1;
 /// The group of a `HELLO` that names none.
 pub const GROUP_DEFAULT: &str = "lab";
 
+/// How the goodbye to somebody begins who issued no command for too long: a program does not come back by itself.
+pub const SILENT_WHY: &str = "you said nothing for";
+
 /// What who sent a line that is too long is told.
 pub const TOO_LONG_TEXT: &str = "a line has at most 4096 bytes";
 const _: () = assert!(LINE_BYTES_MAX == 4096, "as the text says");

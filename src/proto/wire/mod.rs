@@ -240,7 +240,7 @@ mod words;
 
 pub use chat::{Chat, Secret};
 pub use line::{LineReader, Piece};
-pub use message::{GROUP_DEFAULT, Message, TOO_LONG_TEXT, VERSION};
+pub use message::{GROUP_DEFAULT, Message, SILENT_WHY, TOO_LONG_TEXT, VERSION};
 pub use numbers::Numbers;
 pub use parse::ParseError;
 pub use words::{Availability, Delivery, Departure, ErrorCode, MemberState, Portion, Reach, Role};

@@ -174,6 +174,10 @@ impl<'a> Args<'a> {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Everything that is left, or nothing.
     pub(super) fn all(&mut self) -> &'a str {
         std::mem::take(&mut self.0)

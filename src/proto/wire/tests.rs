@@ -184,6 +184,10 @@ fn golden_chat() -> Vec<(Message<'static>, &'static str)> {
         (Chat::StopPrivate { user: "bob" }, "stopprivate bob"),
         (Chat::OkStopPrivate { user: bob }, "OK stopprivate bob"),
         (Chat::PrivateStopped { user: bob }, "STOPPRIVATE bob"),
+        (Chat::PrivateReady, "startprivate"),
+        (Chat::PrivateText { text: "hi  there" }, "private hi  there"),
+        (Chat::OkPrivateText, "OK private"),
+        (Chat::PrivateOver, "stopprivate"),
         (Chat::StartPrivate { user: "bob" }, "startprivate bob"),
         (
             Chat::OkStartPrivate { user: bob, addr, ticket: key },
@@ -275,6 +279,12 @@ fn a_line_with_a_word_less_or_more_is_refused() {
                     | Chat::Message { .. }
                     | Chat::Mail { .. }
                     | Chat::BroadcastFrom { .. }
+                    | Chat::PrivateText { .. }
+                    // With a name they are said to the server, without one to the other user.
+                    | Chat::StartPrivate { .. }
+                    | Chat::StopPrivate { .. }
+                    | Chat::PrivateReady
+                    | Chat::PrivateOver
             )
         );
         let free_text = free_chat

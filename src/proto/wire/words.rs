@@ -161,6 +161,8 @@ words! {
         NotReachable = "not-reachable",
         /// There is no such private link.
         NoPrivate = "no-private",
+        /// The server has gone; said by a client to its own user.
+        ServerLost = "server-lost",
         /// No such message was sent to the sender.
         NeverSent = "never-sent",
         /// The name or the password is wrong.

@@ -164,6 +164,20 @@ fn a_reset_loses_what_is_on_its_way() {
 }
 
 #[test]
+fn nothing_comes_behind_what_a_reset_has_lost() {
+    let mut pair = Pair::new(10);
+    let [a, b] = pair.nodes;
+    pair.world.partition(a, b);
+    pair.send(0, b"lost");
+    pair.world.reset_links(a, b);
+    pair.send(0, b"behind it");
+    pair.world.heal(a, b);
+    pair.run_ms(2000);
+    assert_eq!((pair.down(0), pair.down(1)), (Some(DownReason::Reset), Some(DownReason::Reset)));
+    assert_eq!(pair.bytes(1), b"");
+}
+
+#[test]
 fn a_half_close_is_an_end_for_the_reader_first() {
     let mut pair = Pair::new(11);
     let [a, b] = pair.nodes;

@@ -82,7 +82,7 @@ impl Machine for Puppet {
             Input::Row { row } => Seen::Row(row.into_owned()),
             Input::Loaded { load, version } => Seen::Loaded(load, Ok(version)),
             Input::LoadFailed { load, error } => Seen::Loaded(load, Err(error)),
-            Input::Derived { .. } => return,
+            Input::Derived { .. } | Input::Typed { .. } | Input::TypedEnd => return,
             Input::Shutdown => Seen::Shutdown,
         };
         self.seen.push(seen);

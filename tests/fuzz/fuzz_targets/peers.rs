@@ -116,7 +116,7 @@ fn guest(stay_ms: u64) -> Peers {
         server: "10.0.0.2:5555".parse().unwrap(),
         group: "lab".parse().unwrap(),
         id: Some("b".parse().unwrap()),
-        orders: Orders { offers: vec![offer], get: Some(get), find: None },
+        orders: Orders { offers: vec![offer], get: Some(get), ..Orders::default() },
         upload_limit: (stay_ms % 3000 == 0).then_some(100),
     })
 }

@@ -1,6 +1,8 @@
 //! A driver that a fuzzer steers: bytes say what happens next to a machine. Whether the machine
 //! keeps its side of the contract is checked after each step. Knows no role.
 
+pub mod talkers;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -40,7 +42,7 @@ enum Order {
 /// Who has an account from the beginning; any password is right.
 const USERS: [&str; 2] = ["u", "v"];
 /// What every password becomes.
-const KEY: [u8; 32] = [7; 32];
+pub const KEY: [u8; 32] = [7; 32];
 
 #[derive(Default)]
 struct Hand {
@@ -200,6 +202,7 @@ impl<M: Machine> Driver<M> {
             4 => self.elapse(Duration::from_secs(u64::from(more % 64))),
             5 => self.now.wall.0 = self.now.wall.0.wrapping_add(u64::from(more) << 24) - (64 << 24),
             6 if more == 6 => self.input(Input::Shutdown),
+            7 => self.typed(more, payload),
             _ => self.receive(place, payload),
         }
     }
@@ -217,7 +220,13 @@ impl<M: Machine> Driver<M> {
         self.input(if blocked { Input::Blocked { link } } else { Input::Drained { link } });
     }
 
-    fn receive(&mut self, place: usize, payload: &[u8]) {
+    /// A user types, or types no more.
+    fn typed(&mut self, more: u8, payload: &[u8]) {
+        let bytes = self.spell(payload);
+        self.input(if more == 7 { Input::TypedEnd } else { Input::Typed { bytes: &bytes } });
+    }
+
+    fn spell(&self, payload: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
         for byte in payload {
             match byte.checked_sub(0x80).map(usize::from) {
@@ -228,6 +237,11 @@ impl<M: Machine> Driver<M> {
                 _ => bytes.push(*byte),
             }
         }
+        bytes
+    }
+
+    fn receive(&mut self, place: usize, payload: &[u8]) {
+        let bytes = self.spell(payload);
         let link = match &self.links[place] {
             Some(link) => Some(link.id),
             None => self.up(place, Origin::Accepted),

@@ -67,6 +67,16 @@ impl ClientExchange {
 }
 
 impl Challenge {
+    /// What the password is hashed with.
+    pub fn salt(&self) -> &Salt {
+        &self.salt
+    }
+
+    /// How often it is hashed.
+    pub fn iterations(&self) -> u32 {
+        self.iterations
+    }
+
     /// The password as the answer needs it. Takes its time: see [`Password::salted`].
     pub fn salted(&self, password: &Password) -> SaltedPassword {
         password.salted(&self.salt, self.iterations)

@@ -9,7 +9,7 @@ use crate::proto::server::chat::crier::Coming;
 use crate::proto::server::directory::{Refusal, refuse};
 use crate::proto::server::{Server, Timer};
 use crate::proto::time::{Mono, Now, Period};
-use crate::proto::wire::{Chat as Line, Departure, ErrorCode, Message};
+use crate::proto::wire::{Chat as Line, Departure, ErrorCode, Message, SILENT_WHY};
 
 impl Server {
     /// Whether a guest may come under that name, from there, and talk.
@@ -126,7 +126,7 @@ impl Server {
         match self.chat.idle_at(&name) {
             Some(at) if at > now.mono => drop(self.wheel.insert(Timer::Idle(link), at)),
             _ => {
-                let why = format!("you said nothing for {}", Period(self.config.talk.idle_timeout));
+                let why = format!("{SILENT_WHY} {}", Period(self.config.talk.idle_timeout));
                 log::info!("talker silent name={name}");
                 self.send_away_talker(link, &why, CloseReason::Silent, now, os);
             }

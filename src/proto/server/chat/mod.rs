@@ -143,6 +143,14 @@ impl Server {
             Line::Ack { number } => self.on_ack(link, number, os),
             Line::StartPrivate { user } => self.on_start_private(link, user, now, os),
             Line::StopPrivate { user } => self.on_stop_private(link, user, os),
+            Line::PrivateReady | Line::PrivateOver => {
+                refuse(ErrorCode::BadArgument, "the name of a user is missing")
+            }
+            Line::PrivateText { .. } => {
+                let text =
+                    "what is said over a private link does not go over the server; run: tickmesh console";
+                refuse(ErrorCode::BadArgument, text)
+            }
             ref other => refuse(ErrorCode::OutOfPlace, format!("{} is not said to a server", other.verb())),
         }
     }

@@ -1,0 +1,193 @@
+//! The console as a machine around the client: what is typed goes to the client, and what that has to tell is
+//! shown, to a person or to a script. Knows no commands.
+
+use crate::app::bar;
+use crate::app::console::out::Out;
+use crate::app::console::screen::{Screen, Wish};
+use crate::app::console::seen::SeenFile;
+use crate::app::console::show::for_programs;
+use crate::proto::limits::{SHOW_AGAIN_PAUSE, TYPED_BUDGET_BYTES};
+use crate::proto::machine::{Input, Machine, Os};
+use crate::proto::peer::{News, Peers};
+use crate::proto::text::Shown;
+use crate::proto::time::{Mono, Now};
+use crate::proto::wire::ErrorCode;
+
+/// A client, and who uses it.
+#[derive(Debug)]
+pub(super) struct Console {
+    peers: Peers,
+    face: Face,
+    out: Out,
+    seen: SeenFile,
+    /// The server has let us in.
+    is_known: bool,
+    /// A person has asked to leave.
+    is_leaving: bool,
+    /// When it is looked how files come.
+    look_at: Option<Mono>,
+    /// When output that had to wait is tried again.
+    show_at: Option<Mono>,
+    /// Something was refused, has failed, or broke.
+    pub(super) has_failed: bool,
+    /// Why the login was refused.
+    pub(super) refused: Option<(ErrorCode, String)>,
+}
+
+/// Who uses it.
+#[derive(Debug)]
+pub(super) enum Face {
+    Person(Box<Screen>),
+    Script,
+}
+
+impl Console {
+    pub(super) fn new(peers: Peers, face: Face, out: Out, seen: SeenFile) -> Console {
+        Console {
+            peers,
+            face,
+            out,
+            seen,
+            is_known: false,
+            is_leaving: false,
+            look_at: None,
+            show_at: None,
+            has_failed: false,
+            refused: None,
+        }
+    }
+
+    pub(super) fn peers(&self) -> &Peers {
+        &self.peers
+    }
+
+    /// Shows what is left. Gives the terminal back.
+    ///
+    /// # Errors
+    /// If standard output is full or closed.
+    pub(super) fn end(mut self, waits: bool) -> std::io::Result<()> {
+        if let Face::Person(screen) = &mut self.face {
+            screen.end(&mut self.out);
+        }
+        self.out.flush();
+        if waits { self.out.finish() } else { Ok(()) }
+    }
+
+    fn take_bytes(&mut self, bytes: &[u8], now: Now, os: &mut dyn Os) {
+        let Face::Person(screen) = &mut self.face else {
+            return self.peers.handle_input(Input::Typed { bytes }, now, os);
+        };
+        for wish in screen.take_bytes(bytes, now, &mut self.out) {
+            match wish {
+                Wish::Commands(text) => {
+                    self.is_leaving = false;
+                    self.look_at = Some(now.mono + bar::PERIOD);
+                    self.peers.handle_input(Input::Typed { bytes: text.as_bytes() }, now, os);
+                }
+                Wish::Leave => self.leave(now, os),
+            }
+        }
+    }
+
+    /// A person wants to leave: as `logout` does if nothing is lost by it, and at once when asked again.
+    fn leave(&mut self, now: Now, os: &mut dyn Os) {
+        let Face::Person(screen) = &mut self.face else { return };
+        let is_first = !std::mem::replace(&mut self.is_leaving, true);
+        if is_first && screen.is_downloading() {
+            screen.notice("files are still coming: Ctrl-D again leaves, and the rest can be got later");
+        } else if is_first && self.is_known {
+            self.peers.handle_input(Input::Typed { bytes: b"logout\n" }, now, os);
+        } else {
+            self.peers.handle_input(Input::Shutdown, now, os);
+        }
+    }
+
+    fn end_typing(&mut self, now: Now, os: &mut dyn Os) {
+        let end = match &self.face {
+            // The terminal is gone.
+            Face::Person(_) => Input::Shutdown,
+            Face::Script => Input::TypedEnd,
+        };
+        self.peers.handle_input(end, now, os);
+    }
+
+    /// Shows what there is to show.
+    fn show(&mut self, now: Now) {
+        // What is taken counts as shown: so it is taken when all before it is out.
+        let all = if self.out.is_empty() { self.peers.take_news() } else { Vec::new() };
+        all.iter().for_each(|news| self.tell(news, now));
+        if let Face::Person(screen) = &mut self.face {
+            screen.paint(&mut self.out);
+        }
+        self.out.flush();
+        let mut numbers = all.iter().filter_map(|news| match news {
+            News::Message { seen, .. } => *seen,
+            _ => None,
+        });
+        if let Some(Err(error)) = numbers.next_back().map(|seen| self.seen.note(seen)) {
+            log::error!("cannot keep which messages were shown error=\"{error}\"");
+        }
+        self.show_at = (!self.out.is_empty()).then(|| now.mono + SHOW_AGAIN_PAUSE);
+    }
+
+    fn tell(&mut self, news: &News, now: Now) {
+        match news {
+            News::LoggedIn { .. } => self.is_known = true,
+            News::LoginRefused { code, text } => self.refused = Some((*code, text.clone())),
+            News::ServerLost { .. } => self.has_failed = true,
+            News::Answer { result, .. } => self.has_failed |= result.is_err(),
+            News::File { status } => self.has_failed |= status.trouble.is_some(),
+            _ => {}
+        }
+        match (&mut self.face, news) {
+            // Said when all is over, with what else there is to say then.
+            (_, News::Ended { .. } | News::LoginRefused { .. }) => {}
+            (Face::Person(screen), news) => screen.tell(news, now),
+            (Face::Script, News::ServerLost { why }) => {
+                eprintln!("tickmesh: the server is gone: {}", Shown(why));
+            }
+            (Face::Script, news) => self.out.show(&for_programs(news)),
+        }
+    }
+}
+
+impl Machine for Console {
+    fn handle_input(&mut self, input: Input<'_>, now: Now, os: &mut dyn Os) {
+        match input {
+            Input::Typed { bytes } => self.take_bytes(bytes, now, os),
+            Input::TypedEnd => self.end_typing(now, os),
+            other => self.peers.handle_input(other, now, os),
+        }
+        self.show(now);
+    }
+
+    fn handle_timeout(&mut self, now: Now, os: &mut dyn Os) {
+        let is_due = |at: Option<Mono>| at.is_some_and(|at| at <= now.mono);
+        if is_due(self.peers.poll_timeout()) {
+            self.peers.handle_timeout(now, os);
+        }
+        if let Face::Person(screen) = &mut self.face {
+            screen.handle_timeout(now);
+            if is_due(self.look_at) {
+                self.look_at = screen.look(&self.peers, now).then(|| now.mono + bar::PERIOD);
+            }
+        }
+        self.show(now);
+    }
+
+    fn poll_timeout(&self) -> Option<Mono> {
+        let keys = match &self.face {
+            Face::Person(screen) => screen.poll_timeout(),
+            Face::Script => None,
+        };
+        [self.peers.poll_timeout(), keys, self.look_at, self.show_at].into_iter().flatten().min()
+    }
+
+    fn wants_typed(&self) -> bool {
+        self.out.is_empty() && self.peers.typed_room() >= TYPED_BUDGET_BYTES
+    }
+
+    fn check_invariants(&self) {
+        self.peers.check_invariants();
+    }
+}
