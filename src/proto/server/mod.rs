@@ -23,19 +23,19 @@ use std::time::Duration;
 
 use crate::proto::accounts::Accounts;
 use crate::proto::chat::{Chat, ChatConfig, Counts, Rate};
-use crate::proto::ids::{FileId, LinkId, Name};
-use crate::proto::limits::{FLUSH_PERIOD, GREET_TIMEOUT, RUN_PAUSE, RUNS_BURST};
+use crate::proto::ids::{LinkId, Name};
+use crate::proto::limits::GREET_TIMEOUT;
 use crate::proto::machine::{CloseReason, DownReason, Effect, Input, LinkMap, Machine, Os};
 use crate::proto::server::catalog::Catalog;
 use crate::proto::server::chat::{Awaited, Book, Comings, Landings, Logins};
-use crate::proto::server::directory::{Directory, Refusal, refuse};
+use crate::proto::server::directory::Directory;
 use crate::proto::server::guests::Guests;
 use crate::proto::server::registry::Registry;
 use crate::proto::server::run::Run;
 use crate::proto::server::session::Session;
 use crate::proto::time::{Mono, Now};
 use crate::proto::wheel::Wheel;
-use crate::proto::wire::{ErrorCode, Message, Role};
+use crate::proto::wire::{Message, Role};
 
 pub use chat::{LetIn, TalkConfig};
 pub use status::ServerStatus;
@@ -206,78 +206,6 @@ impl Server {
     fn on_listen_failed(&mut self, addr: SocketAddr, error: ErrorKind, now: Now, os: &mut dyn Os) {
         self.status.listen_failed = Some((addr, error));
         self.stop(now, os);
-    }
-
-    /// Whether a member with a run of that length may join: it may have to begin a new table.
-    fn check_new_run(&self, duration: Duration, now: Mono) -> Result<(), Refusal> {
-        let begins = !duration.is_zero() && self.run.as_ref().is_none_or(Run::is_closing);
-        let covered = now + RUN_PAUSE * (RUNS_BURST - 1);
-        if !begins || self.runs_until <= covered {
-            return Ok(());
-        }
-        let seconds = (self.runs_until - covered).as_secs() + 1;
-        let text = format!("too many runs began in the last minute; try again in {seconds} s");
-        refuse(ErrorCode::LimitReached, text)
-    }
-
-    /// A run begins with the first member, if none is on.
-    fn open_run(&mut self, now: Now, os: &mut dyn Os) {
-        if self.run.as_ref().is_some_and(|run| !run.is_closing()) {
-            return;
-        }
-        let file = FileId(self.files_opened);
-        self.files_opened += 1;
-        // A table that is still being closed has all its rows and waits for the disk, or is one whose
-        // disk refuses its last rows.
-        if let Some(run) = self.run.take_if(|run| run.is_syncing()) {
-            self.syncing.push(run);
-        }
-        if let Some(run) = self.run.take() {
-            log::error!("server table given up; a new run starts");
-            self.status.tables_failed += 1;
-            os.perform(Effect::Release { file: run.file() });
-        }
-        self.runs_until = self.runs_until.max(now.mono) + RUN_PAUSE;
-        self.run_was_cut = false;
-        self.run = Some(Run::open(file, now, os));
-        self.wheel.insert(Timer::Flush, now.mono + FLUSH_PERIOD);
-        log::info!("run started");
-    }
-
-    /// Ends the run if nobody's is on: neither a member's that is here, nor that of one that is
-    /// lost and may come back.
-    fn end_run_if_over(&mut self, now: Now, os: &mut dyn Os) {
-        self.directory.forget_dead(now.mono);
-        let Some(run) = self.run.as_mut().filter(|run| !run.is_closing()) else { return };
-        let mut latest = None;
-        for member in self.directory.members().filter(|member| !member.done) {
-            if member.link.is_some() {
-                return;
-            }
-            latest = latest.max(Some(member.back_until()).filter(|until| *until > now.mono));
-        }
-        match latest {
-            Some(until) => drop(self.wheel.insert(Timer::RunEnd, until)),
-            None => run.close(now, self.directory.end_runs() | self.run_was_cut, os),
-        }
-    }
-
-    fn on_flush(&mut self, now: Now, os: &mut dyn Os) {
-        if let Some(run) = &mut self.run {
-            run.flush(os);
-            self.wheel.insert(Timer::Flush, now.mono + FLUSH_PERIOD);
-        }
-    }
-
-    fn on_file(&mut self, file: FileId, act: impl FnOnce(&mut Run)) {
-        if let Some(run) = self.run.iter_mut().chain(&mut self.syncing).find(|run| run.file() == file) {
-            act(run);
-        }
-        let closed = self.syncing.extract_if(.., |run| run.is_closed());
-        for run in closed.chain(self.run.take_if(|run| run.is_closed())) {
-            log::info!("run ended complete={}", run.is_complete());
-            self.status.tables_failed += u64::from(!run.is_complete());
-        }
     }
 
     fn stop(&mut self, now: Now, os: &mut dyn Os) {
