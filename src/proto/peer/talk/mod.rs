@@ -257,6 +257,8 @@ impl Member {
             return;
         }
         match link {
+            // What was shown, or is to be, is acknowledged first.
+            Some(_) if talker.showing.is_owing() => {}
             Some(link) => {
                 // The answer to this one is nobody's command.
                 talker.doing = Some(Doing { verb: "", what: What::Asked });
