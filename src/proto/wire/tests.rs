@@ -246,6 +246,7 @@ fn a_line_with_a_word_less_or_more_is_refused() {
                 | Message::OkSearchFile { .. }
                 | Message::OkSearchChunk { .. }
                 | Message::OkLink { zstd: true }
+                | Message::Chat(Chat::WhoElse { .. } | Chat::WhoElseSince { .. } | Chat::OkWhoElse { .. })
         );
         if !free_text {
             let longer = format!("{line} x.");
