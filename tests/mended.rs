@@ -145,7 +145,7 @@ fn done_is_said_also_when_the_link_comes_back_at_the_end() {
     let alice = town.start(node, "alice", 2);
     let bob_node = town.node();
     let bob = town.start(bob_node, "bob", 3);
-    town.world.run_for(ms(1950));
+    town.world.run_for(ms(1900));
     town.world.reset_links(town.server_node, node);
     town.finish(&[alice, bob]);
     let ended = town.world.now();

@@ -89,6 +89,11 @@
 //!   CANCEL file chunk
 //!   GOT file
 //!
+//! User to user, over the same link, once the server has told both (startprivate):
+//!   startprivate                                      ; I am ready; who has said and heard it may talk
+//!   private text                                        OK private                 ; once it has been shown
+//!   stopprivate                                       ; it is over, the link need not be
+//!
 //! Instead of an OK, always possible:
 //!   ERR code text
 //! ```
@@ -192,6 +197,8 @@
 //!   else is told where they are, nor anybody whom the other one has blocked. Asked again, both are told again and begin
 //!   anew. `stopprivate` ends it, and so does the end of either's session: the other one is told `STOPPRIVATE`. A block does not,
 //!   but nothing new starts. A server that starts anew knows of no private links; those that are up stay up.
+//!   Over the direct link each says `startprivate` when it has heard of it from the server, so nobody talks to somebody who
+//!   has not. `private` without that is answered with `ERR no-private`, and the link stays. One text is said at a time.
 //! - **Lists** name at most [`LISTED_MAX`](crate::proto::limits::LISTED_MAX) people, and the count is of these. `more` says that this
 //!   is not all: with the last name that was listed behind it, the same command goes on there. Who comes or goes meanwhile may be listed twice, or not
 //!   at all. Those who have blocked the asker are not among them.

@@ -89,7 +89,8 @@ impl Member {
         now: Now,
         os: &mut dyn Os,
     ) {
-        if self.want_private((user, addr, ticket), common, now, os) {
+        let is_user = self.talker().is_some_and(|talker| talker.is_user()) && !self.is_called(&user);
+        if is_user && self.want_private((user, addr, ticket), common, now, os) {
             return;
         }
         if let Some(talker) = self.talker() {
@@ -193,7 +194,7 @@ impl Member {
         let other = self.others.at_mut(place);
         let (from, is_open) = (other.id, other.private.is_open());
         if !matches!(other.way, Way::Open { .. }) || !self.talks() {
-            return fault(ErrorCode::OutOfPlace, format!("{} is not said here", line.verb()));
+            return fault(ErrorCode::OutOfPlace, format!("{} is not said between members", line.verb()));
         }
         let other = self.others.at_mut(place);
         match *line {

@@ -44,10 +44,10 @@ impl Showing {
 
     /// `confirm`: who is told once it was shown.
     pub(super) fn push(&mut self, news: News, confirm: Option<LinkId>) {
-        // The end and the answers are few, and nothing goes on without them.
-        let is_spoken = !matches!(news, News::Answer { .. } | News::Ended { .. } | News::ServerLost { .. });
-        if is_spoken && self.news.len() >= NEWS_MAX {
-            self.is_full = true;
+        // The end and the answers are as few as the commands, and nothing goes on without them.
+        let is_owed = matches!(news, News::Answer { .. } | News::Ended { .. });
+        if !is_owed && self.news.len() >= NEWS_MAX {
+            self.is_full |= !matches!(news, News::ServerLost { .. } | News::LoggedIn { .. });
             return;
         }
         self.news.push_back((news, confirm));
