@@ -244,7 +244,7 @@ fn files_are_registered_found_and_got() {
     carol.says("searchFile film.bin", "searchFile: Available");
     carol.hears("  alice has 3 of 3");
     carol.says("searchChunk film.bin 3", "searchChunk: Available");
-    carol.says("searchChunk film.bin 9", "searchChunk: film.bin has 3 chunks");
+    carol.says("searchChunk film.bin 9", "searchChunk: film.bin has 3 chunks, and they count from 1");
     carol.press("download film.bin 2\r");
     carol.hears("film.bin: 1 of 3 chunks are here");
     carol.says("download film.bin 9", "download: film.bin has no chunk 9");
