@@ -9,6 +9,8 @@ use std::path::Path;
 use log::warn;
 
 use crate::io::answer::Answer;
+use crate::io::errands::Job;
+use crate::io::reactor::Reactor;
 use crate::io::store::{Store, StoreError};
 use crate::proto::limits::{CHECKPOINT_CHANGES, STORE_BUSY_MAX, STORE_RETRY_PAUSE};
 use crate::proto::machine::{Change, Load};
@@ -135,4 +137,22 @@ fn failed(error: &StoreError) -> ErrorKind {
         warn!("store error=\"{error}\"");
     }
     error.kind()
+}
+
+impl Reactor {
+    /// What machines want kept is kept, once a turn.
+    pub(super) fn keep(&mut self) {
+        for machine in 0..self.seats.len() {
+            let keeping = &mut self.seats[machine].keeping;
+            if keeping.is_idle() {
+                continue;
+            }
+            let answers = &mut self.answers;
+            keeping.carry_out(self.clock.mono(), &mut |answer| answers.push_back((machine, answer)));
+            if let Some(path) = keeping.unmoved() {
+                let job = Job::Checkpoint(path.to_owned());
+                self.hand_over(job);
+            }
+        }
+    }
 }

@@ -17,7 +17,6 @@ use crate::io::clock::Clock;
 use crate::io::descriptors::raise_descriptor_limit;
 use crate::io::disk::Disk;
 use crate::io::effects::Hands;
-use crate::io::errands::Job;
 use crate::io::helper::Helper;
 use crate::io::keeping::Keeping;
 use crate::io::link::State;
@@ -266,22 +265,6 @@ impl Reactor {
             Answer::Blocked { link } | Answer::Drained { link } if !open(link) => None,
             Answer::Down { link } => Some(Input::LinkDown { link: *link, reason: self.bury(*link)? }),
             other => other.input(),
-        }
-    }
-
-    /// What machines want kept is kept, once a turn.
-    fn keep(&mut self) {
-        for machine in 0..self.seats.len() {
-            let keeping = &mut self.seats[machine].keeping;
-            if keeping.is_idle() {
-                continue;
-            }
-            let answers = &mut self.answers;
-            keeping.carry_out(self.clock.mono(), &mut |answer| answers.push_back((machine, answer)));
-            if let Some(path) = keeping.unmoved() {
-                let job = Job::Checkpoint(path.to_owned());
-                self.hand_over(job);
-            }
         }
     }
 
