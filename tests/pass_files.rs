@@ -77,6 +77,8 @@ fn programs_read_one_object_a_line() {
     let done = last_json(&place.run("get empty.bin --to got --json"));
     assert_eq!((&done["event"], &done["chunks"]), (&"done".into(), &0.into()));
     assert_eq!(fs::read(place.path().join("got/empty.bin")).unwrap(), b"");
+    let found = place.run("find empty.bin").stdout;
+    assert_eq!(String::from_utf8(found).unwrap(), "Available\nguest-1 has it; it is empty\n");
 
     share.signal(Signal::SIGTERM);
     let ended = finish(share);

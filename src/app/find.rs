@@ -41,8 +41,10 @@ pub(super) fn run(options: &FindOptions) -> Result<bool> {
     }
     let mut text = String::from(if available { "Available\n" } else { "Not available\n" });
     for holder in holders {
-        let chunks = count(holder.chunks, "chunk");
-        text.push_str(&format!("{} has {} of {chunks}\n", holder.id, holder.chunks_held));
+        text.push_str(&match holder.chunks {
+            0 => format!("{} has it; it is empty\n", holder.id),
+            chunks => format!("{} has {} of {}\n", holder.id, holder.chunks_held, count(chunks, "chunk")),
+        });
     }
     terminal::print(&text)?;
     Ok(available)
