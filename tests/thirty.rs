@@ -3,7 +3,10 @@
 //! thing that is shown. Every seed is replayed by its number.
 //!
 //! What the model knows of blocks and of what is kept it has from the server's own order (`common::tap`), so nothing is
-//! let pass because a block is under way. It was seen to find each of these, put into the code by hand: MUTATIONS
+//! let pass because a block is under way. It was seen to find each of these, put into the code by hand: a message that is
+//! not sent, is sent to somebody else, or to somebody who has blocked its sender (when it is said, or when mail is read back); mail
+//! of others that is passed over because of a block; one that is shown twice; one that is acknowledged before it
+//! was shown; one that does not become mail when its link breaks; a broadcast that comes back.
 
 mod common;
 
