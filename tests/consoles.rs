@@ -179,6 +179,67 @@ fn a_client_comes_back_to_a_server_that_was_away() {
 }
 
 #[test]
+fn a_script_of_any_speed_is_never_too_fast() {
+    let mut town = town(9);
+    let mut alice = Console::script(&mut town, "alice");
+    alice.expect(&mut town, "LOGIN");
+    let (node, server) = (alice.node, town.server_node);
+    for (from, to) in [(node, server), (server, node)] {
+        town.world.set_latency(from, to, Duration::ZERO..=Duration::ZERO);
+    }
+    let before = town.world.now();
+    town.world.type_at(alice.machine, "whoelse\n".repeat(6000).as_bytes());
+    town.world.run_for(2 * SECOND);
+    alice.look(&town.world);
+    assert!(alice.lines.len() > 2048, "a burst first: {}", alice.lines.len());
+    town.world.run_for(2 * SECOND);
+    alice.look(&town.world);
+    assert_eq!(alice.lines, vec!["OK whoelse 0"; 6000]);
+    assert!(town.world.now() - before < 5 * SECOND);
+}
+
+#[test]
+fn commands_of_a_script_wait_for_a_server_that_is_gone_but_not_for_ever() {
+    let mut town = town(10);
+    let mut alice = Console::script(&mut town, "alice");
+    alice.expect(&mut town, "LOGIN");
+    let (addr, node) = (town.addr, town.server_node);
+    town.world.crash(node);
+    alice.expect(&mut town, "LOST");
+    alice.types(&mut town, "whoelse");
+    alice.types(&mut town, "message bob are you there?");
+    alice.types(&mut town, "nonsense");
+    town.world.run_for(20 * SECOND);
+    alice.look(&town.world);
+    assert!(alice.lines.is_empty(), "{:?}", alice.lines);
+    town.world.start(node, server_machine(addr, 1));
+    for line in ["LOGIN alice 0", "OK whoelse 0", "OK message kept", "ERR unknown-verb"] {
+        alice.expect(&mut town, line);
+    }
+    town.world.crash(node);
+    alice.expect(&mut town, "LOST");
+    town.world.run_for(60 * SECOND);
+    alice.types(&mut town, "whoelse");
+    town.world.run_for(20 * SECOND);
+    alice.types(&mut town, "whoelsesince 5");
+    town.world.run_for(9 * SECOND);
+    alice.look(&town.world);
+    assert!(alice.lines.is_empty(), "{:?}", alice.lines);
+    town.world.run_for(2 * SECOND);
+    alice.look(&town.world);
+    let lost = "ERR server-lost the server is gone; trying to reach it again";
+    assert_eq!(alice.lines, [lost, lost], "those that were there are refused together");
+    alice.lines.clear();
+    alice.types(&mut town, "message bob 2");
+    town.world.end_typing(alice.machine);
+    town.world.run_for(20 * SECOND);
+    town.world.start(node, server_machine(addr, 2));
+    for line in ["LOGIN alice 0", "OK message kept", "ENDED"] {
+        alice.expect(&mut town, line);
+    }
+}
+
+#[test]
 fn who_says_nothing_for_long_is_logged_out_and_stays_out() {
     let mut town = town(8);
     let [mut alice, ..] = three(&mut town);

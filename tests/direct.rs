@@ -5,8 +5,10 @@ mod common;
 
 use std::time::Duration;
 
-use common::console::{Console, add_accounts};
+use common::console::{Console, PASSWORD, SALT, add_accounts};
 use common::town::{Town, server_machine};
+use tickmesh::proto::accounts::Password;
+use tickmesh::proto::accounts::scram::ClientExchange;
 use tickmesh::sim::{NodeConfig, swarm};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -168,6 +170,111 @@ fn a_block_lets_an_open_link_be_and_no_new_one_begin() {
     bob.expect(&mut town, "PRIVATE alice closed");
     alice.says(&mut town, "startprivate bob", "ERR blocked-you");
     bob.says(&mut town, "startprivate alice", "ERR you-blocked");
+}
+
+/// Says that it is that user, to the server, and asks for a private link with bob. What the server says to that.
+fn ticket_of(town: &mut Town, user: &str) -> String {
+    let node = town.node();
+    let link = town.world.connect(node, town.addr);
+    let mut say = |line: &str| {
+        town.world.write(link, line.as_bytes());
+        town.world.run_for(SECOND);
+        String::from_utf8(town.world.read(link)).unwrap().lines().last().unwrap().to_owned()
+    };
+    let (text, exchange) = ClientExchange::begin(user.parse().unwrap(), &[7; 18]);
+    let challenge = say(&format!("AUTH SCRAM-SHA-256 0 {text}\n"));
+    let challenge = exchange.challenged(challenge.strip_prefix("OK AUTH ").unwrap()).unwrap();
+    let (text, _) = challenge.respond(&Password::prepare(PASSWORD).unwrap().salted(&SALT, 4096));
+    say(&format!("AUTH {text}\n"));
+    say("startprivate bob\n")
+}
+
+#[test]
+fn who_is_blocked_opens_no_link_with_a_ticket_from_before() {
+    let mut town = Town::new(13);
+    add_accounts(&mut town.world, town.server_node, &["alice", "bob"]);
+    town.world.run_for(2 * SECOND);
+    let mut bob = Console::new(&mut town, "bob");
+    bob.expect(&mut town, "LOGIN");
+    let answer = ticket_of(&mut town, "alice");
+    let ticket = answer.rsplit(' ').next().unwrap().to_owned();
+    assert_eq!(ticket.len(), 32, "{answer}");
+    let addr = town.world.listeners(bob.node).next().unwrap();
+    let node = town.node();
+    let link = |town: &mut Town| {
+        let link = town.world.connect(node, addr);
+        town.world.write(link, format!("LINK lab alice bob {ticket}\n").as_bytes());
+        town.world.run_for(SECOND);
+        (link, String::from_utf8(town.world.read(link)).unwrap())
+    };
+    town.world.disk_mut(bob.node).write("a.txt", b"abc");
+    bob.says(&mut town, "register a.txt 1", "OK register");
+    let (open, heard) = link(&mut town);
+    assert!(heard.contains("OK LINK"), "{heard}");
+    for (line, answer) in [("block alice", "OK block"), ("block alice", "ERR already-blocked")] {
+        bob.says(&mut town, line, answer);
+        let (closed, heard) = link(&mut town);
+        assert!(heard.contains("ERR blocked-you I have blocked you") && !heard.contains("OK"), "{heard}");
+        assert!(town.world.is_closed(closed));
+    }
+    // Over the one that is up nothing begins that had not begun.
+    town.world.write(open, b"GET a.txt 0\n");
+    town.world.run_for(SECOND);
+    let heard = String::from_utf8(town.world.read(open)).unwrap();
+    assert!(heard.ends_with("DENY a.txt 0\n"), "{heard}");
+    bob.says(&mut town, "unblock alice", "OK unblock");
+    town.world.write(open, b"GET a.txt 0\n");
+    town.world.run_for(SECOND);
+    let heard = String::from_utf8(town.world.read(open)).unwrap();
+    assert!(heard.ends_with("CHUNK a.txt 0 3\nabc"), "{heard}");
+    let (_, heard) = link(&mut town);
+    assert!(heard.contains("OK LINK"), "{heard}");
+}
+
+#[test]
+fn who_is_blocked_gets_no_more_of_a_file_when_the_link_breaks() {
+    let (mut town, mut alice, mut bob) = pair(14);
+    let content: Vec<u8> = (0..8_000_000u32).flat_map(|word| word.to_le_bytes()).collect();
+    town.world.disk_mut(bob.node).write("big.bin", &content);
+    bob.says(&mut town, "register big.bin 100", "OK register big.bin 1");
+    alice.says(&mut town, "download big.bin", "OK download big.bin");
+    town.world.run_for(Duration::from_millis(50));
+    bob.types(&mut town, "block alice");
+    town.world.run_for(Duration::from_millis(50));
+    bob.expect(&mut town, "OK block");
+    town.world.reset_links(alice.node, bob.node);
+    town.world.run_for(20 * SECOND);
+    alice.look(&town.world);
+    assert!(alice.lines.is_empty(), "it has not come: {:?}", alice.lines);
+    bob.says(&mut town, "unblock alice", "OK unblock alice");
+    alice.expect(&mut town, "FILE big.bin Whole 100");
+    assert_eq!(town.world.disk(alice.node).read("big.bin"), Some(&content[..]));
+}
+
+#[test]
+fn a_talk_outlives_the_links_to_the_server() {
+    let (mut town, mut alice, mut bob) = linked(15);
+    for _ in 0..3 {
+        town.world.reset_links(alice.node, town.server_node);
+        alice.expect(&mut town, "LOST");
+        talk(&mut town, &mut alice, &mut bob, "are you there?");
+        alice.expect(&mut town, "LOGIN");
+        talk(&mut town, &mut bob, &mut alice, "I am");
+    }
+    town.world.partition(alice.node, town.server_node);
+    town.world.run_for(120 * SECOND);
+    alice.expect(&mut town, "LOST");
+    bob.expect(&mut town, "OFFLINE alice");
+    talk(&mut town, &mut bob, &mut alice, "the server does not see you");
+    town.world.heal(alice.node, town.server_node);
+    alice.expect(&mut town, "LOGIN");
+    let closed = |console: &Console| console.lines.iter().any(|line| line.contains("closed"));
+    assert!(!closed(&alice) && !closed(&bob), "{:?} {:?}", alice.lines, bob.lines);
+    // The server has forgotten it; the two have not.
+    bob.says(&mut town, "stopprivate alice", "OK stopprivate alice");
+    alice.expect(&mut town, "PRIVATE bob closed");
+    bob.says(&mut town, "startprivate alice", "OK startprivate alice");
+    talk(&mut town, &mut alice, &mut bob, "again");
 }
 
 #[test]

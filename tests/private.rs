@@ -95,7 +95,7 @@ fn it_is_refused_with_a_reason_and_shows_nobody_an_address() {
 }
 
 #[test]
-fn every_end_of_it_is_told_to_the_other_one() {
+fn every_end_that_somebody_wants_is_told_to_the_other_one() {
     let mut hall = Hall::new(4);
     let (bob, _) = hall.auth("bob");
     let begin = |hall: &mut Hall, how: &str| {
@@ -118,7 +118,8 @@ fn every_end_of_it_is_told_to_the_other_one() {
     let alice = begin(&mut hall, "a link that breaks");
     hall.world.reset(alice);
     hall.world.run_for(SECOND);
-    assert_eq!(hall.hear(bob), "STOPPRIVATE alice\nOFFLINE alice\n");
+    assert_eq!(hall.hear(bob), "OFFLINE alice\n", "what they have goes on without the server");
+    assert!(hall.say(bob, "stopprivate alice\n").starts_with("ERR no-private "));
     begin(&mut hall, "silence");
     let mut heard = String::new();
     for _ in 0..11 {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tickmesh::proto::accounts::{Password, Verifier};
 use tickmesh::proto::ids::Name;
+use tickmesh::proto::limits::SERVER_WAIT;
 use tickmesh::proto::machine::{Change, Input, Machine, Os};
 use tickmesh::proto::peer::{GuestConfig, Login, News, Orders, Peers, Seen, Talk};
 use tickmesh::proto::time::{Mono, Now};
@@ -70,31 +71,44 @@ pub struct Console {
     pub seen: Option<Seen>,
     looked_at: usize,
     lives: u8,
-    login: bool,
+    kind: Kind,
+}
+
+/// Who types.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Person,
+    Guest,
+    /// Commands of a user wait for the server.
+    Script,
 }
 
 impl Console {
     pub fn new(town: &mut Town, name: &str) -> Console {
-        Console::open(town, name, true)
+        Console::open(town, name, Kind::Person)
     }
 
     pub fn guest(town: &mut Town, name: &str) -> Console {
-        Console::open(town, name, false)
+        Console::open(town, name, Kind::Guest)
     }
 
-    fn open(town: &mut Town, name: &str, login: bool) -> Console {
+    pub fn script(town: &mut Town, name: &str) -> Console {
+        Console::open(town, name, Kind::Script)
+    }
+
+    fn open(town: &mut Town, name: &str, kind: Kind) -> Console {
         let node = town.node();
         let name: Name = name.parse().unwrap();
         let (lives, seen, looked_at) = (0, None, 0);
-        let machine = town.world.start(node, client(town, name, login, seen, lives));
-        Console { name, node, machine, lines: Vec::new(), seen, looked_at, lives, login }
+        let machine = town.world.start(node, client(town, name, kind, seen, lives));
+        Console { name, node, machine, lines: Vec::new(), seen, looked_at, lives, kind }
     }
 
     /// Starts the program again.
     pub fn start(&mut self, town: &mut Town) {
         self.look(&town.world);
         self.lives += 1;
-        let client = client(town, self.name, self.login, self.seen, self.lives);
+        let client = client(town, self.name, self.kind, self.seen, self.lives);
         self.machine = town.world.start(self.node, client);
         self.looked_at = 0;
     }
@@ -154,11 +168,13 @@ impl Console {
     }
 }
 
-fn client(town: &Town, name: Name, login: bool, seen: Option<Seen>, life: u8) -> Box<Screen> {
+fn client(town: &Town, name: Name, kind: Kind, seen: Option<Seen>, life: u8) -> Box<Screen> {
     let password = Password::prepare(PASSWORD).unwrap();
     let mut secret = [life; 32];
     secret[..name.as_bytes().len()].copy_from_slice(name.as_bytes());
-    let talk = Talk { login: login.then_some(Login { user: name, password }), seen, secret };
+    let login = (kind != Kind::Guest).then_some(Login { user: name, password });
+    let patience = if kind == Kind::Script { SERVER_WAIT } else { Duration::ZERO };
+    let talk = Talk { login, seen, secret, patience };
     let peers = Peers::guest(GuestConfig {
         server: town.addr,
         group: "lab".parse().unwrap(),

@@ -6,6 +6,7 @@ pub mod hall;
 pub mod hand;
 pub mod place;
 pub mod screen;
+pub mod tap;
 pub mod town;
 
 use std::io::{BufRead, BufReader, Read};

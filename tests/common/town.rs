@@ -14,13 +14,17 @@ pub const INTERVAL: Duration = Duration::from_millis(10);
 
 /// Each life of a server has a secret of its own, as a real one draws it.
 pub fn server_machine(addr: SocketAddr, life: u8) -> Box<dyn Machine> {
-    Box::new(Server::new(ServerConfig {
+    Box::new(new_server(addr, life))
+}
+
+pub fn new_server(addr: SocketAddr, life: u8) -> Server {
+    Server::new(ServerConfig {
         listen: vec![addr],
         interval: INTERVAL,
         duration: Duration::from_secs(2),
         secret: [life; 32],
         talk: TalkConfig::default(),
-    }))
+    })
 }
 
 /// Peers with names of their own, or with numbers when `names` is empty.
@@ -55,10 +59,14 @@ pub struct Town {
 
 impl Town {
     pub fn new(seed: u64) -> Town {
+        Town::with(seed, |addr| server_machine(addr, 0))
+    }
+
+    pub fn with(seed: u64, server: impl FnOnce(SocketAddr) -> Box<dyn Machine>) -> Town {
         let mut world = World::new(seed);
         let server_node = world.add_node(&NodeConfig::new([10, 0, 0, 1]));
         let addr = world.addr(server_node, 5555);
-        let server = world.start(server_node, server_machine(addr, 0));
+        let server = world.start(server_node, server(addr));
         Town { world, server_node, server, addr, hosts: 1 }
     }
 

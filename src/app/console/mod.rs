@@ -21,6 +21,7 @@ use std::fs::DirBuilder;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -34,7 +35,7 @@ use crate::app::{drive, logging, password, random_secret, state};
 use crate::io::{Host, Reactor};
 use crate::proto::accounts::user_name;
 use crate::proto::ids::Name;
-use crate::proto::limits::{FAILURES_MAX, LINE_BYTES_MAX};
+use crate::proto::limits::{FAILURES_MAX, LINE_BYTES_MAX, SERVER_WAIT};
 use crate::proto::peer::{GuestConfig, Login, Orders, Peers, Talk};
 use crate::proto::text::Shown;
 use crate::proto::wire::ErrorCode;
@@ -89,7 +90,8 @@ fn talk(options: &ConsoleOptions, login: Option<Login>, is_person: bool) -> Resu
         }
         _ => SeenFile::default(),
     };
-    let talk = Talk { login, seen: seen.last(), secret: random_secret()? };
+    let patience = if is_person { Duration::ZERO } else { SERVER_WAIT };
+    let talk = Talk { login, seen: seen.last(), secret: random_secret()?, patience };
     let peers = Peers::guest(GuestConfig {
         server: options.server,
         group: "lab".parse().expect("a name"),

@@ -38,8 +38,6 @@ pub struct Gone<'a> {
     pub told: Audience<'a>,
     /// Messages on trial that are mail now: to be stored, in this order.
     pub keep: Vec<Keep>,
-    /// The others of private links, which are over.
-    pub privates: Vec<LinkId>,
     /// When all that a guest has said will have had its time; `None` for a user, who is remembered.
     pub guest_paid_until: Option<Mono>,
 }
@@ -74,7 +72,6 @@ pub(super) struct Leaving {
     id: Id,
     unseen_by: Vec<Id>,
     pub(super) keep: Vec<Keep>,
-    privates: Vec<LinkId>,
     guest_paid_until: Option<Mono>,
 }
 
@@ -230,7 +227,7 @@ impl Chat {
     pub(super) fn leave(&mut self, name: &Name, now: Mono) -> Option<Leaving> {
         let Seat { id, link } = self.online.remove(name)?;
         let unseen_by = self.blocks.blocked_by(id);
-        let privates = self.end_privates(id);
+        self.end_privates(id);
         let person = self.person_mut(id);
         let presence = std::mem::replace(&mut person.presence, Presence::Left(now));
         let Presence::Here(session) = presence else { unreachable!("whoever is online is here") };
@@ -249,11 +246,11 @@ impl Chat {
         for kept in &keep {
             self.shares.add(id, &kept.from, kept.text.len() as u32);
         }
-        Some(Leaving { link, id, unseen_by, keep, privates, guest_paid_until })
+        Some(Leaving { link, id, unseen_by, keep, guest_paid_until })
     }
 
     pub(super) fn gone(&self, leaving: Leaving) -> Gone<'_> {
-        let Leaving { link, id, unseen_by, keep, privates, guest_paid_until } = leaving;
-        Gone { link, told: self.audience(id, unseen_by, None), keep, privates, guest_paid_until }
+        let Leaving { link, id, unseen_by, keep, guest_paid_until } = leaving;
+        Gone { link, told: self.audience(id, unseen_by, None), keep, guest_paid_until }
     }
 }

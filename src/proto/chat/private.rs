@@ -45,7 +45,14 @@ impl Chat {
         Ok(self.link(to))
     }
 
-    /// Ends those of somebody who goes: the links of the others.
+    /// Ends all of somebody who wants it so, or is logged out: the links of the others, who are told. Whoever only goes
+    /// ends them here without a word, for a link to the server that breaks is no end of a talk that does not go over it.
+    pub fn stop_privates(&mut self, name: &Name) -> Vec<LinkId> {
+        let id = self.online.get(name).map(|seat| seat.id);
+        id.map_or_else(Vec::new, |id| self.end_privates(id))
+    }
+
+    /// Ends those of one: the links of the others.
     pub(super) fn end_privates(&mut self, id: Id) -> Vec<LinkId> {
         let others: Vec<Id> = seconds(&self.privates, id).collect();
         for other in &others {

@@ -238,7 +238,7 @@ fn with_an_account_all_goes_that_hung_on_it() {
     chat.start_private(&name("alice"), &bob).unwrap();
     say(&mut chat, "alice", "bob", "hi").unwrap();
     let gone = chat.remove_user(&bob, at(1)).unwrap().unwrap();
-    assert_eq!((gone.link, gone.keep.len(), gone.privates.clone()), (link(1), 0, vec![link(0)]));
+    assert_eq!((gone.link, gone.keep.len()), (link(1), 0));
     chat.check_invariants();
     assert_eq!((chat.accounts(), chat.online(), chat.mail()), (3, 2, (0, 0)));
     assert_eq!(chat.remove_user(&bob, at(1)).err(), Some(Refusal::Unknown));
@@ -274,9 +274,12 @@ fn private_links_are_between_two_who_are_there_and_want_it() {
     chat.block(&bob, &alice).unwrap();
     assert_eq!(chat.start_private(&alice, &bob), Err(Refusal::BlockedYou), "nothing new starts");
     chat.check_invariants();
-    let gone = chat.logout(&bob, at(1)).unwrap();
-    assert_eq!(gone.privates, [link(0), link(2)], "an open one stayed until now");
+    assert_eq!(chat.stop_privates(&bob), [link(0), link(2)], "an open one stayed until now");
     assert_eq!(chat.stop_private(&alice, &bob), Err(Refusal::NoPrivate));
+    assert_eq!((chat.stop_privates(&bob), chat.stop_privates(&name("nobody"))), (vec![], vec![]));
+    chat.start_private(&carol, &bob).unwrap();
+    chat.logout(&bob, at(1)).unwrap();
+    assert_eq!(chat.stop_private(&carol, &bob), Err(Refusal::NoPrivate), "who has gone has none");
     chat.check_invariants();
 }
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::proto::limits::{
-    ANSWERS_BYTES_MAX, CHUNKS_MAX, DIAL_TIMEOUT, LINE_BYTES_MAX, LINK_QUEUE_BYTES_MAX, LINKS_MAX,
-    NAME_BYTES_MAX, PAIR_WAIT, REGISTERS_AHEAD_BYTES, REGISTERS_AHEAD_MAX,
+    ANSWERS_BYTES_MAX, CHUNKS_MAX, COMMAND_PAUSE, COMMANDS_BURST, DIAL_TIMEOUT, LINE_BYTES_MAX,
+    LINK_QUEUE_BYTES_MAX, LINKS_MAX, NAME_BYTES_MAX, NEWS_LINES_MAX, NEWS_PERIOD, PAIR_WAIT,
+    REGISTERS_AHEAD_BYTES, REGISTERS_AHEAD_MAX,
 };
 
 // --- Accounts ---------------------------------------------------------------------------------
@@ -129,6 +130,14 @@ pub const DERIVES_MAX: usize = 64;
 
 /// Bytes that were typed and wait for their turn: a pasted page, or what a script has ahead.
 pub const TYPED_BYTES_MAX: usize = 64 << 10;
+/// Lines that a client says to its server in a row: half of what the server takes, for what was held up on the way
+/// comes there all at once.
+pub const SAID_BURST: u64 = COMMANDS_BURST / 2;
+/// Then one each: a quarter slower than the server takes them, for its clock is another one.
+pub const SAID_PAUSE: Duration = Duration::from_micros(COMMAND_PAUSE.as_micros() as u64 * 5 / 4);
+/// How long a command of a script waits for a server that is gone: as long as one takes to start anew and clients to
+/// come back to it.
+pub const SERVER_WAIT: Duration = Duration::from_secs(30);
 /// Things that wait to be shown: the longest list, everything on its way to one user, and a little more. Beyond them
 /// the link to the server is closed, which keeps what is not acknowledged.
 pub const NEWS_MAX: usize = 16_384;
@@ -150,6 +159,9 @@ pub const DOWNLOAD_WAIT: Duration = Duration::from_secs(60);
 
 const _: () = {
     assert!(NEWS_MAX > LISTED_MAX + FLIGHT_MAX && LINE_BYTES_MAX < TYPED_BYTES_MAX);
+    assert!(SAID_BURST < COMMANDS_BURST && SAID_PAUSE.as_nanos() > COMMAND_PAUSE.as_nanos());
+    // What is said about files leaves room for commands.
+    assert!(NEWS_LINES_MAX as u128 * SAID_PAUSE.as_micros() < NEWS_PERIOD.as_micros());
     assert!(PAIR_WAIT.as_millis() + DIAL_TIMEOUT.as_millis() < PRIVATE_WAIT.as_millis());
     let list = LISTED_MAX * (NAME_BYTES_MAX + "* USER \n".len());
     assert!(ANSWERS_BYTES_MAX + list + FLIGHT_BYTES_MAX + FLIGHT_MAX * 80 < LINK_QUEUE_BYTES_MAX);

@@ -66,11 +66,13 @@ pub(super) struct Session {
     pub(super) whose: Whose,
     /// Something that was sent over it waits for room.
     pub(super) blocked: bool,
+    /// Lines that were sent over it.
+    pub(super) said: u64,
 }
 
 impl Session {
     pub(super) fn new(whose: Whose) -> Session {
-        Session { reader: LineReader::default(), whose, blocked: false }
+        Session { reader: LineReader::default(), whose, blocked: false, said: 0 }
     }
 }
 
@@ -144,6 +146,14 @@ impl Common {
     pub(super) fn send(&mut self, link: LinkId, message: &Message<'_>, os: &mut dyn Os) {
         self.scratch.clear();
         message.encode(&mut self.scratch);
+        self.send_scratch(link, os);
+    }
+
+    /// Sends the line that was encoded, and the octets that belong to it.
+    pub(super) fn send_scratch(&mut self, link: LinkId, os: &mut dyn Os) {
+        if let Some(session) = self.sessions.get_mut(link) {
+            session.said += 1;
+        }
         os.perform(Effect::Send { link, bytes: &self.scratch });
     }
 

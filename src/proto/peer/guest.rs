@@ -247,6 +247,8 @@ impl Member {
             self.others.iter().filter(|other| matches!(other.way, Way::Dialing(_) | Way::Asking(_))).count();
         let starved = self.guest.as_ref().is_some_and(|guest| guest.is_starved(now.mono));
         let own = self.name();
+        let blocked = self.guest.as_ref().and_then(|guest| guest.talker.as_ref());
+        let blocked = blocked.map(|talker| talker.blocked());
         let index = self.index;
         let library = &self.library;
         for (place, other) in self.others.iter_mut().enumerate() {
@@ -255,7 +257,8 @@ impl Member {
             let room = linked < SOURCES_DIALED_MAX || (starved && dialing < SOURCES_DIALED_MAX);
             let is_smaller = own.is_some_and(|own| own < other.id);
             let talks = other.private.is_dialed(is_smaller, now.mono) && other.addr.port() != 0;
-            if (wanted && room || talks) && idle {
+            let is_blocked = blocked.is_some_and(|blocked| blocked.contains(&other.id));
+            if (wanted && room || talks) && idle && !is_blocked {
                 let dial = common.dial(other.addr, DialFor::Pair(index, place as u32), os);
                 other.way = Way::Dialing(dial);
                 linked += 1;

@@ -6,7 +6,7 @@ use std::fmt;
 use crate::proto::limits::{
     REGISTER_AGAIN_PAUSE, REGISTER_TRIES_MAX, REGISTERS_AHEAD_BYTES, REGISTERS_AHEAD_MAX,
 };
-use crate::proto::machine::{Effect, Os};
+use crate::proto::machine::Os;
 use crate::proto::peer::common::Common;
 use crate::proto::peer::guest::Asked;
 use crate::proto::peer::library::{ItemId, State};
@@ -84,7 +84,7 @@ impl Member {
         common.scratch.clear();
         Message::Register { file, bytes, chunk_bytes, octets, held: portion }.encode(&mut common.scratch);
         manifest.encode_hashes(&mut common.scratch);
-        os.perform(Effect::Send { link, bytes: &common.scratch });
+        common.send_scratch(link, os);
         guest.asked.push_back(Asked::Register(item));
         if let Some(picker) = held.picker() {
             let stored = picker.stored().ranges().flat_map(|(first, last)| first..=last).collect();

@@ -55,6 +55,8 @@ pub(super) struct Other {
     pub(super) sourced: Vec<ItemId>,
     /// Files that it holds or fetches, as the server says.
     pub(super) takes_part: Vec<ItemId>,
+    /// Files of which a user has asked for something, over this link.
+    pub(super) begun: Vec<ItemId>,
     /// Chunks that it said again and again to hold, over this link.
     pub(super) haves_idle: u64,
     pub(super) lies: u32,
@@ -156,6 +158,7 @@ impl Other {
             sent: VecDeque::new(),
             sourced: Vec::new(),
             takes_part: Vec::new(),
+            begun: Vec::new(),
             haves_idle: 0,
             lies: 0,
             next_try: Mono(0),
@@ -181,6 +184,7 @@ impl Other {
         (self.way, self.incoming) = (Way::None, Incoming::None);
         self.gets.clear();
         self.sourced.clear();
+        self.begun.clear();
         self.haves_idle = 0;
         self.sent.clear();
         self.private.on_link_lost();

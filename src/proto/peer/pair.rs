@@ -80,6 +80,10 @@ impl Member {
         if self.stage != Stage::Sharing {
             return Err((ErrorCode::NotYet, "my run is not over"));
         }
+        if self.has_blocked(&from) {
+            // It has the ticket from before.
+            return Err((ErrorCode::BlockedYou, "I have blocked you"));
+        }
         match self.others.at(place).way {
             // Both dialed: the link that the smaller name dialed is kept.
             Way::Dialing(_) | Way::Asking(_) | Way::Open { dialed: true, .. } if own < from => {
@@ -140,7 +144,7 @@ impl Member {
             Ok(Message::Have { file, first, last }) => {
                 self.on_have(place, file, (first, last), common, now, os)
             }
-            Ok(Message::Get { file, chunk }) => self.on_get(link, file, chunk, common, now, os),
+            Ok(Message::Get { file, chunk }) => self.on_get((place, link), file, chunk, common, now, os),
             Ok(Message::Chunk { file, chunk, octets, zstd }) => {
                 self.on_chunk(place, file, chunk, (octets, zstd), common)
             }
@@ -150,6 +154,7 @@ impl Member {
             Ok(Message::Chat(ref line)) => self.on_private_line((place, link), line, common, now, os),
             Ok(Message::Err { code, .. }) if self.on_private_denied(place, code) => Ok(0),
             Ok(Message::Err { code, text }) => {
+                self.on_pair_blocked(place, code);
                 self.on_pair_error(place, link, code, text, common, now, os);
                 Ok(0)
             }
@@ -178,7 +183,14 @@ impl Member {
         if other.way != Way::Asking(link) {
             return fault(ErrorCode::OutOfPlace, "nobody asked for a link");
         }
+        let id = other.id;
         other.way = Way::Open { link, dialed: true, zstd };
+        if self.has_blocked(&id) {
+            // Meanwhile, and it is not open yet.
+            common.close(link, CloseReason::Unwanted, os);
+            self.after_link(place, link, "you have blocked that user", common, now, os);
+            return Ok(0);
+        }
         self.on_link_open(place, link, common, now, os);
         Ok(0)
     }

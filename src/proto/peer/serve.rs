@@ -41,7 +41,8 @@ impl Member {
         common: &mut Common,
         os: &mut dyn Os,
     ) -> Result<u64, Fault> {
-        let item = self.library.find(file).map(|item| self.library.at_mut(item));
+        let found = self.library.find(file).filter(|item| self.may_begin(place, *item));
+        let item = found.map(|item| self.library.at_mut(item));
         let known =
             item.filter(|item| item.manifest.as_ref().is_some_and(|manifest| manifest.root() == root));
         let held = known.as_ref().and_then(|item| held(item));
@@ -54,6 +55,20 @@ impl Member {
             item.watchers.push(place);
         }
         Ok(0)
+    }
+
+    /// Whether one of the others may have something of a file: whom our user has blocked, only what it began with
+    /// over this link before.
+    fn may_begin(&mut self, place: u32, item: ItemId) -> bool {
+        if !self.talks() {
+            return true;
+        }
+        let is_blocked = self.has_blocked(&self.others.at(place).id);
+        let begun = &mut self.others.at_mut(place).begun;
+        if !is_blocked && !begun.contains(&item) {
+            begun.push(item);
+        }
+        begun.contains(&item)
     }
 
     /// A chunk has come to be held here: those who wait for it hear of it.
@@ -83,7 +98,7 @@ impl Member {
     /// The other side wants a chunk.
     pub(super) fn on_get(
         &mut self,
-        link: LinkId,
+        (place, link): (u32, LinkId),
         file: &str,
         chunk: u64,
         common: &mut Common,
@@ -100,7 +115,7 @@ impl Member {
         let (Some(item), Some((_, len))) = (item, range) else {
             return fault(ErrorCode::UnknownFile, format!("I have no chunk {chunk} of {file}"));
         };
-        if self.library.at(item).source_of(chunk).is_none() {
+        if self.library.at(item).source_of(chunk).is_none() || !self.may_begin(place, item) {
             common.send(link, &Message::Deny { file, chunk }, os);
             return Ok(0);
         }

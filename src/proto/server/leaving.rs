@@ -21,6 +21,7 @@ impl Server {
 
     /// The member leaves for good and the others are told.
     pub(super) fn depart(&mut self, link: LinkId, how: Departure, now: Now, os: &mut dyn Os) {
+        self.stop_privates(link, os);
         self.dismiss(link);
         let session = self.sessions.get_mut(link).expect("a line has a session");
         if let Some(seat) = session.seat.take() {

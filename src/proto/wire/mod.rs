@@ -69,7 +69,7 @@
 //! Server to those who talk, unprompted, but never within an answer:
 //!   MESSAGE from text / BROADCAST from text / ONLINE name / OFFLINE name
 //!   MAIL number at from text                            ; a message from a user, to a program that has said AUTH
-//!   PRIVATE name addr ticket / STOPPRIVATE name         ; the other one has said startprivate, stopprivate, or has gone
+//!   PRIVATE name addr ticket / STOPPRIVATE name         ; the other one has said startprivate, or has ended it
 //!
 //! Server to whoever takes part in a file, unprompted or in the list of a DOWNLOAD:
 //!   SOURCE file id addr ticket
@@ -195,8 +195,8 @@
 //!   the same that a `SOURCE` has, so one link does for both. Port 0 means: do not dial it, it dials you; a user
 //!   who has typed `login` cannot be dialed, and where neither can be, there is no private link (`not-reachable`). Nobody
 //!   else is told where they are, nor anybody whom the other one has blocked. Asked again, both are told again and begin
-//!   anew. `stopprivate` ends it, and so does the end of either's session: the other one is told `STOPPRIVATE`. A block does not,
-//!   but nothing new starts. A server that starts anew knows of no private links; those that are up stay up.
+//!   anew. `stopprivate` ends it, and so does `logout`, `BYE`, or that the server logs one out: the other one is told `STOPPRIVATE`.
+//!   A link to the server that breaks does not end it for the two, nor does a block, but nothing new starts. A server that starts anew knows of no private links; those that are up stay up.
 //!   Over the direct link each says `startprivate` when it has heard of it from the server, so nobody talks to somebody who
 //!   has not. `private` without that is answered with `ERR no-private`, and the link stays. One text is said at a time.
 //! - **Lists** name at most [`LISTED_MAX`](crate::proto::limits::LISTED_MAX) people, and the count is of these. `more` says that this

@@ -1,5 +1,7 @@
 //! A client that talks, with a user who looks or does not, and words that lead far into it.
 
+use std::time::Duration;
+
 use tickmesh::proto::accounts::scram::ClientFirst;
 use tickmesh::proto::accounts::{Password, SaltedPassword, Verifier};
 use tickmesh::proto::ids::LinkId;
@@ -20,7 +22,8 @@ impl Screen {
     pub fn new(is_user: bool, looks: bool) -> Screen {
         let password = Password::prepare("x").expect("a password");
         let login = is_user.then(|| Login { user: "b".parse().expect("a name"), password });
-        let talk = Some(Talk { login, seen: None, secret: [1; 32] });
+        let patience = Duration::from_secs(if looks { 30 } else { 0 });
+        let talk = Some(Talk { login, seen: None, secret: [1; 32], patience });
         let peers = Peers::guest(GuestConfig {
             server: "10.0.0.2:5555".parse().expect("an address"),
             group: "lab".parse().expect("a name"),
@@ -161,6 +164,11 @@ const WORDS: &[&str] = &[
     "register own\n",
     "download got.bin\n",
     "download got.bin 2\n",
+    "block a\n",
+    "OK block a\n",
+    "unblock a\n",
+    "OK unblock a\n",
+    "ERR blocked-you x\n",
     "logout\n",
     "nonsense\n",
     "OK REGISTER own 1\n",

@@ -44,7 +44,10 @@ impl Member {
         let Some(talker) = self.talker() else { return };
         let text_of = str::to_owned;
         let news = match *line {
-            Chat::User { name } => News::Item { line: format!("USER {name}") },
+            Chat::User { name } => {
+                talker.pace.note_listed();
+                News::Item { line: format!("USER {name}") }
+            }
             Chat::Online { name } => News::Online { name },
             Chat::Offline { name } => News::Offline { name },
             Chat::BroadcastFrom { from, text } => News::Broadcast { from, text: text_of(text) },
@@ -180,8 +183,9 @@ impl Member {
     }
 
     /// Tells the server, and others, what was shown.
-    pub(super) fn confirm(&mut self, common: &mut Common, os: &mut dyn Os) {
-        let server = self.contact.joined();
+    pub(super) fn confirm(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        // One number acknowledges all before it, so it may come later.
+        let server = self.contact.joined().filter(|_| self.free_at(common, now).is_none());
         let Some(talker) = self.talker() else { return };
         if let Some(link) = server
             && let Some(number) = talker.showing.ack()

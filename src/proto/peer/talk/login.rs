@@ -9,6 +9,7 @@ use crate::proto::peer::News;
 use crate::proto::peer::common::{Common, Listener, Timer};
 use crate::proto::peer::member::{Contact, Member, Stage};
 use crate::proto::peer::talk::Login;
+use crate::proto::peer::talk::pace::Pace;
 use crate::proto::time::Now;
 use crate::proto::wire::{Chat, ErrorCode, Message};
 
@@ -72,6 +73,9 @@ impl Member {
     /// In place of the `HELLO` of those who only have files.
     pub(in crate::proto::peer) fn say_who(&mut self, link: LinkId, common: &mut Common, os: &mut dyn Os) {
         let id = self.id;
+        if let Some(talker) = self.talker() {
+            talker.pace = Pace::default();
+        }
         let Some(account) = self.account() else {
             let hello = Message::Hello { id, port: None, group: None, key: None };
             return common.send(link, &hello, os);
@@ -180,6 +184,7 @@ impl Member {
         log::info!("logged in name={name} waiting={waiting}");
         if let Some(talker) = self.talker() {
             talker.showing.begin(salt);
+            talker.held_until = None;
             (talker.waiting, talker.quiet_since) = (waiting, now.mono);
             talker.show(News::LoggedIn { name, waiting });
         }

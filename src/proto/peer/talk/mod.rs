@@ -5,24 +5,29 @@
 //! time; the others (`private`, `register`, ...) are carried out here. What waits does so as bytes, bounded.
 
 mod command;
+mod doing;
 mod files;
 mod hear;
 mod login;
+mod pace;
 mod private;
 mod showing;
 mod typed;
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use crate::proto::accounts::Password;
 use crate::proto::ids::{LinkId, Name};
-use crate::proto::limits::{MAIL_QUIET, SALT_BYTES, SHOWN_PAUSE};
+use crate::proto::limits::{BLOCKS_PER_USER_MAX, MAIL_QUIET, SALT_BYTES};
 use crate::proto::machine::Os;
-use crate::proto::peer::common::{Common, Timer};
+use crate::proto::peer::common::Common;
 use crate::proto::peer::guest::Asked;
 use crate::proto::peer::library::ItemId;
 use crate::proto::peer::member::{Member, Stage};
 use crate::proto::peer::report::Outcome;
-use crate::proto::peer::talk::command::Command;
 use crate::proto::peer::talk::login::Account;
+use crate::proto::peer::talk::pace::Pace;
 use crate::proto::peer::talk::showing::Showing;
 use crate::proto::peer::talk::typed::Typed;
 use crate::proto::peer::{News, Peers};
@@ -40,6 +45,9 @@ pub struct Talk {
     pub seen: Option<Seen>,
     /// Random bytes of which the nonces of its logins are made; other ones in each process.
     pub secret: [u8; 32],
+    /// How long a command waits for a server that is gone, before it is refused. A script cannot wait by itself; a
+    /// person sees that it is gone, and is told at once.
+    pub patience: Duration,
 }
 
 /// A user and what proves it.
@@ -69,6 +77,14 @@ pub(super) struct Talker {
     /// The command that is under way.
     doing: Option<Doing>,
     showing: Showing,
+    pace: Pace,
+    /// See [`Talk::patience`].
+    patience: Duration,
+    /// A line that waits for the server to be back, and until when all of them do.
+    held: Option<String>,
+    held_until: Option<Mono>,
+    /// Whom its user has blocked in this session, or was told to have blocked before.
+    blocked: BTreeSet<Name>,
     /// Messages that waited at the login and have not come yet, and since when none has come.
     waiting: u64,
     quiet_since: Mono,
@@ -79,6 +95,8 @@ pub(super) struct Talker {
 struct Doing {
     verb: &'static str,
     what: What,
+    /// Whom it blocks (true), or does not any more.
+    block: Option<(Name, bool)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,12 +113,44 @@ enum What {
     Download(ItemId),
 }
 
+impl Doing {
+    /// The server is asked that.
+    fn asked(verb: &'static str, message: &Message<'_>, is_user: bool) -> Doing {
+        let (mut what, mut block) = (What::Asked, None);
+        match message {
+            Message::Chat(Chat::StartPrivate { user }) if is_user => {
+                what = user.parse().map_or(What::Asked, What::Start);
+            }
+            Message::Chat(Chat::Block { user }) => block = user.parse().ok().map(|user| (user, true)),
+            Message::Chat(Chat::Unblock { user }) => block = user.parse().ok().map(|user| (user, false)),
+            _ => {}
+        }
+        Doing { verb, what, block }
+    }
+}
+
 impl Talker {
     pub(super) fn new(talk: Talk) -> Talker {
         let showing = Showing::new(talk.seen);
         let account = talk.login.map(|login| Account::new(login, talk.secret));
-        let (typed, quiet_since) = (Typed::default(), Mono(0));
-        Talker { account, typed, doing: None, showing, waiting: 0, quiet_since }
+        Talker {
+            account,
+            typed: Typed::default(),
+            doing: None,
+            showing,
+            pace: Pace::default(),
+            patience: talk.patience,
+            held: None,
+            held_until: None,
+            blocked: BTreeSet::new(),
+            waiting: 0,
+            quiet_since: Mono(0),
+        }
+    }
+
+    /// Whom its user has blocked, as far as this session knows.
+    pub(super) fn blocked(&self) -> &BTreeSet<Name> {
+        &self.blocked
     }
 
     pub(super) fn is_user(&self) -> bool {
@@ -113,9 +163,31 @@ impl Talker {
 
     /// The command that is under way is done, or will never be.
     fn answer(&mut self, result: Result<String, (ErrorCode, String)>) {
-        if let Some(doing) = self.doing.take() {
-            self.show(News::Answer { verb: doing.verb, result });
+        if let Some(Doing { verb, block, .. }) = self.doing.take() {
+            if let Some((user, blocks)) = block {
+                self.note_block(user, blocks, result.as_ref().map(|_| ()).map_err(|(code, _)| *code));
+            }
+            self.show(News::Answer { verb, result });
         }
+    }
+
+    fn note_block(&mut self, user: Name, blocks: bool, result: Result<(), ErrorCode>) {
+        match (blocks, result) {
+            (true, Ok(()) | Err(ErrorCode::AlreadyBlocked)) if self.blocked.len() < BLOCKS_PER_USER_MAX => {
+                self.blocked.insert(user);
+            }
+            (false, Ok(()) | Err(ErrorCode::NotBlocked)) => drop(self.blocked.remove(&user)),
+            _ => {}
+        }
+    }
+
+    fn next_line(&mut self) -> Option<Result<String, (ErrorCode, String)>> {
+        let line = self.held.take().map(Ok).or_else(|| self.typed.next());
+        if line.is_none() {
+            // What is typed from now on waits anew.
+            self.held_until = None;
+        }
+        line
     }
 
     fn refuse(&mut self, code: ErrorCode, text: &str) {
@@ -148,6 +220,12 @@ impl Member {
         self.guest.as_mut()?.talker.as_deref_mut()
     }
 
+    /// See [`Talker::blocked`].
+    pub(super) fn has_blocked(&self, user: &Name) -> bool {
+        let talker = self.guest.as_ref().and_then(|guest| guest.talker.as_ref());
+        talker.is_some_and(|talker| talker.blocked.contains(user))
+    }
+
     pub(super) fn talks(&self) -> bool {
         self.guest.as_ref().is_some_and(|guest| guest.talker.is_some())
     }
@@ -164,83 +242,6 @@ impl Member {
         }
     }
 
-    /// After everything that happened: says what was shown, and goes on with what was typed.
-    pub(super) fn tend_talk(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
-        if !self.talks() || self.is_ended() {
-            return;
-        }
-        self.confirm(common, os);
-        while self.talker().is_some_and(|talker| talker.doing.is_none()) && !self.is_ended() {
-            if self.contacts_made == 0 {
-                break; // The first login comes before everything.
-            }
-            let Some(line) = self.talker().and_then(|talker| talker.typed.next()) else {
-                self.leave_if_over(common, now, os);
-                break;
-            };
-            self.carry_out(&line, common, now, os);
-        }
-        self.break_if_full(common, now, os);
-        let timer = Timer::Shown(self.index);
-        let is_due = self.talker().is_some_and(|talker| talker.showing.is_owing());
-        if is_due && !self.is_ended() && common.wheel.deadline(&timer).is_none() {
-            common.wheel.insert(timer, now.mono + SHOWN_PAUSE);
-        }
-    }
-
-    /// A line that was typed; an error if it was too much.
-    fn carry_out(
-        &mut self,
-        line: &Result<String, (ErrorCode, String)>,
-        common: &mut Common,
-        now: Now,
-        os: &mut dyn Os,
-    ) {
-        let (verb, command) = match line {
-            Ok(line) if line.trim_end().is_empty() => return,
-            Ok(line) => command::parse(line),
-            Err(refusal) => ("", Err(refusal.clone())),
-        };
-        let link = self.contact.joined();
-        let Some(guest) = &mut self.guest else { return };
-        let Some(talker) = &mut guest.talker else { return };
-        talker.doing = Some(Doing { verb, what: What::Asked });
-        let is_user = talker.is_user();
-        match (command, link) {
-            (Err((code, text)), _) => talker.refuse(code, &text),
-            (Ok(Command::Ask(message)), Some(link)) => {
-                if let Message::Chat(Chat::StartPrivate { user }) = message
-                    && let Ok(user) = user.parse()
-                    && is_user
-                {
-                    talker.doing = Some(Doing { verb, what: What::Start(user) });
-                }
-                guest.asked.push_back(Asked::Command);
-                common.send(link, &message, os);
-            }
-            (Ok(Command::Logout), None) => {
-                talker.answer(Ok(String::new()));
-                self.leave("logged out", common, os);
-            }
-            (Ok(Command::Logout), Some(link)) => {
-                guest.asked.push_back(Asked::Command);
-                self.end_privates(common, os);
-                common.send(link, &Message::Chat(Chat::Logout), os);
-            }
-            (Ok(Command::Ask(_)), None) => {
-                talker.refuse(ErrorCode::ServerLost, "the server is gone; trying to reach it again");
-            }
-            (Ok(_), _) if !is_user => {
-                let text = "guests have no files and no private links; log in as a user";
-                talker.refuse(ErrorCode::GuestsCannot, text);
-            }
-            (Ok(Command::Private { to, text }), _) => self.say_private((to, text), common, now, os),
-            (Ok(Command::StopPrivate { user }), _) => self.stop_private(user, common, now, os),
-            (Ok(Command::Register { file, chunks }), _) => self.type_register(file, chunks, common, os),
-            (Ok(Command::Download { file, chunk }), _) => self.type_download(&file, chunk, common, now, os),
-        }
-    }
-
     /// Nothing more will be typed, and everything is answered.
     fn leave_if_over(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
         let downloads = self.is_downloading();
@@ -253,7 +254,7 @@ impl Member {
         let quiet_until = talker.quiet_since + MAIL_QUIET;
         if talker.waiting > 0 && link.is_some() && now.mono < quiet_until {
             // Mail that waited is on its way.
-            common.wheel.insert(Timer::Shown(self.index), quiet_until);
+            self.look_again(quiet_until, common);
             return;
         }
         match link {
@@ -261,7 +262,7 @@ impl Member {
             Some(_) if talker.showing.is_owing() => {}
             Some(link) => {
                 // The answer to this one is nobody's command.
-                talker.doing = Some(Doing { verb: "", what: What::Asked });
+                talker.doing = Some(Doing { verb: "", what: What::Asked, block: None });
                 guest.asked.push_back(Asked::Farewell);
                 self.end_privates(common, os);
                 common.send(link, &Message::Chat(Chat::Logout), os);

@@ -106,7 +106,10 @@ impl Member {
         now: Now,
         os: &mut dyn Os,
     ) {
-        if !self.is_called(&user) && self.talker().is_some_and(|talker| talker.is_user()) {
+        if !self.is_called(&user)
+            && !self.has_blocked(&user)
+            && self.talker().is_some_and(|talker| talker.is_user())
+        {
             self.want_private((user, addr, ticket), common, now, os);
         }
     }
@@ -245,6 +248,14 @@ impl Member {
             self.close_private(place, "the other one has ended it");
         }
         is_it
+    }
+
+    /// The other one has blocked us, and wants no link: nothing more is asked of it until the server says so again.
+    pub(in crate::proto::peer) fn on_pair_blocked(&mut self, place: u32, code: ErrorCode) {
+        if code == ErrorCode::BlockedYou && self.talks() {
+            self.others.at_mut(place).takes_part.clear();
+            self.close_private(place, "that user has blocked you");
+        }
     }
 
     // --- What a user does ---------------------------------------------------------------------

@@ -175,6 +175,9 @@ impl Server {
             self.accounts.remove(name);
             self.registry.forget(&name);
             log::info!("account removed name={name}");
+            if let Some(link) = self.chat.link_of(&name) {
+                self.stop_privates(link, os);
+            }
             if let Ok(Some(user)) = self.chat.remove_user(&name, now.mono).map(|user| user.map(left)) {
                 self.on_lost_place(name, user, "your account was removed", now, os);
             }

@@ -113,10 +113,6 @@ impl Server {
     pub(super) fn see_off(&mut self, name: Name, left: Left, now: Now, os: &mut dyn Os) {
         self.note_debt(&left, now);
         self.keep(name, left.keep, os);
-        // Private links go on without a server that stops.
-        if self.is_serving() {
-            self.tell_all(left.privates, Line::PrivateStopped { user: name }, os);
-        }
         self.tell_coming(Coming { name, link: None, untold: left.untold }, now, os);
     }
 
@@ -142,6 +138,7 @@ impl Server {
         now: Now,
         os: &mut dyn Os,
     ) {
+        self.stop_privates(link, os);
         self.send(link, &Message::Bye { why }, os);
         self.dismiss(link);
         self.close(link, reason, now, os);
@@ -152,13 +149,12 @@ impl Server {
 pub(super) struct Left {
     pub(super) link: LinkId,
     untold: Vec<LinkId>,
-    privates: Vec<LinkId>,
     keep: Vec<crate::proto::chat::Keep>,
     guest_paid_until: Option<Mono>,
 }
 
 /// The same, without borrowing the book.
 pub(super) fn left(gone: Gone<'_>) -> Left {
-    let Gone { link, told, keep, privates, guest_paid_until } = gone;
-    Left { link, untold: told.untold().collect(), privates, keep, guest_paid_until }
+    let Gone { link, told, keep, guest_paid_until } = gone;
+    Left { link, untold: told.untold().collect(), keep, guest_paid_until }
 }

@@ -62,6 +62,16 @@ impl Server {
         Ok(())
     }
 
+    /// Somebody goes for good, by its own word or the server's: the others are told. Private links go on without a server
+    /// that stops.
+    pub(in crate::proto::server) fn stop_privates(&mut self, link: LinkId, os: &mut dyn Os) {
+        let Ok(user) = self.talker_of(link) else { return };
+        let others = self.chat.stop_privates(&user);
+        if self.is_serving() {
+            self.tell_all(others, Line::PrivateStopped { user }, os);
+        }
+    }
+
     /// How the two reach each other, if one of them can be dialed.
     fn meeting(&self, one: (LinkId, Name), other: (LinkId, Name)) -> Option<(Contact, Contact)> {
         let (one, other) = (self.place_of(one)?, self.place_of(other)?);

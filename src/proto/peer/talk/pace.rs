@@ -1,0 +1,74 @@
+//! How fast a client talks to its server: a burst, then steadily, and always slower than the server minds. Holds nothing
+//! back itself: what is not of a user is counted, and users wait for it.
+//!
+//! The server's rule is the generic cell rate algorithm (ITU-T I.371), over all lines of a link; this is the same
+//! with smaller numbers.
+
+use crate::proto::limits::{LISTED_PER_COMMAND, SAID_BURST, SAID_PAUSE};
+use crate::proto::time::{Mono, ns};
+
+/// What was said over one link.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    /// When all of it has had its time.
+    paid_until: Mono,
+    /// Lines that are in it.
+    noted: u64,
+}
+
+impl Pace {
+    /// So many lines were said over the link so far.
+    pub(super) fn note(&mut self, lines: u64, now: Mono) {
+        let more = lines.saturating_sub(self.noted);
+        if more > 0 {
+            self.noted = lines;
+            let more_ns = more.saturating_mul(ns(SAID_PAUSE));
+            self.paid_until = Mono(self.paid_until.max(now).0.saturating_add(more_ns));
+        }
+    }
+
+    /// A name in a list, which costs the server a little of what a line does.
+    pub(super) fn note_listed(&mut self) {
+        self.paid_until.0 += ns(SAID_PAUSE) / LISTED_PER_COMMAND;
+    }
+
+    /// When one more line may be said, if not now.
+    pub(super) fn free_at(&self, now: Mono) -> Option<Mono> {
+        let ahead_ns = ns(SAID_PAUSE) * (SAID_BURST - 1);
+        let at = Mono(self.paid_until.0.saturating_sub(ahead_ns));
+        (at > now).then_some(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::limits::{COMMAND_PAUSE, COMMANDS_BURST};
+
+    #[test]
+    fn a_burst_then_steadily_and_never_faster_than_the_server_minds() {
+        let (mut pace, mut now, mut said) = (Pace::default(), Mono(5), 0);
+        // The server's own rule, with a clock that is a percent slow, and lines that come late and then together.
+        let mut until = 0;
+        for _ in 0..100_000 {
+            while pace.free_at(now).is_none() {
+                said += 1;
+                pace.note(said, now);
+            }
+            let there = (now.0 / 99_000_000 * 99_000_000) * 99 / 100;
+            until = until.max(there) + ns(COMMAND_PAUSE);
+            now = pace.free_at(now).unwrap();
+            assert!(until - there <= ns(COMMAND_PAUSE) * COMMANDS_BURST, "{said} lines");
+        }
+        assert!(said >= SAID_BURST + 99_000, "{said}");
+    }
+
+    #[test]
+    fn a_long_list_counts_as_some_lines() {
+        let mut pace = Pace::default();
+        pace.note(1, Mono(0));
+        (0..LISTED_PER_COMMAND * SAID_BURST).for_each(|_| pace.note_listed());
+        let free_at = pace.free_at(Mono(0)).unwrap();
+        assert!((1..=2 * ns(SAID_PAUSE)).contains(&free_at.0), "{free_at:?}");
+    }
+}
