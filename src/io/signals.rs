@@ -1,5 +1,6 @@
 //! Signals as events of the reactor. Decides nothing about them.
 
+use std::fs;
 use std::io;
 
 use log::info;
@@ -32,12 +33,14 @@ impl Signals {
         Ok(Signals { hook })
     }
 
-    /// Also those that matter to who reads from a terminal: it is gone (an end, too), or needs painting.
+    /// Also those that matter to who reads from a terminal: it is gone (an end, too, unless `nohup` has said otherwise), or
+    /// needs painting.
     ///
     /// # Errors
     /// If the kernel refuses.
     pub(super) fn add_those_of_terminals(&self) -> io::Result<()> {
-        [SIGHUP, SIGWINCH, SIGCONT].into_iter().try_for_each(|signal| self.hook.add_signal(signal))
+        let mut signals = [SIGHUP, SIGWINCH, SIGCONT].into_iter().filter(|signal| !is_ignored(*signal));
+        signals.try_for_each(|signal| self.hook.add_signal(signal))
     }
 
     pub(super) fn take(&mut self) -> Taken {
@@ -53,4 +56,12 @@ impl Signals {
         }
         taken
     }
+}
+
+/// Whether who started this program wants it to take no notice of a signal (proc_pid_status(5)).
+fn is_ignored(signal: i32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored =
+        status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    ignored.is_some_and(|set| set & (1 << (signal - 1)) != 0)
 }

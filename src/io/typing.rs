@@ -22,6 +22,8 @@ pub(super) struct Typing {
     pub(super) machine: usize,
     /// There may be something to read.
     pub(super) is_readable: bool,
+    /// It waits for its visit: a second one could bring more than its machine wants.
+    is_listed: bool,
     has_ended: bool,
 }
 
@@ -41,7 +43,7 @@ impl Typing {
             Err(error) if error.raw_os_error() == Some(Errno::EPERM as i32) => {}
             Err(error) => return Err(error),
         }
-        Ok(Typing { fd, machine, is_readable: true, has_ended: false })
+        Ok(Typing { fd, machine, is_readable: true, is_listed: false, has_ended: false })
     }
 
     /// Reads only what is there: the descriptor may be one that waits.
@@ -79,10 +81,12 @@ impl Reactor {
 
     /// Reads on, if there may be something and its machine wants it. Asked once a turn.
     pub(super) fn list_typing(&mut self, hosts: &[Host<'_>]) {
-        if let Some(Typing { machine, is_readable: true, has_ended: false, .. }) = self.typing
+        if let Some(typing) = &mut self.typing
+            && let Typing { machine, is_readable: true, is_listed: false, has_ended: false, .. } = *typing
             && !self.seats[machine].ended
             && hosts[machine].machine.wants_typed()
         {
+            typing.is_listed = true;
             self.leftover.push_back(Source::Typing);
         }
     }
@@ -90,6 +94,7 @@ impl Reactor {
     pub(super) fn visit_typing(&mut self, hosts: &mut [Host<'_>]) {
         let Some(typing) = &mut self.typing else { return };
         let machine = typing.machine;
+        typing.is_listed = false;
         let mut buffer = std::mem::take(&mut self.buffer);
         let room = buffer.len().min(TYPED_BUDGET_BYTES);
         let found = typing.read(&mut buffer[..room]);

@@ -16,11 +16,20 @@ struct Reader {
     full_at: Option<usize>,
     wake: Option<Mono>,
     has_ended: bool,
+    /// Where it listens; what comes in there keeps it busy.
+    addr: Option<SocketAddr>,
 }
 
 impl Machine for Reader {
     fn handle_input(&mut self, input: Input<'_>, now: Now, os: &mut dyn Os) {
         match input {
+            Input::Start => {
+                if let Some(addr) = self.addr {
+                    os.perform(Effect::Listen { addr });
+                }
+            }
+            // Longer than the slice of a turn.
+            Input::Received { .. } => pause(1),
             Input::Typed { bytes } => {
                 assert!(self.wants_typed() && bytes.len() <= TYPED_BUDGET_BYTES);
                 self.bytes.extend_from_slice(bytes);
@@ -91,4 +100,27 @@ fn files_and_nothing_are_read_too() {
     assert_eq!(read_all(File::open(&path).unwrap(), None).len(), 50_000);
     assert_eq!(read_all(File::open(&path).unwrap(), Some(1)).len(), 50_000);
     assert_eq!(read_all(File::open("/dev/null").unwrap(), None), b"");
+}
+
+#[test]
+fn no_more_is_read_than_is_wanted_while_links_keep_the_loop_busy() {
+    let (listener, addr) = port();
+    let (from, to) = pipe().unwrap();
+    let bytes = pattern(300_000);
+    let expected = bytes.clone();
+    let writer = spawn(move || File::from(to).write_all(&bytes).unwrap());
+    let mut reader = Reader { full_at: Some(1), addr: Some(addr), ..Reader::default() };
+    let mut reactor = Reactor::new().unwrap();
+    reactor.inherit(listener);
+    reactor.read_typed_from(0, from).unwrap();
+    let noise = spawn(move || {
+        let mut stream = connect(addr);
+        while stream.write_all(&[0; 1 << 20]).is_ok() {}
+    });
+    let hosts = &mut [Host { machine: &mut reader, root: "/nowhere".into() }];
+    assert_eq!(reactor.run(hosts).unwrap(), RunEnd::Exited);
+    assert!(reader.bytes == expected);
+    drop(reactor);
+    writer.join().unwrap();
+    noise.join().unwrap();
 }

@@ -313,6 +313,7 @@ impl Member {
             (Purpose::Present, FileOp::Open, ErrorKind::NotFound) => {
                 self.open_for_check(item, Purpose::Rest, common, now, os);
             }
+            (Purpose::Offer, FileOp::Open, _) => self.refuse_offer(item, obstacle(error), common, now, os),
             (Purpose::Offer, ..) => {
                 self.refuse_offer(item, Why(error).to_string(), common, now, os);
             }
@@ -332,12 +333,29 @@ impl Member {
     }
 }
 
-/// What stands in the way of a file that is to be stored under its name.
+/// What stands in the way of a file that is to be stored under its name, or offered.
 fn obstacle(error: ErrorKind) -> String {
     match error {
         ErrorKind::InvalidInput => "a symbolic link has its name".to_owned(),
         ErrorKind::IsADirectory => "a folder has its name".to_owned(),
         ErrorKind::AlreadyExists | ErrorKind::Unsupported => "what has its name is no plain file".to_owned(),
         error => Why(error).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_in_the_way_is_named() {
+        for (error, words) in [
+            (ErrorKind::InvalidInput, "symbolic link"),
+            (ErrorKind::IsADirectory, "folder"),
+            (ErrorKind::Unsupported, "no plain file"),
+            (ErrorKind::NotFound, "is gone"),
+        ] {
+            assert!(obstacle(error).contains(words), "{error:?}");
+        }
     }
 }

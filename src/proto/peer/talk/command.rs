@@ -53,6 +53,8 @@ pub(super) fn parse(line: &str) -> (&'static str, Result<Command<'_>, Refusal>) 
     if line.chars().any(char::is_control) {
         return ("", Err((ErrorCode::BadText, ParseError::BadText.to_string())));
     }
+    // A console keeps no line in its history that begins with a blank.
+    let line = line.trim_start_matches(' ');
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     let verb = match line.starts_with('%') {
         true => "message",
@@ -148,6 +150,9 @@ mod tests {
             command.unwrap_or_else(|refusal| panic!("{line}: {refusal:?}"));
         }
         assert_eq!(parse("%bob%hi").0, "message");
+        for line in [" whoelse", "  message bob  hi ", " %bob% hi", " register a.txt"] {
+            assert_eq!(parse(line), parse(line.trim_start()));
+        }
         assert_eq!(parse("private bob  hi ").1, Ok(Command::Private { to: "bob", text: " hi " }));
     }
 
