@@ -83,7 +83,10 @@ impl Server {
                 Ok(None) => {}
                 Err(refusal) => log::warn!("account not known name={name} why=\"{refusal}\""),
             },
-            Ok(Put::Changed) => log::info!("account has a new password name={name}"),
+            Ok(Put::Changed) => {
+                log::info!("account has a new password name={name}");
+                self.chat.forget_reserved(&name);
+            }
             Ok(Put::Same) => {}
             Err(error) => log::warn!("account not usable name={name} why=\"{error}\""),
         }
