@@ -42,7 +42,7 @@ impl Server {
         if !self.book.is_known {
             return self.load_book(os);
         }
-        self.store_refused_logins(os);
+        self.store_logins(os);
         self.book.seen.clear();
         let after = self.book.after;
         let known = if after.is_none() { self.book.known } else { 0 };
