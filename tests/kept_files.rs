@@ -5,7 +5,8 @@ mod common;
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use common::hall::{Hall, name};
+use common::hall::{Hall, name, pass};
+use tickmesh::proto::limits::LOGINS_UNSTORED_MAX;
 use tickmesh::proto::machine::Change;
 use tickmesh::sim::StrangerId;
 
@@ -141,4 +142,29 @@ fn wrong_passwords_are_noted_for_whose_account_it_is() {
     assert_eq!(refused.len(), 2);
     assert!(refused.contains(&true) && refused.contains(&false));
     assert_eq!(store.logins(name("nobody")).count(), 0);
+}
+
+#[test]
+fn logins_are_noted_a_second_later_or_when_there_are_many_or_when_the_server_stops() {
+    let mut hall = Hall::new(6);
+    let noted = |hall: &Hall| -> usize {
+        ["alice", "bob"].map(|user| hall.world.store(hall.node).logins(name(user)).count()).iter().sum()
+    };
+    let (alice, _) = hall.login("alice");
+    hall.world.run_for(2 * SECOND);
+    assert_eq!(noted(&hall), 1);
+    hall.say(alice, "logout\n");
+    let links: Vec<StrangerId> = (0..2 * LOGINS_UNSTORED_MAX).map(|_| hall.connect()).collect();
+    for (number, link) in links.into_iter().enumerate() {
+        let user = ["alice", "bob"][number % 2];
+        hall.world.write(link, format!("login {user} {}\nlogout\n", pass(user)).as_bytes());
+        hall.world.run_for(SECOND / 50);
+        let answers = hall.hear(link);
+        assert!(answers.contains("OK login") && answers.contains("OK logout"), "{answers}");
+        assert!(noted(&hall) + LOGINS_UNSTORED_MAX > number + 2);
+    }
+    hall.login("alice");
+    hall.world.shutdown(hall.node);
+    hall.world.run_for(SECOND);
+    assert_eq!(noted(&hall), 2 + 2 * LOGINS_UNSTORED_MAX);
 }

@@ -17,6 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// So many come, and then all have heard of them.
 const WAVE: usize = 250;
 
+/// So many connect ahead of those who log in, where nobody waits for the others.
+const AHEAD: usize = 128;
+
 /// People, by number.
 pub struct Crowd {
     poll: Poll,
@@ -114,6 +117,22 @@ impl Crowd {
             });
             if number % WAVE == WAVE - 1 {
                 self.until_heard();
+            }
+        }
+        self.until_heard();
+    }
+
+    /// Connects so many and logs them in as fast as the server takes them, whatever waits for slow readers.
+    pub fn storm(&mut self, addr: SocketAddr, count: usize) {
+        let mut begun = 0;
+        while begun < count {
+            while self.people.len() < count.min(begun + AHEAD) {
+                self.connect(addr, user(self.people.len()), None);
+            }
+            self.turn(Duration::from_secs(1));
+            while begun < self.people.len() && self.people[begun].is_greeted {
+                self.log_in(begun);
+                begun += 1;
             }
         }
         self.until_heard();

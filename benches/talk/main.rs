@@ -6,7 +6,7 @@
 //! they may again. So it is the pace that everybody has, from very many. Redis gets the same texts, from and to the same numbers of
 //! connections, as many at once from each.
 //!
-//! `cargo bench --bench talk`, and behind `--` some of `one many idle logins ticks` for only these. TALK_PAIRS sets the
+//! `cargo bench --bench talk`, and behind `--` some of `one many idle storm logins ticks` for only these. TALK_PAIRS sets the
 //! number of pairs (default 1000), TALK_IDLE that of people who listen (default 10000), TALK_ROUNDS the number of rounds
 //! (default 5). Without redis-server on PATH there is no yardstick.
 
@@ -54,6 +54,9 @@ fn main() {
     }
     if is_wanted("idle") {
         idle(folder, setting("TALK_IDLE", 10_000));
+    }
+    if is_wanted("storm") {
+        storm(folder, setting("TALK_IDLE", 10_000), rounds);
     }
     if is_wanted("logins") {
         logins(folder);
@@ -214,6 +217,29 @@ fn idle(folder: &Path, people: usize) {
         crowd.people[0].listed
     );
     println!("    {:.2} KiB each, after all this", (server.rss() - before) as f64 / 1024.0 / people as f64);
+}
+
+/// The same people, who all come at once: what the server keeps of the memory that this took.
+fn storm(folder: &Path, people: usize, rounds: usize) {
+    let mut figures = [const { Vec::new() }; 4];
+    for _ in 0..rounds {
+        let server = Process::server(folder, people);
+        std::thread::sleep(Duration::from_secs(1));
+        let before = server.rss();
+        let mut crowd = Crowd::new(salted());
+        let (began, cpu) = (Instant::now(), server.cpu());
+        crowd.storm(server.addr, people);
+        let (took, cost) = (began.elapsed().as_secs_f64(), (server.cpu() - cpu).as_secs_f64());
+        crowd.read_for(Duration::from_secs(3));
+        let each = |rss: u64| (rss - before) as f64 / 1024.0 / people as f64;
+        let round = [took, cost, each(server.rss()), each(server.rss_max())];
+        figures.iter_mut().zip(round).for_each(|(list, one)| list.push(one));
+    }
+    let most = figures[2].iter().copied().fold(0.0, f64::max);
+    let [took, cost, kept, peak] = figures.each_mut().map(|list| median(list));
+    println!("{people} people who come at once (medians of {rounds}):");
+    println!("    logged in within {took:.1} s, for {cost:.1} s of the server");
+    println!("    {kept:.2} KiB each afterwards, {most:.2} at most, and {peak:.2} meanwhile");
 }
 
 const LOGINS: usize = 4000;

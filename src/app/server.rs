@@ -9,13 +9,14 @@ use crate::app::cli::ServerOptions;
 use crate::app::state::StateLock;
 use crate::app::watched::Watched;
 use crate::app::{drive, logging, prepare_folder, random_secret, state, terminal};
-use crate::io::{Host, Reactor, Store};
+use crate::io::{Host, Reactor, Store, return_large_buffers};
 use crate::proto::chat;
 use crate::proto::machine::Why;
 use crate::proto::server::{Server, ServerConfig, TalkConfig};
 
 /// Serves until a signal; true if everything went well.
 pub(super) fn run(options: &ServerOptions) -> Result<bool> {
+    return_large_buffers();
     logging::start(&options.log)?;
     prepare_folder(&options.out, "--out")?;
     let kept = open_accounts(options.state.as_deref())?;

@@ -11,7 +11,7 @@
 //!   its own, `errands` what it does there, `finish` how files are brought to disk, and `room` how it is
 //!   set aside for them.
 //! - `store`: the database, and `keeping` whose orders it carries out when.
-//! - `typing`: standard input. `clock`, `descriptors`, `timer`, `signals`, `token`, `answer`, `stats`: small parts.
+//! - `typing`: standard input. `clock`, `descriptors`, `memory`, `timer`, `signals`, `token`, `answer`, `stats`: small parts.
 //!
 //! # One turn
 //! Timeouts that are due; answers to effects; each link that has output is flushed once; wait,
@@ -33,6 +33,7 @@ mod keeping;
 mod link;
 mod links;
 mod listener;
+mod memory;
 mod opening;
 mod place;
 mod queue;
@@ -48,6 +49,7 @@ mod typing;
 mod visit;
 
 pub use descriptors::descriptors_max;
+pub use memory::return_large_buffers;
 pub use reactor::{Host, Reactor, RunEnd};
 pub use stats::Stats;
 pub use store::{Store, StoreError};

@@ -48,6 +48,9 @@ pub const LINKS_MAX: usize = 16_384;
 /// Bytes that wait in memory for one slow reader before its link is closed. A newcomer's list
 /// of [`MEMBERS_MAX`] members has to fit.
 pub const LINK_QUEUE_BYTES_MAX: usize = 1 << 20;
+/// Buffers of a server from this length on go back to the system when they are free. Those of ten thousand links that had
+/// much to read would be the most memory that it ever needs; and one of this length costs some page faults.
+pub const LARGE_BUFFER_BYTES: i32 = 16 << 10;
 /// File ranges that wait on one link: twice what an honest fetcher asks for at once.
 pub const LINK_RANGES_MAX: usize = 32;
 /// Bytes read from one link in one turn, so that no link keeps the others waiting.

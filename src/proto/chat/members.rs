@@ -50,7 +50,7 @@ impl Chat {
         let last = mail.last.min(NUMBER_MAX);
         let count = mail.count.min(u32::try_from(last).unwrap_or(u32::MAX));
         let bytes = if count > 0 { mail.bytes } else { 0 };
-        let mailbox = Mailbox { last, settled: 0, count, bytes };
+        let mailbox = Mailbox::new(last, count, bytes);
         self.add_person(
             name,
             Person { mailbox: Some(mailbox), presence: Presence::Never, paid_until: Mono(0) },

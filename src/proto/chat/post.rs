@@ -4,7 +4,7 @@
 //! Whoever performs this must do so in order: what is to be kept is stored before what is to be loaded after
 //! it is read, and answers come back in the same order, [`Chat::not_kept`] among them.
 
-use crate::proto::chat::session::{Flight, Phase, What};
+use crate::proto::chat::session::{Flight, Mailbox, Phase, What};
 use crate::proto::chat::{Chat, Id, Reader, Refusal};
 use crate::proto::ids::{LinkId, Name};
 use crate::proto::limits::{
@@ -81,21 +81,23 @@ impl Chat {
         if mailbox.count >= MAIL_PER_USER_MAX || mailbox.bytes + bytes > MAIL_BYTES_PER_USER_MAX {
             return Err(Refusal::MailboxFull);
         }
-        let next = mailbox.last + 1;
+        let number = mailbox.last + 1;
         let goes_now = flights_bytes <= FLIGHTS_BYTES_MAX
-            && person.session().is_some_and(|session| session.is_open(next, text.len()));
+            && mailbox.is_reserved(number)
+            && person.session().is_some_and(|session| session.is_open(text.len()));
         if !goes_now && !self.shares.has_room(id, from, bytes) {
             return Err(Refusal::ShareFull);
         }
+        let is_here = person.session().is_some();
         let mailbox = person.mailbox.as_mut().expect("mail is for users");
         mailbox.last += 1;
         mailbox.count += 1;
         mailbox.bytes += bytes;
         self.mail_count += 1;
         self.mail_bytes += u64::from(bytes);
-        let (number, mut reserve) = (next, None);
+        // Who is away is asked for when he comes.
+        let reserve = if is_here { mailbox.reserve() } else { None };
         if let Some(session) = person.session_mut() {
-            reserve = session.reserve(number);
             if goes_now {
                 session.send(Flight {
                     number,
@@ -218,22 +220,35 @@ impl Chat {
         }
     }
 
-    /// The store knows that somebody's numbers up to this one are taken: so many may go straight to a link.
+    /// The store knows that somebody's numbers up to this one are taken: so many may go straight to a link, of this
+    /// session and those after it.
     pub fn on_reserved(&mut self, name: &Name, upto: u64) {
-        if let Some((_, session)) = self.session_mut(name) {
-            session.on_reserved(upto);
+        if let Some(mailbox) = self.mailbox_mut(name) {
+            mailbox.on_reserved(upto);
         }
     }
 
     /// It does not, and the next message asks again. Until then all messages go through the mailbox.
     pub fn on_reserve_failed(&mut self, name: &Name) {
-        if let Some((_, session)) = self.session_mut(name) {
-            session.on_reserve_failed();
+        if let Some(mailbox) = self.mailbox_mut(name) {
+            mailbox.on_reserve_failed();
+        }
+    }
+
+    /// Somebody's account may be another one than before, under the same name: the store may not know of any number.
+    pub fn forget_reserved(&mut self, name: &Name) {
+        if let Some(mailbox) = self.mailbox_mut(name) {
+            mailbox.forget_reserved();
         }
     }
 }
 
 impl Chat {
+    fn mailbox_mut(&mut self, name: &Name) -> Option<&mut Mailbox> {
+        let id = self.names.get(name)?;
+        self.people[id.0 as usize].mailbox.as_mut()
+    }
+
     /// Whose mail is being read back now, if that session is still there.
     fn loading(&self, to: &Name) -> Option<Id> {
         let (name, link) = self.loads.front()?;

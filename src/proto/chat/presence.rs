@@ -91,11 +91,10 @@ impl Chat {
         let id = id.ok_or(Refusal::Unknown).and_then(|id| self.check_login(id).and(Ok(id)));
         let id = self.counted(id)?;
         let person = &mut self.people[id.0 as usize];
-        let mailbox = person.mailbox.as_ref().expect("it is a user");
-        let (last, waiting) = (mailbox.last, mailbox.count);
+        let mailbox = person.mailbox.as_mut().expect("it is a user");
+        let (last, waiting, reserve) = (mailbox.last, mailbox.count, mailbox.reserve());
         let (phase, sent) = if waiting == 0 { (Phase::Live, last) } else { (Phase::Behind, mailbox.settled) };
-        let mut session = Session::new(link, reader, now, phase, sent);
-        let reserve = session.reserve(last);
+        let session = Session::new(link, reader, now, phase, sent);
         if let Presence::Left(at) = person.presence {
             self.left.remove_user(&name, at);
         }

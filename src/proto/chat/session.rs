@@ -19,6 +19,10 @@ pub(super) struct Mailbox {
     pub(super) count: u32,
     /// Their bytes.
     pub(super) bytes: u32,
+    /// Numbers up to this one are taken as far as the store knows; 0 until it was asked.
+    reserved: u64,
+    /// The store was asked for so many.
+    asked: u64,
 }
 
 /// A user or guest who is online.
@@ -33,10 +37,6 @@ pub(super) struct Session {
     /// What was given to the link and is not over, in the order of its numbers.
     flight: VecDeque<Flight>,
     flight_bytes: usize,
-    /// Numbers up to this one are taken as far as the store knows.
-    reserved: u64,
-    /// The store was asked for so many.
-    asked: u64,
 }
 
 /// Where the next message goes.
@@ -79,8 +79,43 @@ pub(super) struct Landed {
 }
 
 impl Mailbox {
+    pub(super) fn new(last: u64, count: u32, bytes: u32) -> Mailbox {
+        Mailbox { last, count, bytes, ..Mailbox::default() }
+    }
+
+    /// Whether the store knows that a number is taken.
+    pub(super) fn is_reserved(&self, number: u64) -> bool {
+        number <= self.reserved
+    }
+
+    /// The number up to which the store should know, if it has to be told.
+    pub(super) fn reserve(&mut self) -> Option<u64> {
+        let is_due = self.asked == self.reserved && self.reserved < self.last + NUMBERS_AHEAD / 2;
+        is_due.then(|| {
+            self.asked = self.last + NUMBERS_AHEAD;
+            self.asked
+        })
+    }
+
+    /// The store knows.
+    pub(super) fn on_reserved(&mut self, upto: u64) {
+        self.reserved = self.reserved.max(upto);
+        self.asked = self.asked.max(upto);
+    }
+
+    /// It could not; the next message asks again.
+    pub(super) fn on_reserve_failed(&mut self) {
+        self.asked = self.reserved;
+    }
+
+    /// It may know nothing any more.
+    pub(super) fn forget_reserved(&mut self) {
+        (self.reserved, self.asked) = (0, 0);
+    }
+
     pub(super) fn check_invariants(&self) {
         assert!(self.settled <= self.last && u64::from(self.count) <= self.last - self.settled, "{self:?}");
+        assert!(self.reserved <= self.asked, "{self:?}");
     }
 }
 
@@ -88,17 +123,16 @@ impl Session {
     /// `sent`: all up to this one are over.
     pub(super) fn new(link: LinkId, reader: Reader, now: Mono, phase: Phase, sent: u64) -> Session {
         let flight = VecDeque::new();
-        Session { link, reader, heard_at: now, phase, sent, flight, flight_bytes: 0, reserved: 0, asked: 0 }
+        Session { link, reader, heard_at: now, phase, sent, flight, flight_bytes: 0 }
     }
 
     pub(super) fn link(&self) -> LinkId {
         self.link
     }
 
-    /// Whether a message with that number may go straight to the link.
-    pub(super) fn is_open(&self, number: u64, bytes: usize) -> bool {
+    /// Whether a message may go straight to the link.
+    pub(super) fn is_open(&self, bytes: usize) -> bool {
         self.phase == Phase::Live
-            && number <= self.reserved
             && self.flight.len() < FLIGHT_MAX
             && self.flight_bytes + bytes <= FLIGHT_BYTES_MAX
     }
@@ -131,26 +165,6 @@ impl Session {
         landed
     }
 
-    /// The number up to which the store should know, if it has to be told.
-    pub(super) fn reserve(&mut self, last: u64) -> Option<u64> {
-        let is_due = self.asked == self.reserved && self.reserved < last + NUMBERS_AHEAD / 2;
-        is_due.then(|| {
-            self.asked = last + NUMBERS_AHEAD;
-            self.asked
-        })
-    }
-
-    /// The store knows.
-    pub(super) fn on_reserved(&mut self, upto: u64) {
-        self.reserved = self.reserved.max(upto);
-        self.asked = self.asked.max(upto);
-    }
-
-    /// It could not; the next message asks again.
-    pub(super) fn on_reserve_failed(&mut self) {
-        self.asked = self.reserved;
-    }
-
     pub(super) fn flight_len(&self) -> usize {
         self.flight.len()
     }
@@ -171,7 +185,7 @@ impl Session {
     pub(super) fn check_invariants(&self, mailbox: Option<&Mailbox>) {
         assert_eq!(self.flight.iter().map(|flight| flight.bytes as usize).sum::<usize>(), self.flight_bytes);
         assert!(self.flight.iter().is_sorted_by(|one, next| one.number < next.number));
-        assert!(self.flight.len() <= FLIGHT_MAX && self.reserved <= self.asked);
+        assert!(self.flight.len() <= FLIGHT_MAX);
         assert!(self.flight.back().is_none_or(|last| last.number <= self.sent));
         let Some(mailbox) = mailbox else {
             assert!(self.flight.is_empty() && self.phase == Phase::Live);

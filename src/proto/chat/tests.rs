@@ -42,8 +42,10 @@ fn book() -> Chat {
 
 /// As if the store had answered at once.
 fn log_in(chat: &mut Chat, user: &str, index: u32) {
-    let reserve = chat.login(name(user), link(index), Reader::Acks, at(0)).unwrap().reserve.unwrap();
-    chat.on_reserved(&name(user), reserve);
+    let reserve = chat.login(name(user), link(index), Reader::Acks, at(0)).unwrap().reserve;
+    if let Some(upto) = reserve {
+        chat.on_reserved(&name(user), upto);
+    }
 }
 
 fn say(chat: &mut Chat, from: &str, to: &str, text: &str) -> Result<Sent, Refusal> {

@@ -35,6 +35,9 @@ pub const LOGINS_KEPT_MAX: u32 = 20;
 /// Logins with a wrong password that are remembered of one second: storing them takes the loop a millisecond. More are
 /// somebody's guesses, and in the log.
 pub const LOGINS_REFUSED_MAX: usize = 64;
+/// Logins that wait to be stored, for a second at most: then all of them are stored together, in a fraction of a
+/// millisecond.
+pub const LOGINS_UNSTORED_MAX: usize = 16;
 /// Wrong lines of such a file that are shown.
 pub const FAULTS_SHOWN_MAX: usize = 20;
 

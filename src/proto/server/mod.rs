@@ -213,7 +213,7 @@ impl Server {
             return;
         }
         self.stage = Stage::Stopping;
-        self.store_refused_logins(os);
+        self.store_logins(os);
         let links: Vec<LinkId> = self.sessions.iter().map(|(link, _)| link).collect();
         if let Some(run) = &mut self.run {
             run.close(now, self.directory.end_runs() | self.run_was_cut, os);

@@ -21,8 +21,10 @@ fn kept(number: u64) -> Result<Sent, Refusal> {
 /// Dave comes, on link 3; what is to be read back for him.
 fn dave_comes(chat: &mut Chat, reader: Reader) -> Option<MailLoad> {
     let login = chat.login(dave(), link(3), reader, at(2)).unwrap();
-    let (load, reserve) = (login.load, login.reserve.unwrap());
-    chat.on_reserved(&dave(), reserve);
+    let (load, reserve) = (login.load, login.reserve);
+    if let Some(upto) = reserve {
+        chat.on_reserved(&dave(), upto);
+    }
     load
 }
 
@@ -187,6 +189,23 @@ fn no_number_goes_to_a_link_before_the_store_knows_that_it_is_taken() {
         }
         chat.ack(&dave(), number).unwrap();
     }
+}
+
+#[test]
+fn what_is_reserved_is_so_for_the_next_session_too() {
+    let mut chat = book();
+    let first = chat.login(dave(), link(3), Reader::Acks, at(0)).unwrap().reserve;
+    assert_eq!(first, Some(NUMBERS_AHEAD));
+    chat.logout(&dave(), at(1)).unwrap();
+    chat.on_reserved(&dave(), NUMBERS_AHEAD);
+    assert_eq!(chat.login(dave(), link(3), Reader::Acks, at(2)).unwrap().reserve, None);
+    assert_eq!(say(&mut chat, "alice", "dave", "x"), now_at(3, 1));
+    chat.ack(&dave(), 1).unwrap();
+    chat.logout(&dave(), at(3)).unwrap();
+    chat.forget_reserved(&dave());
+    let again = chat.login(dave(), link(3), Reader::Acks, at(4)).unwrap().reserve;
+    assert_eq!(again, Some(1 + NUMBERS_AHEAD), "the account is another one");
+    assert_eq!(say(&mut chat, "alice", "dave", "x"), kept(2));
 }
 
 /// So many messages for a mailbox, all of which are kept, from as many senders as that takes.

@@ -42,7 +42,7 @@ impl Server {
         if !self.book.is_known {
             return self.load_book(os);
         }
-        self.store_refused_logins(os);
+        self.store_logins(os);
         self.book.seen.clear();
         let after = self.book.after;
         let known = if after.is_none() { self.book.known } else { 0 };
@@ -83,7 +83,10 @@ impl Server {
                 Ok(None) => {}
                 Err(refusal) => log::warn!("account not known name={name} why=\"{refusal}\""),
             },
-            Ok(Put::Changed) => log::info!("account has a new password name={name}"),
+            Ok(Put::Changed) => {
+                log::info!("account has a new password name={name}");
+                self.chat.forget_reserved(&name);
+            }
             Ok(Put::Same) => {}
             Err(error) => log::warn!("account not usable name={name} why=\"{error}\""),
         }

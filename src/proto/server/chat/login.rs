@@ -8,7 +8,7 @@ use crate::proto::accounts::scram::{ClientFirst, Nonce, ServerExchange};
 use crate::proto::accounts::{self, Attempt, Password, SaltedPassword};
 use crate::proto::chat::{self, Reader};
 use crate::proto::ids::{LinkId, Name};
-use crate::proto::limits::{DERIVES_MAX, LOGINS_REFUSED_MAX, SCRAM_NONCE_BYTES};
+use crate::proto::limits::{DERIVES_MAX, LOGINS_REFUSED_MAX, LOGINS_UNSTORED_MAX, SCRAM_NONCE_BYTES};
 use crate::proto::machine::{Change, Effect, Login, Os, Secret};
 use crate::proto::server::chat::crier::Coming;
 use crate::proto::server::chat::{Awaited, Until, told};
@@ -27,8 +27,10 @@ pub(in crate::proto::server) struct Logins {
     nonces: u64,
     /// By address, until when guests who have gone have talked ahead.
     pub(super) debts: BTreeMap<IpAddr, Mono>,
-    /// Those with a wrong password that are not stored yet.
-    refused: Vec<(Name, Login)>,
+    /// Those that are over and not stored yet, right or wrong.
+    unstored: Vec<(Name, Login)>,
+    /// Those with a wrong password among them.
+    unstored_refused: usize,
 }
 
 /// A login that waits for the client's proof.
@@ -197,8 +199,10 @@ impl Server {
         self.send(link, &Message::Chat(answer), os);
         self.tell_coming(coming, now, os);
         let login = Login { at: now.wall, from: remote.ip(), is_refused: false };
-        let change = Change::PutLogin { name, login };
-        self.store(&[change], Awaited::Nothing, os);
+        self.logins.unstored.push((name, login));
+        if self.logins.unstored.len() >= LOGINS_UNSTORED_MAX {
+            self.store_logins(os);
+        }
         self.reserve(name, reserve, os);
         self.load_mail(load, os);
         Ok(())
@@ -207,17 +211,19 @@ impl Server {
     /// Its user may want to know. It is stored later, so that an answer takes as long for a name that there is not.
     fn note_wrong_password(&mut self, name: Name, link: LinkId, now: Now) {
         let session = self.sessions.get(link).filter(|_| self.accounts.contains(name));
-        let has_room = self.logins.refused.len() < LOGINS_REFUSED_MAX;
+        let has_room = self.logins.unstored_refused < LOGINS_REFUSED_MAX;
         if let Some(from) = session.filter(|_| has_room).map(|session| session.remote.ip()) {
-            self.logins.refused.push((name, Login { at: now.wall, from, is_refused: true }));
+            self.logins.unstored_refused += 1;
+            self.logins.unstored.push((name, Login { at: now.wall, from, is_refused: true }));
         }
     }
 
-    /// Stores who had a wrong password.
-    pub(in crate::proto::server) fn store_refused_logins(&mut self, os: &mut dyn Os) {
-        let refused = std::mem::take(&mut self.logins.refused);
+    /// Stores who has logged in, and who had a wrong password. Together, because each commit costs as much as a login.
+    pub(in crate::proto::server) fn store_logins(&mut self, os: &mut dyn Os) {
+        self.logins.unstored_refused = 0;
+        let unstored = std::mem::take(&mut self.logins.unstored);
         let changes: Vec<Change<'_>> =
-            refused.into_iter().map(|(name, login)| Change::PutLogin { name, login }).collect();
+            unstored.into_iter().map(|(name, login)| Change::PutLogin { name, login }).collect();
         if !changes.is_empty() {
             self.store(&changes, Awaited::Nothing, os);
         }

@@ -1,10 +1,12 @@
 //! How late ticks are: one peer alone, 100 peers in one process, and one peer beside a bulk
-//! transfer to itself, beside a file that it gets from another process, or beside files that are brought
-//! to disk, on the same loop. The cases take turns, so that whatever else the machine does meets all of them; each
+//! transfer to itself, beside records that go from memory to memory, beside a file that it gets from another
+//! process, or beside files that are brought to disk, on the same loop. The cases take turns, so that whatever else the machine does meets all of them; each
 //! figure is the median of the rounds.
 //!
 //! `cargo bench --bench tick_jitter`, and behind `--` a part of the names of cases for only these;
 //! JITTER_ROUNDS sets the number of rounds (default 5).
+
+mod records;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -18,6 +20,8 @@ use tickmesh::proto::machine::{CloseReason, Effect, Input, Machine, OpenMode, Or
 use tickmesh::proto::peer::{Get, GuestConfig, Orders, Peers, PeersConfig};
 use tickmesh::proto::server::{Server, ServerConfig, TalkConfig};
 use tickmesh::proto::time::{Mono, Now};
+
+use crate::records::Records;
 
 const INTERVAL: Duration = Duration::from_millis(10);
 
@@ -190,6 +194,7 @@ impl Drop for Outside {
 enum Beside<'a> {
     Nothing,
     Bulk,
+    Records,
     Get(&'a Outside),
     Finishing,
 }
@@ -226,6 +231,7 @@ fn run(peers: usize, beside: Beside<'_>) -> (Spread, u64) {
         share_deadline: None,
     });
     let mut mover = Bulk::new(listen());
+    let mut records = matches!(beside, Beside::Records).then(|| Records::new(listen()));
     let root = folder.path().to_owned();
     let mut hosts = vec![
         Host { machine: &mut members, root: root.clone() },
@@ -236,6 +242,9 @@ fn run(peers: usize, beside: Beside<'_>) -> (Spread, u64) {
     match beside {
         Beside::Nothing => {}
         Beside::Bulk => hosts.push(Host { machine: &mut mover, root }),
+        Beside::Records => {
+            hosts.extend(records.iter_mut().map(|machine| Host { machine, root: root.clone() }))
+        }
         Beside::Get(outside) => {
             hosts.push(Host { machine: getter.insert(outside.getter()), root });
         }
@@ -246,7 +255,7 @@ fn run(peers: usize, beside: Beside<'_>) -> (Spread, u64) {
     assert!(got < (GOT_MIB as u64) << 20, "the run was longer than the transfer");
     let report = members.report();
     assert!(report.is_complete(), "{report:?}");
-    (members.lateness(), got)
+    (members.lateness(), got + records.map_or(0, |records| records.bytes()))
 }
 
 fn main() {
@@ -258,6 +267,7 @@ fn main() {
         ("one_peer", 1, Beside::Nothing),
         ("hundred_peers", 100, Beside::Nothing),
         ("one_peer_beside_bulk", 1, Beside::Bulk),
+        ("one_peer_beside_records", 1, Beside::Records),
         ("one_peer_beside_get", 1, Beside::Get(&outside)),
         ("one_peer_beside_finishing", 1, Beside::Finishing),
     ];
