@@ -62,7 +62,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(false) => ExitCode::from(FAILED),
         Err(error) => {
             terminal::clear_progress();
-            eprintln!("tickmesh: {error:#}");
+            terminal::complain(&format_args!("{error:#}"));
             ExitCode::from(FAILED)
         }
     }

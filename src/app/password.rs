@@ -67,7 +67,7 @@ fn first_line(source: impl Read) -> Result<Vec<u8>> {
 /// Asks at the terminal for a line that is not shown; who does not answer gets `stopped`.
 fn ask(question: &str, stopped: &'static str) -> Result<Vec<u8>> {
     let held = HeldTerminal::begin().context("cannot hide what is typed")?;
-    eprint!("{question}");
+    write!(io::stderr(), "{question}")?;
     let mut line = Vec::new();
     let mut byte = [0];
     // One by one: what is typed behind the password is not ours.

@@ -1,6 +1,7 @@
 //! What people see: standard output and standard error, which may be terminals, files, or pipes
 //! that nobody reads. Never blocks the loop on standard error.
 
+use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write};
 use std::os::fd::AsFd as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -26,6 +27,11 @@ pub(super) fn print(text: &str) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Tells a person what is wrong. Where standard error is closed, nobody wants to know.
+pub(super) fn complain(text: &dyn Display) {
+    let _ = writeln!(io::stderr(), "tickmesh: {text}");
 }
 
 /// Standard error is a terminal, so that a progress line makes sense.

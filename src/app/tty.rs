@@ -2,12 +2,14 @@
 //! It is as it was when this is dropped, however that comes about.
 
 use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use nix::sys::termios::{self, InputFlags, LocalFlags, SetArg, SpecialCharacterIndices, Termios};
 
 /// No key can end us while this is there, so that the terminal is always given back.
 #[derive(Debug)]
 pub(super) struct HeldTerminal {
+    fd: OwnedFd,
     before: Termios,
     held: Termios,
 }
@@ -15,8 +17,12 @@ pub(super) struct HeldTerminal {
 impl HeldTerminal {
     /// # Errors
     /// If standard input is no terminal.
-    pub(super) fn begin() -> nix::Result<HeldTerminal> {
-        let before = termios::tcgetattr(io::stdin())?;
+    pub(super) fn begin() -> io::Result<HeldTerminal> {
+        HeldTerminal::of(io::stdin().as_fd().try_clone_to_owned()?)
+    }
+
+    fn of(fd: OwnedFd) -> io::Result<HeldTerminal> {
+        let before = termios::tcgetattr(&fd)?;
         let mut held = before.clone();
         let flags = LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::ISIG | LocalFlags::IEXTEN;
         held.local_flags.remove(flags);
@@ -24,18 +30,18 @@ impl HeldTerminal {
         held.input_flags.remove(InputFlags::IXON | InputFlags::ICRNL | InputFlags::INLCR | InputFlags::IGNCR);
         held.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
         held.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
-        termios::tcsetattr(io::stdin(), SetArg::TCSADRAIN, &held)?;
-        Ok(HeldTerminal { before, held })
+        termios::tcsetattr(&fd, SetArg::TCSADRAIN, &held)?;
+        Ok(HeldTerminal { fd, before, held })
     }
 
     /// Gives it back for a while.
     pub(super) fn give_back(&self) {
-        let _ = termios::tcsetattr(io::stdin(), SetArg::TCSADRAIN, &self.before);
+        let _ = termios::tcsetattr(&self.fd, SetArg::TCSADRAIN, &self.before);
     }
 
     /// Takes it again: after that while, or when another program had it.
     pub(super) fn take_again(&self) {
-        let _ = termios::tcsetattr(io::stdin(), SetArg::TCSADRAIN, &self.held);
+        let _ = termios::tcsetattr(&self.fd, SetArg::TCSADRAIN, &self.held);
     }
 }
 
@@ -49,5 +55,26 @@ pub(super) fn columns() -> usize {
 impl Drop for HeldTerminal {
     fn drop(&mut self) {
         self.give_back();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::pty::openpty;
+
+    #[test]
+    fn a_terminal_is_given_back_also_when_something_breaks() {
+        let pty = openpty(None, None).unwrap();
+        let local = || termios::tcgetattr(&pty.slave).unwrap().local_flags;
+        let before = local();
+        let fd = pty.slave.try_clone().unwrap();
+        let broken = std::panic::catch_unwind(|| {
+            let _held = HeldTerminal::of(fd).unwrap();
+            assert_ne!(local(), before, "it is held");
+            panic!("something breaks");
+        });
+        assert!(broken.is_err());
+        assert_eq!(local(), before);
     }
 }

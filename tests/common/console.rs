@@ -36,7 +36,7 @@ struct Screen {
 impl Screen {
     fn show(&mut self) {
         if self.is_on {
-            self.news.extend(self.peers.take_news());
+            self.news.extend(std::iter::from_fn(|| self.peers.take_news()));
         }
     }
 }

@@ -4,6 +4,7 @@
 pub mod console;
 pub mod hall;
 pub mod hand;
+pub mod party;
 pub mod place;
 pub mod screen;
 pub mod tap;

@@ -1,14 +1,17 @@
 //! The console as a machine around the client: what is typed goes to the client, and what that has to tell is
 //! shown, to a person or to a script. Knows no commands.
 
+use std::io::Write as _;
+
 use crate::app::bar;
 use crate::app::console::out::Out;
 use crate::app::console::screen::{Screen, Wish};
 use crate::app::console::seen::SeenFile;
 use crate::app::console::show::for_programs;
+use crate::app::terminal::LogToStderr;
 use crate::proto::limits::{SHOW_AGAIN_PAUSE, TYPED_BUDGET_BYTES};
 use crate::proto::machine::{Input, Machine, Os};
-use crate::proto::peer::{News, Peers};
+use crate::proto::peer::{News, Peers, Seen};
 use crate::proto::text::Shown;
 use crate::proto::time::{Mono, Now};
 use crate::proto::wire::ErrorCode;
@@ -20,6 +23,8 @@ pub(super) struct Console {
     face: Face,
     out: Out,
     seen: SeenFile,
+    /// The message that is being shown.
+    showing: Option<Seen>,
     /// The server has let us in.
     is_known: bool,
     /// A person has asked to leave.
@@ -48,6 +53,7 @@ impl Console {
             face,
             out,
             seen,
+            showing: None,
             is_known: false,
             is_leaving: false,
             look_at: None,
@@ -59,6 +65,16 @@ impl Console {
 
     pub(super) fn peers(&self) -> &Peers {
         &self.peers
+    }
+
+    /// The client has ended, before everything was shown that it had to tell.
+    pub(super) fn tell_rest(&mut self) {
+        while let Some(news) = self.peers.take_news() {
+            // Nobody acknowledges it any more: it comes again.
+            if !matches!(news, News::Message { seen: Some(_), .. }) {
+                self.tell(&news, Now::default());
+            }
+        }
     }
 
     /// Shows what is left. Gives the terminal back.
@@ -113,21 +129,36 @@ impl Console {
 
     /// Shows what there is to show.
     fn show(&mut self, now: Now) {
-        // What is taken counts as shown: so it is taken when all before it is out.
-        let all = if self.out.is_empty() { self.peers.take_news() } else { Vec::new() };
-        all.iter().for_each(|news| self.tell(news, now));
-        if let Face::Person(screen) = &mut self.face {
-            screen.paint(&mut self.out);
-        }
         self.out.flush();
-        let mut numbers = all.iter().filter_map(|news| match news {
-            News::Message { seen, .. } => *seen,
-            _ => None,
-        });
-        if let Some(Err(error)) = numbers.next_back().map(|seen| self.seen.note(seen)) {
-            log::error!("cannot keep which messages were shown error=\"{error}\"");
+        // What was taken counts as shown when the next is taken: so that is when all before it is out.
+        while self.out.is_empty() {
+            let news = self.peers.take_news();
+            self.note_shown(news.as_ref());
+            if let Some(news) = &news {
+                self.tell(news, now);
+            }
+            if let Face::Person(screen) = &mut self.face {
+                screen.paint(&mut self.out);
+            }
+            self.out.flush();
+            if news.is_none() {
+                break;
+            }
         }
         self.show_at = (!self.out.is_empty()).then(|| now.mono + SHOW_AGAIN_PAUSE);
+    }
+
+    /// What is shown next; the message before it was shown.
+    fn note_shown(&mut self, next: Option<&News>) {
+        let next = match next {
+            Some(News::Message { seen, .. }) => *seen,
+            _ => None,
+        };
+        if let Some(shown) = std::mem::replace(&mut self.showing, next)
+            && let Err(error) = self.seen.note(shown)
+        {
+            log::error!("cannot keep which messages were shown error=\"{error}\"");
+        }
     }
 
     fn tell(&mut self, news: &News, now: Now) {
@@ -144,7 +175,8 @@ impl Console {
             (_, News::Ended { .. } | News::LoginRefused { .. }) => {}
             (Face::Person(screen), news) => screen.tell(news, now),
             (Face::Script, News::ServerLost { why }) => {
-                eprintln!("tickmesh: the server is gone: {}", Shown(why));
+                let line = format!("tickmesh: the server is gone: {}\n", Shown(why));
+                let _ = LogToStderr.write_all(line.as_bytes());
             }
             (Face::Script, news) => self.out.show(&for_programs(news)),
         }

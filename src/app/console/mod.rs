@@ -31,7 +31,7 @@ use crate::app::console::machine::{Console, Face};
 use crate::app::console::out::Out;
 use crate::app::console::screen::Screen;
 use crate::app::console::seen::SeenFile;
-use crate::app::{drive, logging, password, random_secret, state};
+use crate::app::{drive, logging, password, random_secret, state, terminal};
 use crate::io::{Host, Reactor};
 use crate::proto::accounts::user_name;
 use crate::proto::ids::Name;
@@ -68,7 +68,7 @@ pub(super) fn run(options: &ConsoleOptions) -> Result<bool> {
         match talk(options, login, is_person)? {
             End::Done(is_done) => return Ok(is_done),
             End::WrongPassword(text) => {
-                eprintln!("tickmesh: {}", Shown(&text));
+                terminal::complain(&Shown(&text));
                 if tried == tries {
                     break;
                 }
@@ -101,7 +101,7 @@ fn talk(options: &ConsoleOptions, login: Option<Login>, is_person: bool) -> Resu
     });
     let mut reactor = Reactor::new().context("cannot start the event loop")?;
     reactor.read_typed(0).context("cannot read standard input")?;
-    let mut out = Out::default();
+    let mut out = Out::new();
     let face = match is_person {
         true => {
             let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -117,6 +117,7 @@ fn talk(options: &ConsoleOptions, login: Option<Login>, is_person: bool) -> Resu
 
 /// What it has come to. The terminal is as it was afterwards.
 fn conclude(mut console: Console, is_person: bool) -> Result<End> {
+    console.tell_rest();
     let report = console.peers().report().peers.remove(0);
     let refused = console.refused.take();
     let is_done = is_person || report.outcome == "complete" && !console.has_failed;
@@ -126,7 +127,7 @@ fn conclude(mut console: Console, is_person: bool) -> Result<End> {
         return Ok(End::WrongPassword(text));
     }
     for problem in &report.problems {
-        eprintln!("tickmesh: {}", Shown(problem));
+        terminal::complain(&Shown(problem));
     }
     Ok(End::Done(is_done && report.problems.is_empty()))
 }

@@ -1,25 +1,41 @@
 //! Standard output, as fast as its reader takes it and no faster: a terminal that is stopped, or a pipe that
 //! nobody reads, must not stop the loop.
 
-use std::io::{self, ErrorKind, Write as _};
+use std::fs::File;
+use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::write;
 
-/// Bytes of one write: what says it is ready takes them without waiting. A terminal takes less at once than a pipe.
+/// Bytes of one write: a pipe that says it is ready takes them without waiting.
 const PIECE_BYTES: usize = 512;
 
 /// What is to be shown.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Out {
     waiting: Vec<u8>,
     /// Nobody will ever read more.
     is_closed: bool,
+    /// The terminal that it goes to, opened once more: one that says it is ready may take a single byte, and then
+    /// waits. Standard output itself is also the shell's, which expects it to wait.
+    terminal: Option<File>,
 }
 
 impl Out {
+    /// For standard output as it is.
+    pub(super) fn new() -> Out {
+        let open = || {
+            let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+            File::options().write(true).custom_flags(flags.bits()).open("/proc/self/fd/1").ok()
+        };
+        let terminal = if io::stdout().is_terminal() { open() } else { None };
+        Out { waiting: Vec::new(), is_closed: false, terminal }
+    }
+
     /// Shows a text, behind all that was to be shown before.
     pub(super) fn show(&mut self, text: &str) {
         if !self.is_closed {
@@ -34,10 +50,11 @@ impl Out {
 
     /// Writes what can be written at once.
     pub(super) fn flush(&mut self) {
+        let stdout = io::stdout();
         let mut written = 0;
         while written < self.waiting.len() && is_ready() {
             let piece = &self.waiting[written..self.waiting.len().min(written + PIECE_BYTES)];
-            match write(io::stdout().as_fd(), piece) {
+            match write(self.terminal.as_ref().map_or(stdout.as_fd(), |terminal| terminal.as_fd()), piece) {
                 Ok(count) => written += count,
                 Err(Errno::EINTR | Errno::EAGAIN) => break,
                 Err(_) => {

@@ -2,7 +2,7 @@
 //! about commands.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::{Signal, raise};
@@ -64,7 +64,7 @@ impl Screen {
     ///
     /// # Errors
     /// If standard input is no terminal.
-    pub(super) fn new(history: History, files: &Path, colours: bool, out: &mut Out) -> nix::Result<Screen> {
+    pub(super) fn new(history: History, files: &Path, colours: bool, out: &mut Out) -> io::Result<Screen> {
         let tty = HeldTerminal::begin()?;
         out.show(PASTES_ON);
         Ok(Screen {
@@ -260,9 +260,12 @@ impl Screen {
     }
 }
 
+/// However it ends. A terminal that takes nothing must not keep us here.
 impl Drop for Screen {
     fn drop(&mut self) {
-        let _ = io::stdout().write_all(PASTES_OFF.as_bytes()).and_then(|()| io::stdout().flush());
+        let mut out = Out::new();
+        out.show(PASTES_OFF);
+        out.flush();
     }
 }
 

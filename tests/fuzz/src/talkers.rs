@@ -36,7 +36,7 @@ impl Screen {
 
     fn look(&mut self) {
         if self.looks {
-            self.peers.take_news();
+            while self.peers.take_news().is_some() {}
         }
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn parse(line: &str) -> (&'static str, Result<Command<'_>, Refusal>) 
         false => VERBS.into_iter().find(|verb| *verb == word).unwrap_or(""),
     };
     let command = match verb {
-        "" => Err((ErrorCode::UnknownVerb, "no such command".to_owned())),
+        "" => no_such_command(),
         "private" => private(rest),
         "stopprivate" => user(rest).map(|user| Command::StopPrivate { user }),
         "startprivate" => user(rest).map(|user| Command::Ask(Message::Chat(Chat::StartPrivate { user }))),
@@ -80,8 +80,13 @@ fn ask<'a>(verb: &str, line: &'a str) -> Result<Command<'a>, Refusal> {
     match Message::parse(line.as_bytes()) {
         Ok(message) if message.verb() == verb => Ok(Command::Ask(message)),
         Ok(_) => Err((ErrorCode::BadArgument, "that is no command".to_owned())),
+        Err(ParseError::UnknownVerb) => no_such_command(),
         Err(error) => Err((error.code(), error.to_string())),
     }
+}
+
+fn no_such_command<T>() -> Result<T, Refusal> {
+    Err((ErrorCode::UnknownVerb, "no such command".to_owned()))
 }
 
 fn private(rest: &str) -> Result<Command<'_>, Refusal> {

@@ -200,11 +200,10 @@ impl Talker {
 }
 
 impl Peers {
-    /// Takes what there is to show, oldest first; bounded. What was taken counts as shown: a moment later the
-    /// server is told so of messages, and the other side of what came over private links.
-    pub fn take_news(&mut self) -> Vec<News> {
-        let talker = self.members.first_mut().and_then(Member::talker);
-        talker.map_or_else(Vec::new, |talker| talker.showing.take())
+    /// Takes the oldest of what there is to show, which is bounded. It counts as shown when this is called again, so
+    /// to the end: a moment later the server is told so of messages, and the other side of what came over private links.
+    pub fn take_news(&mut self) -> Option<News> {
+        self.members.first_mut().and_then(Member::talker)?.showing.take()
     }
 
     /// Bytes of [`Input::Typed`](crate::proto::machine::Input::Typed) that there is room for. Lines beyond that are

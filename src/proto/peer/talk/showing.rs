@@ -12,6 +12,8 @@ use crate::proto::peer::talk::Seen;
 pub(super) struct Showing {
     /// With the link that is told when it was shown.
     news: VecDeque<(News, Option<LinkId>)>,
+    /// What was taken last: its number, if it has one, and that link.
+    taken: Option<(u64, Option<LinkId>)>,
     /// From an earlier life; of use once the account's salt is known.
     seen: Option<Seen>,
     salt: Option<[u8; SALT_BYTES]>,
@@ -31,6 +33,7 @@ impl Showing {
     pub(super) fn new(seen: Option<Seen>) -> Showing {
         Showing {
             news: VecDeque::new(),
+            taken: None,
             seen,
             salt: None,
             told: 0,
@@ -64,6 +67,7 @@ impl Showing {
         if self.salt != salt {
             let number = self.seen.filter(|seen| Some(seen.salt) == salt).map_or(0, |seen| seen.number);
             (self.salt, self.told, self.shown) = (salt, number, number);
+            self.taken.iter_mut().for_each(|(number, _)| *number = 0);
         }
     }
 
@@ -78,17 +82,16 @@ impl Showing {
         Some(Seen { salt: self.salt?, number })
     }
 
-    /// All of it, which counts as shown.
-    pub(super) fn take(&mut self) -> Vec<News> {
-        let mut taken = Vec::with_capacity(self.news.len());
-        for (news, confirm) in self.news.drain(..) {
-            if let News::Message { number, .. } = news {
-                self.shown = self.shown.max(number);
-            }
+    /// The oldest. It counts as shown when this is called again.
+    pub(super) fn take(&mut self) -> Option<News> {
+        if let Some((number, confirm)) = self.taken.take() {
+            self.shown = self.shown.max(number);
             self.to_confirm.extend(confirm);
-            taken.push(news);
         }
-        taken
+        let (news, confirm) = self.news.pop_front()?;
+        let number = if let News::Message { number, .. } = news { number } else { 0 };
+        self.taken = Some((number, confirm));
+        Some(news)
     }
 
     /// The number to acknowledge now, if there is one.
@@ -109,6 +112,7 @@ impl Showing {
     pub(super) fn is_owing(&self) -> bool {
         self.given > self.acked
             || self.news.iter().any(|(_, link)| link.is_some())
+            || matches!(self.taken, Some((_, Some(_))))
             || !self.to_confirm.is_empty()
     }
 
