@@ -133,6 +133,26 @@ fn what_a_slow_reader_did_not_take_is_not_lost() {
     assert_eq!(child.wait().unwrap().code(), Some(1));
 }
 
+/// Who cannot show anything leaves, and what came is there at the next login.
+#[test]
+fn mail_that_cannot_be_shown_stays_mail() {
+    let evening = Evening::new("");
+    let mut bob = evening.console("bob");
+    bob.says("message alice the film is ready", "message: kept until the other one is here");
+    let args = args(&evening, "alice");
+    let (unread, closed) = std::io::pipe().unwrap();
+    drop(unread);
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    for (stdout, why) in [(Stdio::from(closed), ""), (Stdio::from(full), "cannot write to standard output")] {
+        let mut command = tickmesh(evening.dir.path(), &args);
+        let output = command.stdout(stdout).stderr(Stdio::piped()).output().unwrap();
+        let said = text(&output.stderr);
+        assert!(output.status.code() == Some(1) && said.contains(why), "{said}");
+    }
+    let said = evening.script(&args, "").stdout;
+    assert_eq!(text(&said), "OK login alice 1\nMESSAGE bob the film is ready\n");
+}
+
 #[test]
 fn colours_are_for_terminals_of_those_who_want_them() {
     let evening = Evening::new("");

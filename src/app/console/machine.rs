@@ -29,6 +29,8 @@ pub(super) struct Console {
     is_known: bool,
     /// A person has asked to leave.
     is_leaving: bool,
+    /// It leaves, because nothing can be shown.
+    is_mute: bool,
     /// When it is looked how files come.
     look_at: Option<Mono>,
     /// When output that had to wait is tried again.
@@ -56,6 +58,7 @@ impl Console {
             showing: None,
             is_known: false,
             is_leaving: false,
+            is_mute: false,
             look_at: None,
             show_at: None,
             has_failed: false,
@@ -86,7 +89,7 @@ impl Console {
             screen.end(&mut self.out);
         }
         self.out.flush();
-        if waits { self.out.finish() } else { Ok(()) }
+        if waits || self.out.is_broken() { self.out.finish() } else { Ok(()) }
     }
 
     fn take_bytes(&mut self, bytes: &[u8], now: Now, os: &mut dyn Os) {
@@ -127,11 +130,11 @@ impl Console {
         self.peers.handle_input(end, now, os);
     }
 
-    /// Shows what there is to show.
-    fn show(&mut self, now: Now) {
+    /// Shows what there is to show. Who cannot show anything any more leaves: what comes is for the next session.
+    fn show(&mut self, now: Now, os: &mut dyn Os) {
         self.out.flush();
         // What was taken counts as shown when the next is taken: so that is when all before it is out.
-        while self.out.is_empty() {
+        while self.out.is_out() {
             let news = self.peers.take_news();
             self.note_shown(news.as_ref());
             if let Some(news) = &news {
@@ -145,7 +148,12 @@ impl Console {
                 break;
             }
         }
-        self.show_at = (!self.out.is_empty()).then(|| now.mono + SHOW_AGAIN_PAUSE);
+        let is_broken = self.out.is_broken();
+        self.has_failed |= is_broken;
+        if is_broken && !std::mem::replace(&mut self.is_mute, true) {
+            self.peers.handle_input(Input::Shutdown, now, os);
+        }
+        self.show_at = (!self.out.is_out() && !is_broken).then(|| now.mono + SHOW_AGAIN_PAUSE);
     }
 
     /// What is shown next; the message before it was shown.
@@ -190,7 +198,7 @@ impl Machine for Console {
             Input::TypedEnd => self.end_typing(now, os),
             other => self.peers.handle_input(other, now, os),
         }
-        self.show(now);
+        self.show(now, os);
     }
 
     fn handle_timeout(&mut self, now: Now, os: &mut dyn Os) {
@@ -204,7 +212,7 @@ impl Machine for Console {
                 self.look_at = screen.look(&self.peers, now).then(|| now.mono + bar::PERIOD);
             }
         }
-        self.show(now);
+        self.show(now, os);
     }
 
     fn poll_timeout(&self) -> Option<Mono> {
@@ -216,7 +224,7 @@ impl Machine for Console {
     }
 
     fn wants_typed(&self) -> bool {
-        self.out.is_empty() && self.peers.typed_room() >= TYPED_BUDGET_BYTES
+        self.out.is_out() && self.peers.typed_room() >= TYPED_BUDGET_BYTES
     }
 
     fn check_invariants(&self) {

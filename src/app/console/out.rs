@@ -18,8 +18,8 @@ const PIECE_BYTES: usize = 512;
 #[derive(Debug)]
 pub(super) struct Out {
     waiting: Vec<u8>,
-    /// Nobody will ever read more.
-    is_closed: bool,
+    /// Why nothing more can be shown.
+    broken: Option<Errno>,
     /// The terminal that it goes to, opened once more: one that says it is ready may take a single byte, and then
     /// waits. Standard output itself is also the shell's, which expects it to wait.
     terminal: Option<File>,
@@ -33,19 +33,24 @@ impl Out {
             File::options().write(true).custom_flags(flags.bits()).open("/proc/self/fd/1").ok()
         };
         let terminal = if io::stdout().is_terminal() { open() } else { None };
-        Out { waiting: Vec::new(), is_closed: false, terminal }
+        Out { waiting: Vec::new(), broken: None, terminal }
     }
 
     /// Shows a text, behind all that was to be shown before.
     pub(super) fn show(&mut self, text: &str) {
-        if !self.is_closed {
+        if self.broken.is_none() {
             self.waiting.extend_from_slice(text.as_bytes());
         }
     }
 
-    /// The kernel has everything.
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+    /// The kernel has everything that was to be shown.
+    pub(super) fn is_out(&self) -> bool {
+        self.waiting.is_empty() && self.broken.is_none()
+    }
+
+    /// Nothing will ever be shown any more.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.is_some()
     }
 
     /// Writes what can be written at once.
@@ -57,8 +62,8 @@ impl Out {
             match write(self.terminal.as_ref().map_or(stdout.as_fd(), |terminal| terminal.as_fd()), piece) {
                 Ok(count) => written += count,
                 Err(Errno::EINTR | Errno::EAGAIN) => break,
-                Err(_) => {
-                    self.is_closed = true;
+                Err(error) => {
+                    self.broken = Some(error);
                     self.waiting.clear();
                     return;
                 }
@@ -72,6 +77,9 @@ impl Out {
     /// # Errors
     /// If it is full or closed. A reader that has gone away has what it wants: no error.
     pub(super) fn finish(&mut self) -> io::Result<()> {
+        if let Some(error) = self.broken.filter(|error| *error != Errno::EPIPE) {
+            return Err(error.into());
+        }
         let rest = std::mem::take(&mut self.waiting);
         let mut stdout = io::stdout().lock();
         match stdout.write_all(&rest).and_then(|()| stdout.flush()) {
