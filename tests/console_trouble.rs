@@ -76,6 +76,10 @@ fn a_terminal_that_is_gone_is_the_end() {
     alice.sees("half a li");
     alice.signal(Signal::SIGHUP);
     assert_eq!(alice.ends(), 0, "the terminal is as it was");
+    let mut alice = evening.begin("alice");
+    alice.signal(Signal::SIGTERM);
+    alice.hears_of("tickmesh: stopped");
+    assert_eq!(alice.ends(), 1, "it is also when the password was to be typed");
     let mut alice = evening.console("alice");
     let mut bob = evening.console("bob");
     assert_eq!(alice.hang_up(), Some(0));

@@ -3,9 +3,16 @@
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Read, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use signal_hook::SigId;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::low_level::{pipe, unregister};
 
 use crate::app::tty::HeldTerminal;
 use crate::proto::accounts::Password;
@@ -67,12 +74,13 @@ fn first_line(source: impl Read) -> Result<Vec<u8>> {
 /// Asks at the terminal for a line that is not shown; who does not answer gets `stopped`.
 fn ask(question: &str, stopped: &'static str) -> Result<Vec<u8>> {
     let held = HeldTerminal::begin().context("cannot hide what is typed")?;
+    let end = EndSignals::catch()?;
     write!(io::stderr(), "{question}")?;
     let mut line = Vec::new();
     let mut byte = [0];
     // One by one: what is typed behind the password is not ours.
     let ended = loop {
-        if nix::unistd::read(io::stdin(), &mut byte)? == 0 {
+        if end.comes_before_a_key()? || nix::unistd::read(io::stdin(), &mut byte)? == 0 {
             break Typed::Stop;
         }
         match edit(&mut line, byte[0]) {
@@ -85,6 +93,47 @@ fn ask(question: &str, stopped: &'static str) -> Result<Vec<u8>> {
     match ended {
         Typed::Done => Ok(line),
         _ => bail!(stopped),
+    }
+}
+
+/// What would end the program while the terminal is held, caught until this is dropped.
+struct EndSignals {
+    told: UnixStream,
+    ids: Vec<SigId>,
+}
+
+impl EndSignals {
+    fn catch() -> io::Result<EndSignals> {
+        let (told, teller) = UnixStream::pair()?;
+        let mut end = EndSignals { told, ids: Vec::new() };
+        for signal in [SIGTERM, SIGINT, SIGHUP] {
+            end.ids.push(pipe::register(signal, teller.try_clone()?)?);
+        }
+        Ok(end)
+    }
+
+    /// Waits for a key, or for one of them.
+    fn comes_before_a_key(&self) -> io::Result<bool> {
+        let stdin = io::stdin();
+        let is_there = |fd: &PollFd<'_>| fd.any().unwrap_or(false);
+        loop {
+            let fds = [self.told.as_fd(), stdin.as_fd()];
+            let mut fds = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+            match poll(&mut fds, PollTimeout::NONE) {
+                Ok(_) if is_there(&fds[0]) => return Ok(true),
+                Ok(_) if is_there(&fds[1]) => return Ok(false),
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+impl Drop for EndSignals {
+    fn drop(&mut self) {
+        for id in self.ids.drain(..) {
+            unregister(id);
+        }
     }
 }
 

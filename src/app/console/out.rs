@@ -77,8 +77,10 @@ impl Out {
     /// # Errors
     /// If it is full or closed. A reader that has gone away has what it wants: no error.
     pub(super) fn finish(&mut self) -> io::Result<()> {
-        if let Some(error) = self.broken.filter(|error| *error != Errno::EPIPE) {
-            return Err(error.into());
+        if let Some(error) = self.broken {
+            // A terminal whose window was closed says that it cannot be written to.
+            let is_gone = error == Errno::EPIPE || error == Errno::EIO && self.terminal.is_some();
+            return if is_gone { Ok(()) } else { Err(error.into()) };
         }
         let rest = std::mem::take(&mut self.waiting);
         let mut stdout = io::stdout().lock();
