@@ -215,6 +215,10 @@ fn what_an_operator_changes_holds_at_once() {
     assert!(
         hall.say(alice, "message dave hello\n").ends_with("ERR unknown-user there is no user of that name\n")
     );
+    let change = Change::PutAccount { name: name("alice"), verifier: verifier("another").into() };
+    hall.world.store_mut(hall.node).change(&change);
+    hall.world.run_for(3 * SECOND);
+    assert_eq!(hall.hear(alice), "BYE your password was changed\n");
 }
 
 #[test]

@@ -155,6 +155,8 @@ impl Member {
     ) {
         if self.talks() && why.starts_with(SILENT_WHY) {
             self.fail(&format!("the server has logged you out: {why}"), common, now, os);
+        } else if let Some(talker) = self.talker() {
+            talker.goodbye = Some(why.to_owned());
         }
     }
 
@@ -170,8 +172,9 @@ impl Member {
             Some(What::Say(..)) | None => false,
         };
         let Some(talker) = self.talker() else { return };
+        let why = talker.goodbye.take().unwrap_or_else(|| why.to_owned());
         if was_in {
-            talker.show(News::ServerLost { why: why.to_owned() });
+            talker.show(News::ServerLost { why });
         }
         if talker.doing.as_ref().is_some_and(|doing| doing.verb.is_empty()) {
             // It was to be our last word.

@@ -80,6 +80,8 @@ pub(super) struct Talker {
     pace: Pace,
     /// See [`Talk::patience`].
     patience: Duration,
+    /// Why the server is about to close the link.
+    goodbye: Option<String>,
     /// A line that waits for the server to be back, and until when all of them do.
     held: Option<String>,
     held_until: Option<Mono>,
@@ -140,6 +142,7 @@ impl Talker {
             showing,
             pace: Pace::default(),
             patience: talk.patience,
+            goodbye: None,
             held: None,
             held_until: None,
             blocked: BTreeSet::new(),

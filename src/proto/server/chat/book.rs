@@ -86,6 +86,10 @@ impl Server {
             Ok(Put::Changed) => {
                 log::info!("account has a new password name={name}");
                 self.chat.forget_reserved(&name);
+                // It may be another account by now, or the old password in wrong hands.
+                if let Some(link) = self.chat.link_of(&name) {
+                    self.send_away_talker(link, "your password was changed", CloseReason::Refused, now, os);
+                }
             }
             Ok(Put::Same) => {}
             Err(error) => log::warn!("account not usable name={name} why=\"{error}\""),
