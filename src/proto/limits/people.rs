@@ -98,7 +98,7 @@ pub const BROADCAST_COST: u32 = 5;
 /// Names in the answer to `whoelse` and `whoelsesince`. People read no more, and all of them fit the queue of a
 /// link beside what it is owed already.
 pub const LISTED_MAX: usize = 10_000;
-/// Names in a list that cost the loop as much as another line: see [`COMMANDS_BURST`](crate::proto::limits::COMMANDS_BURST).
+/// Names in a list that cost the loop as much as another line: see [`COMMANDS_BURST`].
 pub const LISTED_PER_COMMAND: u64 = 64;
 /// Bytes that wait on one link behind a line that waits for the store or for its time: some pasted pages.
 pub const BACKLOG_BYTES_MAX: usize = 64 << 10;
