@@ -38,7 +38,7 @@ use crate::proto::ids::Name;
 use crate::proto::limits::{FAILURES_MAX, LINE_BYTES_MAX, SERVER_WAIT};
 use crate::proto::peer::{GuestConfig, Login, Orders, Peers, Talk};
 use crate::proto::text::Shown;
-use crate::proto::wire::ErrorCode;
+use crate::proto::wire::{ErrorCode, GROUP_DEFAULT};
 
 /// How a session has ended.
 enum End {
@@ -94,7 +94,7 @@ fn talk(options: &ConsoleOptions, login: Option<Login>, is_person: bool) -> Resu
     let talk = Talk { login, seen: seen.last(), secret: random_secret()?, patience };
     let peers = Peers::guest(GuestConfig {
         server: options.server,
-        group: "lab".parse().expect("a name"),
+        group: GROUP_DEFAULT.parse().expect("a name"),
         id: None,
         orders: Orders { talk: Some(talk), ..Orders::default() },
         upload_limit: None,
