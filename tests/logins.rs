@@ -147,7 +147,7 @@ fn a_program_acknowledges_and_sees_again_what_it_did_not() {
     let number = |line: &str| line.split(' ').nth(1).unwrap().parse::<u64>().unwrap();
     assert!(mail[0].starts_with("MAIL ") && mail[0].ends_with(" alice 0"), "{mail:?}");
     assert_eq!(hall.say(bob, &format!("ACK {}\n", number(&mail[0]))), "");
-    assert!(hall.say(bob, "ACK 99999\n").starts_with("ERR never-sent "));
+    assert!(hall.say(bob, "ACK 9000000000000000000\n").starts_with("ERR never-sent "));
     hall.world.reset(bob);
     hall.world.run_for(SECOND);
     assert_eq!(hall.world.store(hall.node).mail_of(name("bob")).count(), 2, "it is mail now");

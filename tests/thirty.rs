@@ -387,7 +387,10 @@ impl Thirty {
     fn crash_server(&mut self) {
         self.look();
         match self.rng.chance(0.3) {
-            true => self.town.world.power_loss(self.town.server_node),
+            true => {
+                self.town.world.power_loss(self.town.server_node);
+                self.recall_kept();
+            }
             false => self.town.world.crash(self.town.server_node),
         }
         // What it has said to others may still be on its way.
@@ -402,6 +405,16 @@ impl Thirty {
         self.server_lives += 1;
         let server = Tapped::new(new_server(self.town.addr, self.server_lives));
         self.town.server = self.town.world.start(self.town.server_node, Box::new(server));
+    }
+
+    /// The store has lost its last changes with the power: what is kept is what it has now.
+    fn recall_kept(&mut self) {
+        let store = self.town.world.store_mut(self.town.server_node);
+        let mail = (0..USERS).flat_map(|user| store.mail_of(user_name(user).parse().unwrap()));
+        let kept: BTreeSet<usize> = mail.map(|mail| mail.text.parse().unwrap()).collect();
+        for (number, said) in self.said.iter_mut().enumerate() {
+            said.kept &= kept.contains(&number);
+        }
     }
 
     fn start(&mut self, user: usize) {

@@ -22,8 +22,8 @@ impl World {
     }
 
     /// Takes the power from a node: it falls silent, so that others find out by their own
-    /// timeouts, or by a reset once it is back; and what no `Finish` covered may be lost in part
-    /// or whole. [`World::start`] brings the node back.
+    /// timeouts, or by a reset once it is back; what no `Finish` covered may be lost in part or whole,
+    /// and the last changes of the store with it. [`World::start`] brings the node back.
     pub fn power_loss(&mut self, node: NodeId) {
         self.fault(node, What::PowerLoss, 0, 0);
         self.kernel.nodes[node.at()].up = false;
@@ -32,8 +32,9 @@ impl World {
         for machine in self.kernel.nodes[node.at()].machines.clone() {
             self.kernel.kill(machine);
         }
-        let Kernel { nodes, rng, .. } = &mut self.kernel;
+        let Kernel { nodes, rng, store_rng, .. } = &mut self.kernel;
         nodes[node.at()].disk.lose_power(rng);
+        nodes[node.at()].store.lose_power(store_rng);
         self.settle();
     }
 

@@ -13,18 +13,29 @@ use crate::proto::machine::{Change, KeptFile, Load, Login, Mail, Row};
 use crate::proto::time::Wall;
 use crate::sim::kernel::{Answer, Event, Kernel};
 use crate::sim::node::MachineId;
+use crate::sim::rng::Rng;
 
 /// The database of a node, as a test sees it. One that nothing was ever in is none at all.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Store {
+    rows: Rows,
+    /// What a power loss spares.
+    synced: Rows,
+    /// Batches of changes behind that, in order: of these it spares the first ones, as many as it likes.
+    unsynced: VecDeque<Vec<Change<'static>>>,
+    /// Counts changes by others than the machine, from 1.
+    version: u64,
+    failure: Option<ErrorKind>,
+}
+
+/// What is in it.
+#[derive(Clone, Debug, Default)]
+struct Rows {
     accounts: BTreeMap<Name, Account>,
     blocks: BTreeSet<(Name, Name)>,
     mail: BTreeMap<(Name, u64), Mail<'static>>,
     /// By group and name: the file, and who holds something of it.
     files: BTreeMap<(Name, String), (KeptFile<'static>, BTreeSet<Name>)>,
-    /// Counts changes by others than the machine, from 1.
-    version: u64,
-    failure: Option<ErrorKind>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -44,12 +55,16 @@ pub(super) enum Order {
 
 /// How long an order takes at most.
 const ORDER_NS: u64 = 2_000_000;
+/// Batches that a power loss may take.
+const UNSYNCED_MAX: usize = 32;
 
 impl Store {
-    /// Makes a change at once, as another program does.
+    /// Makes a change at once, as another program does; it is on disk when that has ended, with all before it.
     pub fn change(&mut self, change: &Change<'_>) {
-        self.make(change.clone().into_owned());
+        self.rows.make(change.clone().into_owned());
         self.version += 1;
+        self.synced = self.rows.clone();
+        self.unsynced.clear();
     }
 
     /// From now on every change and every look fails so, or succeeds again.
@@ -59,28 +74,68 @@ impl Store {
 
     /// Everything that waits for somebody, in the order of its numbers.
     pub fn mail_of(&self, to: Name) -> impl Iterator<Item = &Mail<'static>> {
-        self.mail.range((to, 0)..=(to, u64::MAX)).map(|(_, mail)| mail)
+        self.rows.mail_of(to)
     }
 
     /// Whether a user wants nothing of another.
     pub fn blocks(&self, user: Name, other: Name) -> bool {
-        self.blocks.contains(&(user, other))
+        self.rows.blocks.contains(&(user, other))
     }
 
     /// Who holds something of a file.
     pub fn holders(&self, group: Name, file: &str) -> impl Iterator<Item = &Name> {
-        self.files.get(&(group, file.to_owned())).into_iter().flat_map(|(_, users)| users)
+        self.rows.files.get(&(group, file.to_owned())).into_iter().flat_map(|(_, users)| users)
     }
 
     /// The logins of an account, and those that were refused, the last one first.
     pub fn logins(&self, name: Name) -> impl Iterator<Item = &Login> {
-        self.accounts.get(&name).into_iter().flat_map(|account| account.logins.iter().rev())
+        self.rows.logins(name)
     }
 
     /// Nothing was ever in it: the node has none.
     fn is_none(&self) -> bool {
-        let is_empty = self.accounts.is_empty() && self.blocks.is_empty() && self.mail.is_empty();
-        self.version == 0 && is_empty && self.files.is_empty()
+        self.version == 0 && self.rows.is_empty()
+    }
+
+    fn make_all(&mut self, changes: Vec<Change<'static>>) {
+        changes.iter().cloned().for_each(|change| self.rows.make(change));
+        self.unsynced.push_back(changes);
+        if self.unsynced.len() > UNSYNCED_MAX {
+            let oldest = self.unsynced.pop_front().into_iter().flatten();
+            oldest.for_each(|change| self.synced.make(change));
+        }
+    }
+
+    pub(super) fn lose_power(&mut self, rng: &mut Rng) {
+        let spared = rng.index(self.unsynced.len() + 1);
+        let spared = self.unsynced.drain(..).take(spared).flatten();
+        spared.for_each(|change| self.synced.make(change));
+        self.rows = self.synced.clone();
+    }
+
+    fn read(&self, load: Load) -> (Vec<Row<'static>>, u64) {
+        let version = self.version + 1;
+        match load {
+            // A version is never 0.
+            Load::Accounts { known, .. } if known == version => (Vec::new(), known),
+            Load::Book | Load::Accounts { .. } => (self.rows.read(load), version),
+            Load::Logins { .. } | Load::Mail { .. } => (self.rows.read(load), 0),
+        }
+    }
+}
+
+impl Rows {
+    fn is_empty(&self) -> bool {
+        let Rows { accounts, blocks, mail, files } = self;
+        accounts.is_empty() && blocks.is_empty() && mail.is_empty() && files.is_empty()
+    }
+
+    fn mail_of(&self, to: Name) -> impl Iterator<Item = &Mail<'static>> {
+        self.mail.range((to, 0)..=(to, u64::MAX)).map(|(_, mail)| mail)
+    }
+
+    fn logins(&self, name: Name) -> impl Iterator<Item = &Login> {
+        self.accounts.get(&name).into_iter().flat_map(|account| account.logins.iter().rev())
     }
 
     fn make(&mut self, change: Change<'static>) {
@@ -135,7 +190,7 @@ impl Store {
         }
     }
 
-    fn read(&self, load: Load) -> (Vec<Row<'static>>, u64) {
+    fn read(&self, load: Load) -> Vec<Row<'static>> {
         match load {
             Load::Book => {
                 let accounts = self.accounts.iter().map(|(name, account)| self.account_row(*name, account));
@@ -144,19 +199,17 @@ impl Store {
                 let holdings = self.files.values().flat_map(|(file, users)| {
                     users.iter().map(|user| Row::Holding { file: file.clone(), user: *user })
                 });
-                (accounts.chain(blocks).chain(holdings).collect(), self.version + 1)
+                accounts.chain(blocks).chain(holdings).collect()
             }
-            // A version is never 0.
-            Load::Accounts { known, .. } if known == self.version + 1 => (Vec::new(), known),
             Load::Accounts { after, rows_max, .. } => {
                 let accounts = self.accounts.iter().filter(|(name, _)| is_behind(name, after));
                 let rows = accounts.map(|(name, account)| self.account_row(*name, account));
-                (rows.take(rows_max as usize).collect(), self.version + 1)
+                rows.take(rows_max as usize).collect()
             }
-            Load::Logins { name } => (self.logins(name).map(|login| Row::Login(*login)).collect(), 0),
+            Load::Logins { name } => self.logins(name).map(|login| Row::Login(*login)).collect(),
             Load::Mail { to, after, rows_max } => {
                 let newer = self.mail_of(to).filter(|mail| mail.number > after);
-                (newer.take(rows_max as usize).cloned().map(Row::Mail).collect(), 0)
+                newer.take(rows_max as usize).cloned().map(Row::Mail).collect()
             }
         }
     }
@@ -217,7 +270,7 @@ impl Kernel {
                 self.answer(machine, Answer::LoadFailed { load, error: ErrorKind::NotFound });
             }
             (Order::Store { batch, changes }, None) => {
-                changes.into_iter().for_each(|change| store.make(change));
+                store.make_all(changes);
                 self.answer(machine, Answer::Stored { batch });
             }
             (Order::Load(load), None) => {

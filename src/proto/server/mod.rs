@@ -268,7 +268,7 @@ impl Machine for Server {
             Input::Start => {
                 self.directory.start(now.mono);
                 self.config.listen.iter().for_each(|addr| os.perform(Effect::Listen { addr: *addr }));
-                self.load_book(os);
+                self.open_book(now, os);
             }
             Input::Listening { addr } => {
                 log::info!("listening addr={addr}");

@@ -28,11 +28,19 @@ pub(in crate::proto::server) struct Book {
     is_failing: bool,
     /// It was read, or there is none.
     pub(super) is_known: bool,
+    /// Numbers of messages begin behind this one.
+    numbers_from: u64,
 }
 
 impl Server {
-    /// Everything, at the start.
-    pub(in crate::proto::server) fn load_book(&mut self, os: &mut dyn Os) {
+    /// Reads everything. A power loss may have taken back which numbers were given: those of this life begin at the time
+    /// of day, in microseconds, for nobody gives a million a second.
+    pub(in crate::proto::server) fn open_book(&mut self, now: Now, os: &mut dyn Os) {
+        self.book.numbers_from = now.wall.0 / 1000;
+        self.load_book(os);
+    }
+
+    fn load_book(&mut self, os: &mut dyn Os) {
         self.book.seen.clear();
         os.perform(Effect::Load { load: Load::Book });
     }
@@ -54,7 +62,8 @@ impl Server {
             Row::Account { name, verifier, mail_last, mail_count, mail_bytes, .. } => {
                 let narrow = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
                 let (count, bytes) = (narrow(*mail_count), narrow(*mail_bytes));
-                self.on_account(*name, verifier, WaitingMail { last: *mail_last, count, bytes }, now, os);
+                let last = self.book.numbers_from.max(*mail_last);
+                self.on_account(*name, verifier, WaitingMail { last, count, bytes }, now, os);
             }
             Row::Block { user, other } => {
                 if !self.chat.has_blocked(user, other)
