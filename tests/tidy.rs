@@ -10,7 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["proto::time", "proto::ids", "proto::text"],
     &["proto::wheel", "proto::cadence", "proto::wire", "proto::record", "proto::clock"],
     &["proto::machine"],
-    &["proto::exchange", "proto::swarm", "proto::accounts", "proto::chat"],
+    &["proto::exchange", "proto::swarm", "proto::accounts", "proto::chat", "proto::upload"],
     &["proto::server", "proto::peer"],
     &["io", "sim"],
     &["app"],

@@ -137,6 +137,7 @@ impl Disk {
             OpenMode::Named => open_named(&self.root, &path, aside, self.is_finishing(&path))?,
             OpenMode::Partial => (open_partial(&path, 0)?, None),
             OpenMode::Resume { bytes, .. } => (open_partial(&path, bytes)?, None),
+            OpenMode::Fresh { .. } => todo!(),
             OpenMode::Existing => (open_existing(&self.root, name)?, None),
         };
         let open = OpenFile {
@@ -346,6 +347,7 @@ impl OpenFile {
     fn release(self) {
         let released = match self.mode {
             _ if self.stage != Stage::Open => Ok(()),
+            OpenMode::Fresh { .. } => todo!(),
             OpenMode::Partial => fs::remove_file(partial(&self.path)),
             OpenMode::Resume { reserve: true, .. } => give_back(&self.handle, self.len),
             OpenMode::Resume { .. } | OpenMode::Named | OpenMode::Existing => Ok(()),

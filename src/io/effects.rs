@@ -39,6 +39,9 @@ impl Os for Hands<'_> {
             Effect::Send { link, bytes } => self.send(link, bytes),
             Effect::SendFile { link, file, offset, len } => self.send_file(link, file, offset, len),
             Effect::Close { link, reason } => self.reactor.close(self.machine, link, reason),
+            Effect::Shut { .. } | Effect::Reset { .. } | Effect::Survey { .. } | Effect::Present { .. } => {
+                todo!()
+            }
             Effect::Open { file, path, mode, aside } => {
                 let disk = &mut self.reactor.seats[self.machine].disk;
                 let opened = disk.open(file, path, mode, aside);

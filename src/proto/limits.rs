@@ -3,11 +3,13 @@
 
 mod console;
 mod people;
+mod uploads;
 
 use std::time::Duration;
 
 pub use console::*;
 pub use people::*;
+pub use uploads::*;
 
 // --- Lines -----------------------------------------------------------------------------------
 

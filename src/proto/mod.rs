@@ -18,5 +18,6 @@ pub mod server;
 pub mod swarm;
 pub mod text;
 pub mod time;
+pub mod upload;
 pub mod wheel;
 pub mod wire;

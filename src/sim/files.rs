@@ -185,6 +185,7 @@ fn open_on(disk: &mut Disk, path: &str, mode: OpenMode, aside: &str) -> Result<O
             let folder = disk.check_place(path) == Err(ErrorKind::AlreadyExists);
             disk.find(path).ok_or(if folder { ErrorKind::IsADirectory } else { ErrorKind::NotFound })?
         }
+        OpenMode::Fresh { .. } => todo!(),
         OpenMode::Named => {
             disk.check_place(path)?;
             moved = disk.move_aside(path, aside)?;

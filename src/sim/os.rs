@@ -34,6 +34,9 @@ impl Os for Hands<'_> {
                 kernel.send_file(machine, link, file, offset, len);
             }
             Effect::Close { link, reason } => kernel.close(machine, link, reason),
+            Effect::Shut { .. } | Effect::Reset { .. } | Effect::Survey { .. } | Effect::Present { .. } => {
+                todo!()
+            }
             Effect::Open { file, path, mode, aside } => kernel.open(machine, file, path, mode, aside),
             Effect::SetAside { file, path, aside } => kernel.set_aside(machine, file, path, aside),
             Effect::Append { file, bytes } => kernel.append(machine, file, bytes),

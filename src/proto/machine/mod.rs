@@ -20,6 +20,7 @@
 
 mod holes;
 mod link_map;
+mod names;
 mod secret;
 mod store;
 mod why;
@@ -35,6 +36,7 @@ use crate::proto::time::{Mono, Now, Wall};
 
 pub use holes::Holes;
 pub use link_map::LinkMap;
+pub use names::{aside_name, is_temp_name, numbered_name, temp_name};
 pub use secret::Secret;
 pub use store::{Change, KeptFile, Load, Login, Mail, Row};
 pub use why::Why;
@@ -78,6 +80,7 @@ pub enum Input<'a> {
     /// Bytes came in; `at` is when, as close to the kernel as can be had.
     Received { link: LinkId, bytes: &'a [u8], at: Wall },
     /// Something that was sent, bytes or a range, still waits: the socket is full, or a turn had too much to write.
+    /// Always comes for a range of more than [`WRITE_BUDGET_BYTES`](crate::proto::limits::WRITE_BUDGET_BYTES).
     Blocked { link: LinkId },
     /// Everything that was sent has been given to the kernel; only ever follows [`Input::Blocked`].
     Drained { link: LinkId },
@@ -89,7 +92,8 @@ pub enum Input<'a> {
     FileReady { file: FileId, bytes: u64, moved: Option<&'a str> },
     /// One [`Effect::Append`] is whole in the kernel's hands; each one is answered, in order.
     Appended { file: FileId },
-    /// [`Effect::Finish`] succeeded: the file is on disk under its name. `moved` as above.
+    /// [`Effect::Finish`] succeeded: the file is on disk under its name. `moved` as above; of an
+    /// [`OpenMode::Fresh`] it is the name that the file has got.
     Finished { file: FileId, moved: Option<&'a str> },
     /// [`Effect::Hash`] succeeded; `offset` says which.
     Hashed { file: FileId, offset: u64, hash: blake3::Hash },
@@ -112,6 +116,14 @@ pub enum Input<'a> {
     LoadFailed { load: Load, error: ErrorKind },
     /// An [`Effect::Derive`] is done.
     Derived { job: u64, key: Secret<[u8; 32]> },
+    /// An [`Effect::Survey`] is done: bytes of the plain files in the machine's folder, unfinished ones of
+    /// [`OpenMode::Fresh`] not counted; names of the first of them, in order, if they were asked for; and how many old
+    /// unfinished ones were deleted.
+    Surveyed { bytes: u64, names: &'a [String], removed: u64 },
+    /// The folder cannot be read.
+    SurveyFailed { error: ErrorKind },
+    /// Another machine of this driver has a file for us, see [`Effect::Present`].
+    Presented { path: &'a str },
     /// A user has typed, or a script says: commands, each ended by a line feed, in any pieces.
     /// No bytes at all: the terminal has another size, or is ours again.
     Typed { bytes: &'a [u8] },
@@ -148,6 +160,12 @@ pub enum Effect<'a> {
     /// Send what is queued, then close; bounded by [`LINGER_TIMEOUT`](crate::proto::limits::LINGER_TIMEOUT).
     /// The link is gone for the machine at once.
     Close { link: LinkId, reason: CloseReason },
+    /// No more will be sent: when all that is queued has gone, the other side is told so. What it sends is still
+    /// read, until its own end.
+    Shut { link: LinkId },
+    /// Close at once, so that the other side sees an error and cannot take it for an orderly end. Nothing that is
+    /// queued is sent.
+    Reset { link: LinkId, reason: CloseReason },
     /// Open a file at a path relative to the machine's folder, as [`OpenMode`] has it. If the name
     /// `aside` is taken, those of [`aside_name`] are tried. Answer: `FileReady` or `FileFailed`; the
     /// latter with `InvalidInput` if the path would lead out of the folder, and `ResourceBusy` if
@@ -180,6 +198,12 @@ pub enum Effect<'a> {
     /// [`OpenMode::Resume`]. Ranges that are queued are still sent, and a `Finish` that is under way
     /// is carried through and answered; hashes and reads are given up without an answer.
     Release { file: FileId },
+    /// Count what is in the machine's folder itself, and delete files of [`OpenMode::Fresh`] that were left unfinished
+    /// and not written for [`UPLOAD_LEFT_AGE`](crate::proto::limits::UPLOAD_LEFT_AGE). `names_max`: most names to be told.
+    /// A folder that is not there is empty. Answer, in its turn with those of `Finish`: `Surveyed` or `SurveyFailed`.
+    Survey { names_max: usize },
+    /// A file of the machine's folder is whole: the other machines of the driver hear of it. Answer: none.
+    Present { path: &'a str },
     /// Change what is kept; all changes or none. Answer: `Stored` or `StoreFailed`, in the order of the effects.
     Store { batch: u64, changes: &'a [Change<'a>] },
     /// Read back what is kept, with all that was stored before. Answer: `Row` for each, then `Loaded` or `LoadFailed`.
@@ -210,21 +234,19 @@ pub enum OpenMode {
         /// nothing comes of it.
         reserve: bool,
     },
+    /// A new, empty file that never takes another's place, called [`temp_name`] until [`Effect::Finish`]; then it gets
+    /// the first of [`numbered_name`]'s names that is free. Room is set aside for all of it before the answer, which is
+    /// `StorageFull` where there is not enough. It fails with `AlreadyExists` if the first name is taken. `aside` means nothing.
+    Fresh {
+        /// The size of the whole file.
+        bytes: u64,
+        /// Tells it from others that will have the same name.
+        tag: u32,
+    },
     /// A file that is there, for reading only. `aside` means nothing. It fails with `NotFound` if
     /// nothing is there, `IsADirectory` if it is a folder, `Unsupported` if it is a pipe, a device or a
     /// socket, and `InvalidInput` if a symbolic link is on the way below the machine's folder.
     Existing,
-}
-
-/// The name to try after `number` names for an older file were taken: `a.txt`, `a.1.txt`, `a.2.txt`.
-/// An ending of a few letters stays the last, so that the file is still known for what it is.
-pub fn aside_name(aside: &str, number: u32) -> String {
-    let is_ending = |end: &str| (1..=4).contains(&end.len()) && end.bytes().all(|b| b.is_ascii_alphabetic());
-    match aside.rsplit_once('.') {
-        _ if number == 0 => aside.to_owned(),
-        Some((stem, end)) if is_ending(end) => format!("{stem}.{number}.{end}"),
-        _ => format!("{aside}.{number}"),
-    }
 }
 
 /// Which effect on a file failed.
@@ -265,6 +287,8 @@ pub enum CloseReason {
     Duplicate,
     /// Nobody waits for this link any more.
     Unwanted,
+    /// What was asked for could not be done here; the log says why.
+    Failed,
     /// The program ends.
     Shutdown,
 }
@@ -302,26 +326,5 @@ impl fmt::Display for DownReason {
             DownReason::FileFailed => "a file could not be read",
             DownReason::Failed => "socket error",
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::aside_name;
-
-    #[test]
-    fn names_aside_keep_their_ending() {
-        for (aside, expected) in [
-            ("a/client_0_TimeData.20261121T025300Z.txt", "a/client_0_TimeData.20261121T025300Z.12.txt"),
-            ("client_a.b_samples.20261121T025300Z.csv", "client_a.b_samples.20261121T025300Z.12.csv"),
-            ("client_0_received.20261121T025300Z", "client_0_received.20261121T025300Z.12"),
-            ("a.b/old", "a.b/old.12"),
-            ("old.", "old..12"),
-        ] {
-            assert_eq!(
-                (aside_name(aside, 0), aside_name(aside, 12)),
-                (aside.to_owned(), expected.to_owned())
-            );
-        }
     }
 }

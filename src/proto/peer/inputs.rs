@@ -87,7 +87,10 @@ impl Machine for Peers {
             | Input::StoreFailed { .. }
             | Input::Row { .. }
             | Input::Loaded { .. }
-            | Input::LoadFailed { .. } => {}
+            | Input::LoadFailed { .. }
+            | Input::Surveyed { .. }
+            | Input::SurveyFailed { .. }
+            | Input::Presented { .. } => {}
             Input::Derived { job, key } => {
                 members.iter_mut().for_each(|member| member.on_derived(job, key, common, os));
             }

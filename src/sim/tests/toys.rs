@@ -83,6 +83,7 @@ impl Machine for Puppet {
             Input::Loaded { load, version } => Seen::Loaded(load, Ok(version)),
             Input::LoadFailed { load, error } => Seen::Loaded(load, Err(error)),
             Input::Derived { .. } | Input::Typed { .. } | Input::TypedEnd => return,
+            Input::Surveyed { .. } | Input::SurveyFailed { .. } | Input::Presented { .. } => return,
             Input::Shutdown => Seen::Shutdown,
         };
         self.seen.push(seen);

@@ -78,7 +78,7 @@ impl Os for Hand {
             Effect::Open { file, path, mode, .. } => {
                 let found = match mode {
                     OpenMode::Existing => path.starts_with("own/").then_some(CONTENT.len() as u64),
-                    OpenMode::Named | OpenMode::Partial | OpenMode::Resume { .. } => Some(0),
+                    OpenMode::Named | OpenMode::Partial | OpenMode::Resume { .. } | OpenMode::Fresh { .. } => Some(0),
                 };
                 self.asked.push_back(Asked { file, op: FileOp::Open, offset: 0, found });
             }
@@ -95,7 +95,8 @@ impl Os for Hand {
             }
             Effect::Load { load } => self.orders.push_back(Order::Load(load)),
             Effect::Derive { job, .. } => self.orders.push_back(Order::Derive { job }),
-            Effect::SendFile { .. } => {}
+            Effect::SendFile { .. } | Effect::Shut { .. } | Effect::Present { .. } | Effect::Survey { .. } => {}
+            Effect::Reset { link, .. } => self.closed.push(link),
             Effect::Exit => self.exited = true,
         }
     }
