@@ -57,6 +57,11 @@ const FILE: &str = "tickmesh.db";
 /// Statements that are kept ready: all there are.
 const STATEMENTS_MAX: usize = 48;
 impl Store {
+    /// Whether a folder has a database.
+    pub fn is_in(folder: &Path) -> bool {
+        folder.join(FILE).exists()
+    }
+
     /// Opens the database of a folder, and makes both if they are not there. The folder is for its owner only.
     ///
     /// # Errors
