@@ -143,7 +143,8 @@ impl Store {
 
     /// It changes with each commit of another connection, and is never 0. Those of this one do not count.
     fn version(&self) -> rusqlite::Result<u64> {
-        self.db.query_row("PRAGMA data_version", [], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
+        let mut version = self.db.prepare_cached("PRAGMA data_version")?;
+        version.query_row([], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
     }
 }
 

@@ -29,6 +29,8 @@ pub(in crate::proto::server) struct Book {
     /// It was read, or there is none.
     pub(super) is_known: bool,
     has_store: bool,
+    /// The store has not answered the last question about accounts.
+    is_asked: bool,
     /// Numbers of messages begin behind this one.
     numbers_from: u64,
     /// When the look began that is under way.
@@ -80,14 +82,23 @@ impl Server {
         waiting.into_iter().for_each(|link| self.go_on(link, now, os));
     }
 
-    /// Looks whether accounts have changed, or reads the next of them.
-    pub(in crate::proto::server) fn load_accounts(&mut self, now: Now, os: &mut dyn Os) {
+    /// It is time to look at the book again, or to read more of it.
+    pub(in crate::proto::server) fn on_book_timer(&mut self, now: Now, os: &mut dyn Os) {
         if !self.book.is_known {
             return self.load_book(os);
         }
-        self.wheel.cancel(&Timer::Book);
-        self.book.looking_since.get_or_insert(now.mono);
         self.store_logins(os);
+        if self.book.is_asked {
+            self.look_again(BOOK_PERIOD, now);
+        } else {
+            self.load_accounts(now, os);
+        }
+    }
+
+    /// Looks whether accounts have changed, or reads the next of them.
+    fn load_accounts(&mut self, now: Now, os: &mut dyn Os) {
+        self.book.is_asked = true;
+        self.book.looking_since.get_or_insert(now.mono);
         self.book.seen.clear();
         let after = self.book.after;
         let known = if after.is_none() { self.book.known } else { 0 };
@@ -149,6 +160,7 @@ impl Server {
         now: Now,
         os: &mut dyn Os,
     ) {
+        self.book.is_asked &= !matches!(load, Load::Accounts { .. });
         match load {
             Load::Mail { to, .. } => self.on_mail_loaded(to, Ok(()), now, os),
             Load::Book => {
@@ -196,7 +208,9 @@ impl Server {
 
     fn look_again(&mut self, pause: Duration, now: Now) {
         self.book.is_failing = false;
-        self.wheel.insert(Timer::Book, now.mono + pause);
+        if pause < BOOK_PERIOD || self.wheel.deadline(&Timer::Book).is_none() {
+            self.wheel.insert(Timer::Book, now.mono + pause);
+        }
     }
 
     pub(in crate::proto::server) fn on_load_failed(
@@ -206,6 +220,7 @@ impl Server {
         now: Now,
         os: &mut dyn Os,
     ) {
+        self.book.is_asked &= !matches!(load, Load::Accounts { .. });
         match load {
             Load::Mail { to, .. } => self.on_mail_loaded(to, Err(error), now, os),
             // There is no store, and none will come.
