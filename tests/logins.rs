@@ -70,6 +70,23 @@ fn users_log_in_and_what_they_say_behind_it_waits_for_that() {
 }
 
 #[test]
+fn what_another_program_did_to_an_account_holds_for_the_login_right_after_it() {
+    let mut hall = Hall::new(12);
+    let links = [hall.connect(), hall.connect(), hall.connect(), hall.connect()];
+    let put = |hall: &mut Hall, password: &str| {
+        let verifier = verifier(password).into();
+        hall.world.store_mut(hall.node).change(&Change::PutAccount { name: name("erin"), verifier });
+    };
+    put(&mut hall, "first");
+    assert_eq!(hall.say(links[0], "login erin first\nlogout\n"), "OK login erin 0\nOK logout\n");
+    put(&mut hall, "second");
+    assert!(hall.say(links[1], "login erin first\n").starts_with("ERR wrong-password "));
+    assert_eq!(hall.say(links[2], "login erin second\nlogout\n"), "OK login erin 0\nOK logout\n");
+    hall.world.store_mut(hall.node).change(&Change::RemoveAccount { name: name("erin") });
+    assert!(hall.say(links[3], "login erin second\n").starts_with("ERR wrong-password "));
+}
+
+#[test]
 fn three_wrong_passwords_from_anywhere_block_a_name_whether_there_is_such_a_user_or_not() {
     let mut hall = Hall::new(2);
     for user in ["alice", "nobody"] {

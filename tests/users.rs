@@ -80,7 +80,12 @@ fn the_operator_sees_who_has_logged_in_and_who_has_tried() {
 fn accounts_are_made_changed_listed_and_removed() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    assert_eq!(list(folder), "");
+    for args in ["user list", "user passwd bob", "user remove bob"] {
+        let (code, out, err) = said(&piped(folder, &format!("{args} --state state"), b"secret"));
+        assert_eq!((code, out.as_str()), (Some(1), ""), "{err}");
+        assert!(err.contains("there are no accounts in state; 'user add' makes the first one"), "{err}");
+        assert!(!folder.join("state").exists(), "nothing is made by looking");
+    }
     let done =
         |output: Output, line: &str| assert_eq!(said(&output), (Some(0), format!("{line}\n"), String::new()));
     done(piped(folder, "user add bob --state state", b"secret\n"), "bob added");
@@ -104,13 +109,14 @@ fn accounts_are_made_changed_listed_and_removed() {
 #[test]
 fn without_a_folder_the_environment_says_where() {
     let folder = tempfile::tempdir().unwrap();
-    let list = |home: &str| {
-        let mut command = tickmesh(folder.path(), "user list");
+    let add = |home: &str| {
+        let mut command = tickmesh(folder.path(), "user add bob --password-file password");
         command.env("HOME", home).env_remove("XDG_STATE_HOME").output().unwrap()
     };
-    assert!(list(folder.path().to_str().unwrap()).status.success());
+    fs::write(folder.path().join("password"), "secret").unwrap();
+    assert!(add(folder.path().to_str().unwrap()).status.success());
     assert!(folder.path().join(".local/state/tickmesh").is_dir());
-    let (code, _, err) = said(&list(""));
+    let (code, _, err) = said(&add(""));
     assert!(code == Some(2) && err.contains("give --state DIR"), "{err}");
 }
 

@@ -9,6 +9,7 @@ use crate::app::accounts::{AccountsOnDisk, LastLogin};
 use crate::app::cli::{UserAction, UserOptions};
 use crate::app::summary::count;
 use crate::app::{password, random_secret, terminal};
+use crate::io::Store;
 use crate::proto::accounts::{
     Accounts, Credential, CredentialsError, Password, PutError, Salt, Verifier, parse_credentials,
 };
@@ -19,6 +20,13 @@ use crate::proto::record::utc_text;
 
 /// Does what is asked for; true, for what fails is an error.
 pub(super) fn run(options: &UserOptions) -> Result<bool> {
+    let makes_accounts = matches!(options.action, UserAction::Add { .. } | UserAction::Import { .. });
+    // A folder that was misspelt is not made.
+    ensure!(
+        makes_accounts || Store::is_in(&options.state),
+        "there are no accounts in {}; 'user add' makes the first one, --state names another folder",
+        options.state.display()
+    );
     let mut disk = AccountsOnDisk::open(&options.state)?;
     let said = match &options.action {
         UserAction::Add { name, password_file } => add(&mut disk, *name, password_file.as_deref()),

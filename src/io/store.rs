@@ -57,6 +57,11 @@ const FILE: &str = "tickmesh.db";
 /// Statements that are kept ready: all there are.
 const STATEMENTS_MAX: usize = 48;
 impl Store {
+    /// Whether a folder has a database.
+    pub fn is_in(folder: &Path) -> bool {
+        folder.join(FILE).exists()
+    }
+
     /// Opens the database of a folder, and makes both if they are not there. The folder is for its owner only.
     ///
     /// # Errors
@@ -138,7 +143,8 @@ impl Store {
 
     /// It changes with each commit of another connection, and is never 0. Those of this one do not count.
     fn version(&self) -> rusqlite::Result<u64> {
-        self.db.query_row("PRAGMA data_version", [], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
+        let mut version = self.db.prepare_cached("PRAGMA data_version")?;
+        version.query_row([], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
     }
 }
 

@@ -120,6 +120,9 @@ pub const REGISTER_BACKLOG_BYTES_MAX: usize = 1 << 20;
 pub const LANDING_PAUSE: Duration = Duration::from_millis(10);
 /// How often is looked whether another program has changed the accounts.
 pub const BOOK_PERIOD: Duration = Duration::from_secs(1);
+/// How old a look at the accounts may be for a login: what a script did before it, in a process of its own, took longer.
+/// A thousand logins a second share two hundred looks.
+pub const BOOK_AGE_MAX: Duration = Duration::from_millis(5);
 /// Accounts that are read at once when another program has changed any: well below a millisecond's work.
 pub const BOOK_ROWS_MAX: u32 = 128;
 /// How soon the next ones are read: all there may be take a second or two.

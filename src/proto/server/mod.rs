@@ -242,7 +242,7 @@ impl Server {
             Timer::Mail(link) => self.on_mail_retry(link, os),
             Timer::Landing => self.on_landing_timer(now, os),
             Timer::Comings => self.on_comings_timer(now, os),
-            Timer::Book => self.load_accounts(os),
+            Timer::Book => self.on_book_timer(now, os),
             Timer::Flush => self.on_flush(now, os),
             Timer::RunEnd => self.end_run_if_over(now, os),
             Timer::Forget => self.on_forget(now),

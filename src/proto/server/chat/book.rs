@@ -7,11 +7,11 @@ use std::time::Duration;
 use crate::proto::accounts::{Put, Verifier};
 use crate::proto::chat::WaitingMail;
 use crate::proto::ids::{FileName, LinkId, Name};
-use crate::proto::limits::{BOOK_PERIOD, BOOK_ROWS_MAX, BOOK_ROWS_PAUSE};
+use crate::proto::limits::{BOOK_AGE_MAX, BOOK_PERIOD, BOOK_ROWS_MAX, BOOK_ROWS_PAUSE};
 use crate::proto::machine::{CloseReason, Effect, KeptFile, Load, Os, Row, Why};
 use crate::proto::server::chat::comings::{Left, left};
 use crate::proto::server::{Server, Timer};
-use crate::proto::time::Now;
+use crate::proto::time::{Mono, Now};
 
 /// How far the book is read.
 #[derive(Debug, Default)]
@@ -28,8 +28,18 @@ pub(in crate::proto::server) struct Book {
     is_failing: bool,
     /// It was read, or there is none.
     pub(super) is_known: bool,
+    has_store: bool,
+    /// The store has not answered the last question about accounts.
+    is_asked: bool,
     /// Numbers of messages begin behind this one.
     numbers_from: u64,
+    /// When the look began that is under way.
+    looking_since: Option<Mono>,
+    /// When the last one began that was carried through.
+    looked_at: Option<Mono>,
+    /// Logins that wait for the look that is under way, and those that came after it had begun.
+    waiting: Vec<LinkId>,
+    later: Vec<LinkId>,
 }
 
 impl Server {
@@ -45,12 +55,50 @@ impl Server {
         os.perform(Effect::Load { load: Load::Book });
     }
 
-    /// Looks whether accounts have changed, or reads the next of them.
-    pub(in crate::proto::server) fn load_accounts(&mut self, os: &mut dyn Os) {
+    /// Whether a login has to wait for a look at the accounts: one that was made, or got a password, a moment ago is
+    /// to be known. It is the same for every name, so that nobody learns from it which there are.
+    pub(super) fn must_look(&self, now: Now) -> bool {
+        let is_fresh = self.book.looked_at.is_some_and(|at| now.mono - at <= BOOK_AGE_MAX);
+        self.book.has_store && !is_fresh
+    }
+
+    /// A link waits for such a look.
+    pub(super) fn look_for(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
+        if self.book.looking_since.is_some() {
+            return self.book.later.push(link);
+        }
+        self.book.waiting.push(link);
+        self.load_accounts(now, os);
+    }
+
+    /// A look is over, well or not: those who waited for it go on.
+    fn end_look(&mut self, now: Now, os: &mut dyn Os) {
+        self.book.looked_at = self.book.looking_since.take();
+        let later = std::mem::take(&mut self.book.later);
+        let waiting = std::mem::replace(&mut self.book.waiting, later);
+        if !self.book.waiting.is_empty() {
+            self.load_accounts(now, os);
+        }
+        waiting.into_iter().for_each(|link| self.go_on(link, now, os));
+    }
+
+    /// It is time to look at the book again, or to read more of it.
+    pub(in crate::proto::server) fn on_book_timer(&mut self, now: Now, os: &mut dyn Os) {
         if !self.book.is_known {
             return self.load_book(os);
         }
         self.store_logins(os);
+        if self.book.is_asked {
+            self.look_again(BOOK_PERIOD, now);
+        } else {
+            self.load_accounts(now, os);
+        }
+    }
+
+    /// Looks whether accounts have changed, or reads the next of them.
+    fn load_accounts(&mut self, now: Now, os: &mut dyn Os) {
+        self.book.is_asked = true;
+        self.book.looking_since.get_or_insert(now.mono);
         self.book.seen.clear();
         let after = self.book.after;
         let known = if after.is_none() { self.book.known } else { 0 };
@@ -112,14 +160,18 @@ impl Server {
         now: Now,
         os: &mut dyn Os,
     ) {
+        self.book.is_asked &= !matches!(load, Load::Accounts { .. });
         match load {
             Load::Mail { to, .. } => self.on_mail_loaded(to, Ok(()), now, os),
             Load::Book => {
-                (self.book.is_known, self.book.known) = (true, version);
+                (self.book.is_known, self.book.known, self.book.has_store) = (true, version, true);
                 log::info!("accounts read count={}", self.chat.accounts());
                 self.look_again(BOOK_PERIOD, now);
             }
-            Load::Accounts { known, .. } if version == known => self.look_again(BOOK_PERIOD, now),
+            Load::Accounts { known, .. } if version == known => {
+                self.look_again(BOOK_PERIOD, now);
+                self.end_look(now, os);
+            }
             Load::Accounts { after, rows_max, .. } => {
                 self.on_accounts_part(after, rows_max, version, now, os)
             }
@@ -149,11 +201,16 @@ impl Server {
             log::info!("accounts read count={}", self.chat.accounts());
         }
         self.look_again(if is_last { BOOK_PERIOD } else { BOOK_ROWS_PAUSE }, now);
+        if is_last {
+            self.end_look(now, os);
+        }
     }
 
     fn look_again(&mut self, pause: Duration, now: Now) {
         self.book.is_failing = false;
-        self.wheel.insert(Timer::Book, now.mono + pause);
+        if pause < BOOK_PERIOD || self.wheel.deadline(&Timer::Book).is_none() {
+            self.wheel.insert(Timer::Book, now.mono + pause);
+        }
     }
 
     pub(in crate::proto::server) fn on_load_failed(
@@ -163,6 +220,7 @@ impl Server {
         now: Now,
         os: &mut dyn Os,
     ) {
+        self.book.is_asked &= !matches!(load, Load::Accounts { .. });
         match load {
             Load::Mail { to, .. } => self.on_mail_loaded(to, Err(error), now, os),
             // There is no store, and none will come.
@@ -177,6 +235,7 @@ impl Server {
                 }
                 self.status.store_failures += 1;
                 self.wheel.insert(Timer::Book, now.mono + BOOK_PERIOD);
+                self.end_look(now, os);
             }
         }
     }

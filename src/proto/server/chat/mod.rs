@@ -82,6 +82,8 @@ pub(in crate::proto::server) struct Talker {
     hold: Option<Box<Hold>>,
     /// A login that waits for the client's proof.
     proof: Option<Box<Proof>>,
+    /// It has waited for a look at the accounts: the login that comes next goes by it.
+    has_looked: bool,
 }
 
 /// Lines that wait.
@@ -101,13 +103,23 @@ enum Until {
     Registered,
     /// A password is hashed.
     Derived,
+    /// The accounts were looked at; what waits begins with the login itself.
+    Looked,
     /// It is time for what was said in front of them.
     Turn(Said),
 }
 
 impl Default for Talker {
     fn default() -> Talker {
-        Talker { name: None, reader: Reader::Plain, given: 0, came: 0, hold: None, proof: None }
+        Talker {
+            name: None,
+            reader: Reader::Plain,
+            given: 0,
+            came: 0,
+            hold: None,
+            proof: None,
+            has_looked: false,
+        }
     }
 }
 
@@ -126,6 +138,9 @@ impl Server {
         now: Now,
         os: &mut dyn Os,
     ) -> Result<(), Refusal> {
+        if matches!(line, Line::Login { .. } | Line::Auth { .. }) && self.wait_for_look(link, line, now, os) {
+            return Ok(());
+        }
         match *line {
             Line::Login { name, password } => self.on_login(link, name, password.0, now, os),
             Line::Auth { port, text } => self.on_auth(link, port, text, now, os),
@@ -183,13 +198,27 @@ impl Server {
         }
     }
 
+    /// Puts a login off until the accounts were looked at, once.
+    fn wait_for_look(&mut self, link: LinkId, line: &Line<'_>, now: Now, os: &mut dyn Os) -> bool {
+        let has_looked = self.talker_mut(link).is_some_and(|talker| std::mem::take(&mut talker.has_looked));
+        if has_looked || !self.must_look(now) {
+            return false;
+        }
+        self.hold(link, Until::Looked);
+        if let Some(hold) = self.talker_mut(link).and_then(|talker| talker.hold.as_mut()) {
+            Message::Chat(line.clone()).encode(&mut hold.backlog);
+        }
+        self.look_for(link, now, os);
+        true
+    }
+
     /// Keeps what has come in, if something in front of it waits. A link on which too much waits is closed.
     pub(super) fn put_off(&mut self, link: LinkId, bytes: &[u8], now: Now, os: &mut dyn Os) -> bool {
         let Some(hold) = self.talker_mut(link).and_then(|talker| talker.hold.as_mut()) else { return false };
         hold.backlog.extend_from_slice(bytes);
         let bytes_max = match hold.until {
             Until::Registered => REGISTER_BACKLOG_BYTES_MAX,
-            Until::Stored | Until::Derived | Until::Turn(_) => BACKLOG_BYTES_MAX,
+            Until::Stored | Until::Derived | Until::Looked | Until::Turn(_) => BACKLOG_BYTES_MAX,
         };
         if hold.backlog.len() > bytes_max {
             self.status.links_too_fast += 1;
@@ -202,6 +231,9 @@ impl Server {
     fn go_on(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
         let Some(hold) = self.talker_mut(link).and_then(|talker| talker.hold.take()) else { return };
         let Hold { until, backlog } = *hold;
+        if let (Until::Looked, Some(talker)) = (&until, self.talker_mut(link)) {
+            talker.has_looked = true;
+        }
         if let Until::Turn(said) = until
             && let Err((code, text)) = self.say(link, said.to, &said.text, now, os)
         {
