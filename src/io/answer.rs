@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 
+use crate::io::survey::Surveyed;
 use crate::proto::ids::{DialId, FileId, LinkId};
 use crate::proto::machine::{FileOp, Input, Load, Row, Secret};
 
@@ -10,6 +11,7 @@ use crate::proto::machine::{FileOp, Input, Load, Row, Secret};
 /// may have closed the link meanwhile.
 #[derive(Debug)]
 pub(super) enum Answer {
+    Start,
     Listening {
         addr: SocketAddr,
     },
@@ -81,6 +83,13 @@ pub(super) enum Answer {
         job: u64,
         key: Secret<[u8; 32]>,
     },
+    Surveyed(Surveyed),
+    SurveyFailed {
+        error: ErrorKind,
+    },
+    Presented {
+        path: Box<str>,
+    },
     Shutdown,
 }
 
@@ -88,6 +97,7 @@ impl Answer {
     /// The input that it stands for, if that takes no look at a link.
     pub(super) fn input(&self) -> Option<Input<'_>> {
         Some(match self {
+            Answer::Start => Input::Start,
             Answer::Listening { addr } => Input::Listening { addr: *addr },
             Answer::ListenFailed { addr, error } => Input::ListenFailed { addr: *addr, error: *error },
             Answer::DialFailed { dial, error } => Input::DialFailed { dial: *dial, error: *error },
@@ -112,6 +122,11 @@ impl Answer {
             Answer::Loaded { load, version } => Input::Loaded { load: *load, version: *version },
             Answer::LoadFailed { load, error } => Input::LoadFailed { load: *load, error: *error },
             Answer::Derived { job, key } => Input::Derived { job: *job, key: *key },
+            Answer::Surveyed(Surveyed { bytes, names, removed }) => {
+                Input::Surveyed { bytes: *bytes, names, removed: *removed }
+            }
+            Answer::SurveyFailed { error } => Input::SurveyFailed { error: *error },
+            Answer::Presented { path } => Input::Presented { path },
             Answer::Shutdown => Input::Shutdown,
         })
     }

@@ -8,7 +8,7 @@ use log::debug;
 
 use crate::io::answer::Answer;
 use crate::io::errands::Job;
-use crate::io::link::{Flushed, Link, State};
+use crate::io::link::{Flushed, Hold, Link, Sending, State};
 use crate::io::reactor::Reactor;
 use crate::io::token::Source;
 use crate::proto::ids::LinkId;
@@ -51,9 +51,17 @@ impl Reactor {
 
     /// The machine is told, as if the socket were full: it must not take for sent what is still here.
     fn put_off(&mut self, id: LinkId) {
-        let Some(link) = self.links.get_mut(id) else { return };
-        self.unflushed.push_back(id);
-        if !std::mem::replace(&mut link.news.blocked_told, true) {
+        if self.links.get(id).is_some() {
+            self.unflushed.push_back(id);
+            self.tell_blocked(id);
+        }
+    }
+
+    /// Something waits on the link. The machine is told once, until all of it is out.
+    pub(super) fn tell_blocked(&mut self, id: LinkId) {
+        if let Some(link) = self.links.get_mut(id)
+            && !std::mem::replace(&mut link.news.blocked_told, true)
+        {
             self.answers.push_back((link.machine, Answer::Blocked { link: id }));
         }
     }
@@ -72,9 +80,7 @@ impl Reactor {
             }
             Flushed::Full => {
                 link.news.full = true;
-                if !std::mem::replace(&mut link.news.blocked_told, true) {
-                    self.answers.push_back((machine, Answer::Blocked { link: id }));
-                }
+                self.tell_blocked(id);
             }
             Flushed::Failed(DownReason::FileFailed) => self.drop_link(id, DownReason::FileFailed),
             Flushed::Failed(reason) => self.write_failed(id, reason),
@@ -85,12 +91,31 @@ impl Reactor {
     pub(super) fn close(&mut self, machine: usize, id: LinkId, reason: CloseReason) {
         let Some(link) = self.links.get(id).filter(|link| link.machine == machine) else { return };
         match link.state {
-            State::Open => self.finish_sending(id, false),
+            State::Open => {
+                if link.hold != Hold::Not {
+                    link.set_abrupt(false);
+                }
+                let end_seen = link.hold == Hold::Ended;
+                self.finish_sending(id, end_seen);
+            }
             // The machine need not be told any more.
             State::Failing { .. } | State::Down { .. } => self.remove(id),
             State::Connecting { .. } | State::Flushing { .. } | State::Ending => return,
         }
         debug!("link closed={}.{} reason={reason}", id.index, id.generation);
+        *self.stats.closes.entry(reason).or_default() += 1;
+    }
+
+    /// A machine resets a link: what is queued, here and in the kernel, is lost, and the other side is told of an error.
+    pub(super) fn reset(&mut self, machine: usize, id: LinkId, reason: CloseReason) {
+        let Some(link) = self.links.get(id).filter(|link| link.machine == machine) else { return };
+        match link.state {
+            State::Open | State::Failing { .. } | State::Down { .. } => {}
+            State::Connecting { .. } | State::Flushing { .. } | State::Ending => return,
+        }
+        link.set_abrupt(true);
+        self.remove(id);
+        debug!("link reset={}.{} reason={reason}", id.index, id.generation);
         *self.stats.closes.entry(reason).or_default() += 1;
     }
 
@@ -101,6 +126,7 @@ impl Reactor {
         seat.ended = true;
         let unread = seat.disk.release_all();
         unread.into_iter().for_each(|file| self.hand_over(Job::Forget((machine, file))));
+        self.let_go(machine);
         for listener in &mut self.listeners {
             if listener.as_ref().is_some_and(|listener| listener.machine == machine) {
                 *listener = None;
@@ -110,7 +136,10 @@ impl Reactor {
             if matches!(self.links.get(id), Some(Link { state: State::Connecting { .. }, .. })) {
                 self.remove(id);
             }
-            self.close(machine, id, CloseReason::Shutdown);
+            match self.links.get(id) {
+                Some(link) if link.hold != Hold::Not => self.reset(machine, id, CloseReason::Shutdown),
+                _ => self.close(machine, id, CloseReason::Shutdown),
+            }
         }
         self.shut_down_all();
     }
@@ -199,6 +228,11 @@ impl Reactor {
                 if link.stream.shutdown(Shutdown::Write).is_err() {
                     self.remove(id);
                 }
+            }
+            // An error shows itself when the link is read.
+            State::Open if link.sending == Sending::Ending => {
+                link.sending = Sending::Ended;
+                let _ = link.stream.shutdown(Shutdown::Write);
             }
             _ => {}
         }

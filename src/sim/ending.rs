@@ -29,6 +29,20 @@ impl Kernel {
         }
     }
 
+    /// A machine resets a link: what is queued is lost, and the other side hears of an error.
+    pub(super) fn reset(&mut self, machine: MachineId, link: LinkId, reason: CloseReason) {
+        let node = self.node_of(machine);
+        if let Some((conn, side)) = self.find(machine, link) {
+            self.nodes[node.at()].ids.remove(link);
+            *self.stats.closes.entry(reason).or_default() += 1;
+            self.close_kernel(conn, side, true);
+        } else if self.nodes[node.at()].ids.get(link) == IdState::Dying(machine) {
+            self.nodes[node.at()].ids.remove(link); // the machine need not be told any more
+        } else {
+            self.stats.stale_effects += 1;
+        }
+    }
+
     /// Sends what is queued, then the end, and waits for the other side's end; bounded.
     pub(super) fn linger(&mut self, conn: usize, side: usize) {
         self.conns[conn].ends[side].state = EndState::Lingering;
@@ -80,6 +94,9 @@ impl Kernel {
             PipeEnd::Fin => DownReason::Eof,
             PipeEnd::Reset => DownReason::Reset,
         };
+        if let (true, PipeEnd::Fin, Some((machine, link))) = (end.held, how, end.open_link()) {
+            return self.answer(machine, Answer::Ended { link });
+        }
         match (end.state, end.owner, how) {
             (EndState::Open, Owner::Machine(..), _) => self.down(conn, side, reason),
             (EndState::Open, Owner::Stranger(stranger), _) => {
@@ -223,7 +240,10 @@ impl Kernel {
         for (conn, side) in self.ends_where(|owner, _| is_of(owner, machine)) {
             let end = &self.conns[conn].ends[side];
             if let Some((_, link)) = end.open_link() {
-                self.close(machine, link, CloseReason::Shutdown);
+                match end.held {
+                    true => self.reset(machine, link, CloseReason::Shutdown),
+                    false => self.close(machine, link, CloseReason::Shutdown),
+                }
             } else if matches!(end.owner, Owner::Machine(_, Naming::Dial(_))) {
                 self.abandon(conn);
             }
@@ -272,6 +292,7 @@ impl Kernel {
         match (end.state, end.owner) {
             (EndState::Open, Owner::Machine(machine, Naming::Link(link))) => {
                 let node = self.node_of(machine);
+                let abort = abort || end.held;
                 self.nodes[node.at()].ids.remove(link);
                 self.close_kernel(conn, side, abort);
             }

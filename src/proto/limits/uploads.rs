@@ -9,11 +9,8 @@ pub const HEADER_QUIET: Duration = Duration::from_millis(250);
 pub const HEADER_SIZE_BYTES: usize = 8;
 /// Longest name in a header, with all the folders that a client may put before it: the longest path that Linux has.
 pub const HEADER_NAME_BYTES_MAX: usize = 4096;
-/// Longest name that a file is stored under: what every file system stores, less an ending of [`numbered_name`] or
-/// [`temp_name`].
-///
-/// [`numbered_name`]: crate::proto::machine::numbered_name
-/// [`temp_name`]: crate::proto::machine::temp_name
+/// Longest name that a file is stored under: what every file system stores, less a number, or the ending of an unfinished
+/// one.
 pub const STORED_NAME_BYTES_MAX: usize = 230;
 /// Names that are tried for a file whose own is taken (`name.1`, `name.2`, ...) before giving up.
 pub const FRESH_TRIES_MAX: u32 = 10_000;
