@@ -36,7 +36,8 @@
 //! - **Failures.** A file that was begun and cannot be stored, because its client stops, ends, or the disk does
 //!   ([`Failure`]), ends with a reset, and nothing of it is kept.
 //! - **Success.** The server ends the connection, orderly, when the file is whole, on disk, and under its name. So an end that
-//!   comes after the last byte was sent is a receipt. A client may leave without it, and then knows nothing.
+//!   comes after the last byte was sent is a receipt, also if the client has ended its own half before. If the server
+//!   dies, its clients see a reset, not an end. A client may leave without the receipt, and then knows nothing.
 //! - **More than announced** is thrown away, and logged.
 //!
 //! | what a client sees | what it knows |

@@ -158,8 +158,7 @@ impl DropBox {
                 self.note_refusal(Refusal::Left, client.remote, &about, now);
             }
             State::Receiving { .. } => {
-                let failure = if reason == DownReason::Eof { Failure::Cut } else { Failure::LinkLost };
-                self.forsake(link, failure, &format!(" link=\"{reason}\""), now, os);
+                self.forsake(link, Failure::LinkLost, &format!(" link=\"{reason}\""), now, os);
             }
             State::Finishing { .. } => self.leave_alone(link, now),
         }

@@ -189,6 +189,7 @@ impl Machine for DropBox {
             }
             Input::LinkUp { link, remote, .. } => self.on_link_up(link, remote, now, os),
             Input::Received { link, bytes, .. } => self.on_received(link, bytes, now, os),
+            Input::Ended { link } => self.on_ended(link, now, os),
             Input::LinkDown { link, reason } => self.on_link_down(link, reason, now, os),
             Input::FileReady { file, .. } => self.on_file_ready(file, now, os),
             Input::Finished { file, moved } => self.on_finished(file, moved, now, os),

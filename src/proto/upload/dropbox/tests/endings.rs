@@ -48,7 +48,7 @@ fn a_stop_waits_only_for_what_is_whole() {
     let [finishing, left] = [desk.client(1, "finishing"), desk.client(1, "left")];
     desk.bring(finishing, "1");
     desk.bring(left, "2");
-    desk.down(left, DownReason::Eof);
+    desk.down(left, DownReason::Reset);
     let receiving = desk.client(3, "receiving");
     desk.bring(receiving, "ab");
     let silent = desk.connect();

@@ -42,39 +42,51 @@ fn what_is_too_much_is_thrown_away() {
 }
 
 #[test]
-fn a_client_may_end_after_its_last_byte() {
-    for reason in [DownReason::Eof, DownReason::Reset] {
-        let mut desk = Desk::new();
-        desk.holds[FINISHES] = true;
-        let link = desk.client(3, "a");
-        desk.bring(link, "abcd");
-        desk.down(link, reason);
-        assert_eq!(desk.dropbox.status().clients, 1, "its file still takes a place");
-        // The driver uses the place of the link again.
-        let again = LinkId { generation: 1, ..link };
-        let (local, remote) = ("10.0.0.1:12000".parse().unwrap(), "10.0.0.2:1".parse().unwrap());
-        desk.input(Input::LinkUp { link: again, origin: Origin::Accepted, local, remote });
-        desk.let_go(FINISHES);
-        assert_eq!((desk.ended(link), desk.ended(again)), (None, None));
-        assert_eq!((desk.stored("a"), desk.dropbox.status().excess), (Some(b"abc".as_slice()), 1));
-        desk.down(again, DownReason::Eof);
-        desk.assert_at_rest();
-    }
+fn a_client_that_ends_after_its_last_byte_hears_our_end_when_the_file_is_on_disk() {
+    let mut desk = Desk::new();
+    desk.holds[FINISHES] = true;
+    let [link, empty] = [desk.client(3, "a"), desk.client(0, "b")];
+    desk.bring(link, "abc");
+    desk.down(link, DownReason::Eof);
+    desk.down(empty, DownReason::Eof);
+    assert_eq!((desk.ended(link), desk.ended(empty)), (None, None));
+    desk.let_go(FINISHES);
+    assert_eq!((desk.ended(link), desk.ended(empty)), (DONE, DONE));
+    desk.assert_at_rest();
+}
+
+#[test]
+fn a_client_may_be_gone_after_its_last_byte() {
+    let mut desk = Desk::new();
+    desk.holds[FINISHES] = true;
+    let link = desk.client(3, "a");
+    desk.bring(link, "abcd");
+    desk.down(link, DownReason::Reset);
+    assert_eq!(desk.dropbox.status().clients, 1, "its file still takes a place");
+    // The driver uses the place of the link again.
+    let again = LinkId { generation: 1, ..link };
+    let (local, remote) = ("10.0.0.1:12000".parse().unwrap(), "10.0.0.2:1".parse().unwrap());
+    desk.input(Input::LinkUp { link: again, origin: Origin::Accepted, local, remote });
+    desk.let_go(FINISHES);
+    assert_eq!((desk.ended(link), desk.ended(again)), (None, None));
+    assert_eq!((desk.stored("a"), desk.dropbox.status().excess), (Some(b"abc".as_slice()), 1));
+    desk.down(again, DownReason::Eof);
+    desk.assert_at_rest();
 }
 
 #[test]
 fn a_client_that_ends_too_early_leaves_nothing() {
-    for (reason, failure) in [
-        (DownReason::Eof, Failure::Cut),
-        (DownReason::Reset, Failure::LinkLost),
-        (DownReason::TimedOut, Failure::LinkLost),
+    for (reason, failure, end) in [
+        (DownReason::Eof, Failure::Cut, FAILED),
+        (DownReason::Reset, Failure::LinkLost, None),
+        (DownReason::TimedOut, Failure::LinkLost, None),
     ] {
         for sent in ["", "a", "ab"] {
             let mut desk = Desk::new();
             let link = desk.client(3, "a");
             desk.bring(link, sent);
             desk.down(link, reason);
-            assert_eq!((desk.failed(failure), desk.hand.folder.len()), (1, 0));
+            assert_eq!((desk.ended(link), desk.failed(failure), desk.hand.folder.len()), (end, 1, 0));
             desk.assert_at_rest();
         }
     }
@@ -168,7 +180,7 @@ fn a_file_that_cannot_be_finished_ends_in_a_reset() {
         let link = desk.client(3, "a");
         desk.bring(link, "abc");
         if gone {
-            desk.down(link, DownReason::Eof);
+            desk.down(link, DownReason::TimedOut);
         }
         desk.let_go(FINISHES);
         assert_eq!(desk.ended(link), if gone { None } else { FAILED });

@@ -7,7 +7,7 @@ mod headers;
 mod places;
 mod quotas;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -45,6 +45,7 @@ struct Opened {
 struct Hand {
     sent: BTreeMap<LinkId, Vec<u8>>,
     ended: BTreeMap<LinkId, End>,
+    held: BTreeSet<LinkId>,
     open: BTreeMap<FileId, Opened>,
     /// What is whole.
     folder: BTreeMap<String, Vec<u8>>,
@@ -62,6 +63,10 @@ impl Os for Hand {
         assert!(!self.exited, "{effect:?} after the end");
         match effect {
             Effect::Send { link, bytes } => self.sent.entry(link).or_default().extend_from_slice(bytes),
+            Effect::Hold { link } => {
+                assert!(!self.sent.contains_key(&link), "held before anybody could end");
+                self.held.insert(link);
+            }
             Effect::Close { link, reason } => self.end(link, End::Closed(reason)),
             Effect::Reset { link, reason } => self.end(link, End::Reset(reason)),
             Effect::Open { file, path, mode: OpenMode::Fresh { bytes, tag }, aside: "" } => {
@@ -252,7 +257,10 @@ impl Desk {
     }
 
     fn down(&mut self, link: LinkId, reason: DownReason) {
-        self.input(Input::LinkDown { link, reason });
+        match reason {
+            DownReason::Eof if self.hand.held.contains(&link) => self.input(Input::Ended { link }),
+            _ => self.input(Input::LinkDown { link, reason }),
+        }
     }
 
     /// Says a header, and what an honest client does then: nothing.

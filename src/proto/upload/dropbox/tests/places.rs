@@ -52,7 +52,7 @@ fn a_file_that_the_disk_is_at_keeps_the_place_of_its_client() {
     let mut desk = Desk::of(DropBoxConfig { clients_max: 1, ..config() });
     desk.holds[FINISHES] = true;
     let link = desk.client(0, "a");
-    desk.down(link, DownReason::Eof);
+    desk.down(link, DownReason::Reset);
     let refused = desk.connect_from(&from(3));
     assert_eq!(desk.ended(refused), REFUSED);
     desk.let_go(FINISHES);
