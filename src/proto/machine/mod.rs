@@ -84,8 +84,8 @@ pub enum Input<'a> {
     Blocked { link: LinkId },
     /// Everything that was sent has been given to the kernel; only ever follows [`Input::Blocked`].
     Drained { link: LinkId },
-    /// The link is gone, and not because this machine closed it. After [`DownReason::Eof`], what
-    /// was sent before still goes out.
+    /// The link is gone, and not because this machine closed it. After [`DownReason::Eof`] and
+    /// [`DownReason::Unread`], what was sent before still goes out.
     LinkDown { link: LinkId, reason: DownReason },
     /// [`Effect::Open`] or [`Effect::SetAside`] succeeded. `bytes` is how long the file is, and `moved` the
     /// name that an older one was given.
@@ -296,8 +296,11 @@ pub enum CloseReason {
 /// Why a link went down without our doing. Logged and counted by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DownReason {
-    /// The other side closed, wholly or its sending half.
+    /// The other side closed, wholly or its sending half, and has got everything that was sent. If it closed wholly it
+    /// has also read it: what is left unread makes a reset of a close (Linux, `tcp_close`).
     Eof,
+    /// The same, before it had got everything that was sent.
+    Unread,
     /// The connection was reset.
     Reset,
     /// The other host stopped answering.
@@ -320,6 +323,7 @@ impl fmt::Display for DownReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             DownReason::Eof => "the other side closed",
+            DownReason::Unread => "the other side closed before it had everything",
             DownReason::Reset => "connection reset",
             DownReason::TimedOut => "the other side stopped answering",
             DownReason::QueueFull => "the other side reads too slowly",
