@@ -11,4 +11,4 @@ mod dropbox;
 mod uploader;
 
 pub use dropbox::{DropBox, DropBoxConfig, DropBoxStatus};
-pub use uploader::{UploadConfig, UploadFile, UploadState, UploadStatus, Uploader};
+pub use uploader::{UploadConfig, UploadFile, UploadState, UploadStatus, UploadTrouble, Uploader};
