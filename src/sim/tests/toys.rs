@@ -30,6 +30,9 @@ pub(super) enum Seen {
     Stored(u64, Result<(), ErrorKind>),
     Row(Row<'static>),
     Loaded(Load, Result<u64, ErrorKind>),
+    Surveyed(u64, Vec<String>, u64),
+    SurveyFailed(ErrorKind),
+    Presented(String),
     Shutdown,
 }
 
@@ -83,7 +86,9 @@ impl Machine for Puppet {
             Input::Loaded { load, version } => Seen::Loaded(load, Ok(version)),
             Input::LoadFailed { load, error } => Seen::Loaded(load, Err(error)),
             Input::Derived { .. } | Input::Typed { .. } | Input::TypedEnd => return,
-            Input::Surveyed { .. } | Input::SurveyFailed { .. } | Input::Presented { .. } => return,
+            Input::Surveyed { bytes, names, removed } => Seen::Surveyed(bytes, names.to_vec(), removed),
+            Input::SurveyFailed { error } => Seen::SurveyFailed(error),
+            Input::Presented { path } => Seen::Presented(path.to_owned()),
             Input::Shutdown => Seen::Shutdown,
         };
         self.seen.push(seen);
