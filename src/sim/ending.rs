@@ -94,6 +94,9 @@ impl Kernel {
             PipeEnd::Fin => DownReason::Eof,
             PipeEnd::Reset => DownReason::Reset,
         };
+        if let (true, PipeEnd::Fin, Some((machine, link))) = (end.held, how, end.open_link()) {
+            return self.answer(machine, Answer::Ended { link });
+        }
         match (end.state, end.owner, how) {
             (EndState::Open, Owner::Machine(..), PipeEnd::Fin)
                 if !self.conns[conn].pipes[side].is_all_there() =>
@@ -243,7 +246,10 @@ impl Kernel {
         for (conn, side) in self.ends_where(|owner, _| is_of(owner, machine)) {
             let end = &self.conns[conn].ends[side];
             if let Some((_, link)) = end.open_link() {
-                self.close(machine, link, CloseReason::Shutdown);
+                match end.held {
+                    true => self.reset(machine, link, CloseReason::Shutdown),
+                    false => self.close(machine, link, CloseReason::Shutdown),
+                }
             } else if matches!(end.owner, Owner::Machine(_, Naming::Dial(_))) {
                 self.abandon(conn);
             }
@@ -292,6 +298,7 @@ impl Kernel {
         match (end.state, end.owner) {
             (EndState::Open, Owner::Machine(machine, Naming::Link(link))) => {
                 let node = self.node_of(machine);
+                let abort = abort || end.held;
                 self.nodes[node.at()].ids.remove(link);
                 self.close_kernel(conn, side, abort);
             }

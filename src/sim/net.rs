@@ -117,6 +117,8 @@ pub(super) struct End {
     pub(super) addr: SocketAddr,
     /// The other side has ended its half.
     pub(super) saw_end: bool,
+    /// Its machine holds it: that does not end it, and a kill resets it.
+    pub(super) held: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,7 +216,7 @@ impl Conn {
 
 impl End {
     pub(super) fn new(owner: Owner, node: Option<NodeId>, addr: SocketAddr) -> End {
-        End { owner, state: EndState::Pending, node, addr, saw_end: false }
+        End { owner, state: EndState::Pending, node, addr, saw_end: false, held: false }
     }
 
     pub(super) fn is_alive(&self) -> bool {

@@ -6,6 +6,7 @@ use super::*;
 use std::fs;
 use std::io::ErrorKind;
 
+use crate::io::link::{Link, State};
 use crate::proto::limits::{RESERVE_BYTES_MIN, WRITE_BUDGET_BYTES};
 use crate::proto::machine::{FileOp, temp_name};
 
@@ -388,4 +389,98 @@ fn the_end_of_a_long_range_is_always_told() {
     });
     assert!(told.chunks(2).all(|pair| pair == ["blocked", "drained"]), "{told:?}");
     assert_eq!((told.len(), got), (20, 10 * LEN));
+}
+
+#[derive(Default)]
+struct Held {
+    told: Vec<&'static str>,
+    resets: bool,
+}
+
+/// Holds a link, and ends it some time after the other side has said its own end.
+fn hold(state: &mut Held, what: What<'_>, desk: &mut Desk<'_>) {
+    match what {
+        What::Told(Input::LinkUp { link, .. }) => desk.os.perform(Effect::Hold { link }),
+        What::Told(Input::Ended { .. }) => {
+            state.told.push("ended");
+            desk.wake_in(Duration::from_millis(300));
+        }
+        What::Timeout => {
+            let link = LinkId { index: 0, generation: 0 };
+            if state.resets {
+                desk.os.perform(Effect::Reset { link, reason: CloseReason::Failed });
+            } else {
+                desk.send(link, b"late");
+                desk.close(link);
+            }
+            desk.exit();
+        }
+        What::Told(Input::LinkDown { reason, .. }) => {
+            assert_eq!(reason, DownReason::Reset);
+            state.told.push("down");
+            desk.exit();
+        }
+        What::Told(_) => {}
+    }
+}
+
+#[test]
+fn a_held_link_lasts_beyond_the_other_sides_end() {
+    for resets in [false, true] {
+        let state = Held { resets, ..Held::default() };
+        let (state, got, stats) = run(state, hold, |addr| {
+            let mut stream = connect(addr);
+            stream.write_all(b"all of it").unwrap();
+            stream.shutdown(std::net::Shutdown::Write).unwrap();
+            let mut got = Vec::new();
+            stream.read_to_end(&mut got).map(|_| got).map_err(|error| error.kind())
+        });
+        assert_eq!(state.told, ["ended"]);
+        let expected = if resets { Err(ErrorKind::ConnectionReset) } else { Ok(b"late".to_vec()) };
+        assert_eq!(got, expected);
+        assert!(stats.downs.is_empty() && stats.turns < 100, "{stats:?}");
+    }
+}
+
+#[test]
+fn a_held_link_can_break_after_the_other_sides_end() {
+    fn act(state: &mut Held, what: What<'_>, desk: &mut Desk<'_>) {
+        match what {
+            // The other side is gone wholly: this is answered by a reset.
+            What::Told(Input::Ended { link }) => {
+                state.told.push("ended");
+                desk.send(link, b"to nobody");
+            }
+            other => hold(state, other, desk),
+        }
+    }
+    let (state, (), _) = run(Held::default(), act, |addr| drop(connect(addr)));
+    assert_eq!(state.told, ["ended", "down"]);
+}
+
+#[test]
+fn a_machine_that_exits_breaks_what_it_holds() {
+    fn act(_: &mut (), what: What<'_>, desk: &mut Desk<'_>) {
+        if let What::Told(Input::LinkUp { link, .. }) = what {
+            desk.os.perform(Effect::Hold { link });
+            desk.exit();
+        }
+    }
+    let ((), error, _) = run((), act, |addr| connect(addr).read(&mut [0]).unwrap_err().kind());
+    assert_eq!(error, ErrorKind::ConnectionReset);
+}
+
+/// As the kernel closes the sockets of a process that was killed.
+#[test]
+fn a_held_link_that_is_dropped_is_reset() {
+    for (held, expected) in [(true, Err(ErrorKind::ConnectionReset)), (false, Ok(0))] {
+        let (listener, addr) = port();
+        let mut stream = connect(addr);
+        let (accepted, _) = listener.accept().unwrap();
+        let link = Link::new(mio::net::TcpStream::from_std(accepted), 0, State::Open);
+        link.set_abrupt(true);
+        link.set_abrupt(held);
+        drop(link);
+        assert_eq!(stream.read(&mut [0]).map_err(|error| error.kind()), expected);
+    }
 }

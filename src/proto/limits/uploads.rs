@@ -11,11 +11,8 @@ pub const HEADER_QUIET: Duration = Duration::from_millis(250);
 pub const HEADER_SIZE_BYTES: usize = 8;
 /// Longest name in a header, with all the folders that a client may put before it: the longest path that Linux has.
 pub const HEADER_NAME_BYTES_MAX: usize = 4096;
-/// Longest name that a file is stored under: what every file system stores, less an ending of [`numbered_name`] or
-/// [`temp_name`].
-///
-/// [`numbered_name`]: crate::proto::machine::numbered_name
-/// [`temp_name`]: crate::proto::machine::temp_name
+/// Longest name that a file is stored under: what every file system stores, less a number, or the ending of an unfinished
+/// one.
 pub const STORED_NAME_BYTES_MAX: usize = 230;
 /// Names that are tried for a file whose own is taken (`name.1`, `name.2`, ...) before giving up.
 pub const FRESH_TRIES_MAX: u32 = 10_000;
@@ -23,6 +20,23 @@ pub const FRESH_TRIES_MAX: u32 = 10_000;
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(600);
 /// Unfinished files that nobody has written to for so long were left by a receiver that died.
 pub const UPLOAD_LEFT_AGE: Duration = Duration::from_secs(24 * 3600);
+/// Longest ending of a name, its dot included, that stays when the name is cut: `.jpg`, `.torrent`.
+pub const ENDING_BYTES_MAX: usize = 16;
+/// Between two counts of what is in the folder: an operator who makes room need not wait longer, and a folder of a
+/// hundred thousand files takes the helper less than half of it.
+pub const SURVEY_PAUSE: Duration = Duration::from_secs(1);
+/// A timer that fires so much too late was held up with everything else, so bytes may have come that nobody has read yet.
+pub const HEADER_LATE: Duration = Duration::from_millis(20);
+/// Names that are tried for an unfinished file: one that is taken was left by an earlier life, so the next is free.
+pub const UPLOAD_OPEN_TRIES_MAX: u32 = 8;
+/// Longest name of a file, or of what a client called so, in the log, in characters.
+pub const UPLOAD_SHOWN_CHARS_MAX: usize = 120;
+/// Lines in the log about the same trouble with one address within [`TROUBLE_LINES_PERIOD`]: enough to see a pattern.
+pub const TROUBLE_LINES_MAX: u32 = 10;
+/// See [`TROUBLE_LINES_MAX`].
+pub const TROUBLE_LINES_PERIOD: Duration = Duration::from_secs(60);
+/// Pairs of address and trouble that are told apart in that time; what is beyond it is counted and not logged.
+pub const TROUBLE_SOURCES_MAX: usize = 128;
 /// Files that one `tickmesh upload` brings: each is a status in memory and a line at the end.
 pub const UPLOAD_FILES_MAX: usize = 100_000;
 /// Of these at once: a descriptor and a connection each. More than a few only wait for each other.
@@ -43,6 +57,10 @@ pub const UPLOAD_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 pub const UPLOAD_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
 
 const _: () = {
+    // What every file system stores, less `.01234567.temp` or the longest number.
+    assert!(STORED_NAME_BYTES_MAX + 14 <= 255 && FRESH_TRIES_MAX <= 10_000);
+    assert!(ENDING_BYTES_MAX < STORED_NAME_BYTES_MAX / 2);
+    assert!(HEADER_LATE.as_millis() * 2 < HEADER_QUIET.as_millis());
     // Otherwise nobody would say when it is gone, see `Input::Blocked`.
     assert!(UPLOAD_SLICE_BYTES > WRITE_BUDGET_BYTES as u64);
     assert!(UPLOAD_NAME_BYTES_MAX <= HEADER_NAME_BYTES_MAX);

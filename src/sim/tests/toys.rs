@@ -20,6 +20,7 @@ pub(super) enum Seen {
     DialFailed(DialId, ErrorKind),
     Blocked(LinkId),
     Drained(LinkId),
+    Ended(LinkId),
     Down(LinkId, DownReason),
     Ready(FileId, Option<String>),
     Appended(FileId),
@@ -67,6 +68,7 @@ impl Machine for Puppet {
             }
             Input::Blocked { link } => Seen::Blocked(link),
             Input::Drained { link } => Seen::Drained(link),
+            Input::Ended { link } => Seen::Ended(link),
             Input::LinkDown { link, reason } => Seen::Down(link, reason),
             Input::FileReady { file, bytes, moved } => {
                 self.ready_bytes = bytes;

@@ -8,8 +8,8 @@ use crate::proto::ids::FileId;
 use crate::proto::limits::{FRESH_TRIES_MAX, UPLOAD_LEFT_AGE, WRITE_BUDGET_BYTES};
 use crate::proto::machine::{CloseReason, DownReason, Effect, FileOp, OpenMode, numbered_name, temp_name};
 use crate::sim::tests::files::{FILE, contents, finish, last, open, paths};
-use crate::sim::tests::toys::{Pair, Puppet, Seen, perform};
-use crate::sim::{NetConfig, ReadRate};
+use crate::sim::tests::toys::{Pair, Puppet, Seen, perform, up};
+use crate::sim::{NetConfig, ReadRate, StrangerState};
 
 const fn fresh(bytes: u64, tag: u32) -> OpenMode {
     OpenMode::Fresh { bytes, tag }
@@ -197,7 +197,7 @@ fn who_has_shut_a_link_hears_on() {
     pair.perform(0, Effect::Listen { addr });
     let stranger = pair.world.connect(pair.nodes[1], addr);
     pair.run_ms(10);
-    let other = crate::sim::tests::toys::up(&pair.world, pair.puppets[0]);
+    let other = up(&pair.world, pair.puppets[0]);
     pair.world.set_reading(stranger, ReadRate::Nothing);
     pair.world.act(pair.puppets[0], |_: &mut Puppet, _, os| {
         os.perform(Effect::Send { link: other, bytes: b"<" });
@@ -271,5 +271,64 @@ fn a_long_range_is_told_to_wait_however_fast_the_link_is() {
         pair.run_ms(100);
         let count = |wanted: &Seen| pair.puppet(0).seen.iter().filter(|seen| *seen == wanted).count();
         assert_eq!((count(&Seen::Blocked(link)), count(&Seen::Drained(link))), (told, told));
+    }
+}
+
+/// What the other side of a held link sees, after it has said that it sends no more, or before.
+#[test]
+fn a_held_link_ends_when_its_machine_says_so_and_breaks_when_that_cannot() {
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum How {
+        Closed,
+        Reset,
+        Exited,
+        Killed,
+        Broken,
+    }
+    for how in [How::Closed, How::Reset, How::Exited, How::Killed, How::Broken] {
+        for ends in [false, true] {
+            let mut pair = Pair::new(10);
+            let addr = pair.world.addr(pair.nodes[0], 9);
+            pair.perform(0, Effect::Listen { addr });
+            let stranger = pair.world.connect(pair.nodes[1], addr);
+            pair.run_ms(10);
+            let link = up(&pair.world, pair.puppets[0]);
+            pair.perform(0, Effect::Hold { link });
+            pair.world.write(stranger, b"all of it");
+            if ends {
+                pair.world.finish_writing(stranger);
+            }
+            pair.run_ms(5000);
+            assert!(!pair.world.is_closed(stranger), "{how:?}");
+            assert_eq!(pair.has_seen(0, &Seen::Ended(link)), ends);
+            let reason = match how {
+                How::Closed => {
+                    pair.perform(0, Effect::Send { link, bytes: b"done" });
+                    pair.perform(0, Effect::Close { link, reason: CloseReason::Done });
+                    StrangerState::Ended(DownReason::Eof)
+                }
+                How::Reset => {
+                    pair.perform(0, Effect::Reset { link, reason: CloseReason::Failed });
+                    StrangerState::Ended(DownReason::Reset)
+                }
+                How::Exited => {
+                    pair.perform(0, Effect::Exit);
+                    StrangerState::Ended(DownReason::Reset)
+                }
+                How::Killed => {
+                    pair.world.crash(pair.nodes[0]);
+                    StrangerState::Ended(DownReason::Reset)
+                }
+                How::Broken => {
+                    pair.world.reset(stranger);
+                    StrangerState::Closed
+                }
+            };
+            pair.run_ms(100);
+            assert_eq!(pair.world.stranger_state(stranger), reason, "{how:?}");
+            assert_eq!(pair.world.read(stranger) == b"done", how == How::Closed);
+            let down = Seen::Down(link, DownReason::Reset);
+            assert_eq!(pair.has_seen(0, &down), how == How::Broken, "{how:?}");
+        }
     }
 }

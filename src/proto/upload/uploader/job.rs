@@ -7,11 +7,9 @@ use crate::proto::ids::{FileId, LinkId};
 use crate::proto::limits::{HEADER_SIZE_BYTES, UPLOAD_END_PATIENCE, UPLOAD_SLICE_BYTES, WRITE_BUDGET_BYTES};
 use crate::proto::machine::{CloseReason, Effect, Os};
 use crate::proto::time::{Mono, Now};
+use crate::proto::upload::GO_AHEAD;
 use crate::proto::upload::uploader::trouble::quote;
 use crate::proto::upload::uploader::{UploadState, UploadTrouble, Uploader};
-
-/// What a receiver says when it wants the file.
-const GO_AHEAD: &[u8] = b"go ahead";
 
 /// A file that is under way.
 #[derive(Debug)]
