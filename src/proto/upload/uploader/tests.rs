@@ -184,6 +184,22 @@ fn an_empty_file_needs_the_word_and_the_end_too() {
 }
 
 #[test]
+fn an_empty_file_may_be_stored_without_a_word() {
+    let ends: [fn(&mut Desk); 3] = [
+        |desk| desk.down(0, DownReason::Reset),
+        |desk| desk.elapse(TIMEOUT),
+        |desk| desk.input(Input::Shutdown),
+    ];
+    for end in ends {
+        for (bytes, may_be_stored) in [(0, true), (1, false)] {
+            let mut desk = Desk::asked(bytes);
+            end(&mut desk);
+            assert_eq!(desk.trouble(0).may_be_stored(), may_be_stored, "{:?}", desk.trouble(0));
+        }
+    }
+}
+
+#[test]
 fn a_receiver_that_reads_until_our_end_hears_it() {
     let mut desk = Desk::going(5);
     desk.take();
