@@ -293,28 +293,29 @@ fn each_end_of_a_link_has_its_meaning() {
     use UploadTrouble::{
         FileChanged, LinkBroke, LinkBrokeAtEnd, LinkBrokeEarly, ServerClosed, ServerRefused,
     };
+    type Case = (fn() -> Desk, DownReason, Option<UploadTrouble>);
     let asked = || Desk::asked(5);
     let middle = || Desk::going(2 * SLICE);
     let given = || Desk::going(SLICE);
     let end = || Desk::going(5);
-    let cases: [(&dyn Fn() -> Desk, DownReason, Option<UploadTrouble>); 16] = [
-        (&asked, Eof, Some(ServerRefused)),
-        (&asked, Unread, Some(ServerRefused)),
-        (&asked, Reset, Some(LinkBrokeEarly(Reset))),
-        (&middle, Eof, Some(ServerClosed)),
-        (&middle, Unread, Some(ServerClosed)),
-        (&middle, Reset, Some(LinkBroke(Reset))),
-        (&middle, TimedOut, Some(LinkBroke(TimedOut))),
-        (&middle, FileFailed, Some(FileChanged)),
+    let cases: [Case; 16] = [
+        (asked, Eof, Some(ServerRefused)),
+        (asked, Unread, Some(ServerRefused)),
+        (asked, Reset, Some(LinkBrokeEarly(Reset))),
+        (middle, Eof, Some(ServerClosed)),
+        (middle, Unread, Some(ServerClosed)),
+        (middle, Reset, Some(LinkBroke(Reset))),
+        (middle, TimedOut, Some(LinkBroke(TimedOut))),
+        (middle, FileFailed, Some(FileChanged)),
         // All was given to the driver, which has not told yet what became of it.
-        (&given, Eof, None),
-        (&given, Unread, Some(ServerClosed)),
-        (&given, Reset, Some(LinkBroke(Reset))),
-        (&end, Eof, None),
-        (&end, Unread, Some(ServerClosed)),
-        (&end, Reset, Some(LinkBrokeAtEnd(Reset))),
-        (&end, TimedOut, Some(LinkBrokeAtEnd(TimedOut))),
-        (&end, FileFailed, Some(FileChanged)),
+        (given, Eof, None),
+        (given, Unread, Some(ServerClosed)),
+        (given, Reset, Some(LinkBroke(Reset))),
+        (end, Eof, None),
+        (end, Unread, Some(ServerClosed)),
+        (end, Reset, Some(LinkBrokeAtEnd(Reset))),
+        (end, TimedOut, Some(LinkBrokeAtEnd(TimedOut))),
+        (end, FileFailed, Some(FileChanged)),
     ];
     for (desk, reason, expected) in cases {
         let mut desk = desk();
