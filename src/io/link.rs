@@ -12,7 +12,7 @@ use nix::sys::sendfile::sendfile64;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send, setsockopt, sockopt};
 
 use crate::io::queue::{Piece, Queue};
-use crate::io::sockets::down_reason;
+use crate::io::sockets::{down_reason, unacked_bytes};
 use crate::io::stats::Stats;
 use crate::proto::ids::DialId;
 use crate::proto::limits::WRITE_BUDGET_BYTES;
@@ -154,6 +154,13 @@ impl Link {
     /// Whether a file range can move on. Bytes go out with the flush at the end of a turn.
     pub(super) fn wants_range(&self) -> bool {
         self.queue.has_ranges() && !self.news.full
+    }
+
+    /// Whether the other host has everything that was sent.
+    pub(super) fn is_all_there(&self) -> bool {
+        // Our end counts as a byte, and may have met the other one on the way.
+        let end = u64::from(self.sending == Sending::Ended);
+        self.queue.front().is_none() && unacked_bytes(&self.stream).is_ok_and(|bytes| bytes <= end)
     }
 
     /// Writes what is queued, until the socket is full or the budget for ranges is spent.

@@ -236,9 +236,10 @@ impl Reactor {
                 }
             }
             State::Open => {
+                let reason = if link.is_all_there() { DownReason::Eof } else { DownReason::Unread };
                 self.finish_sending(id, true);
-                self.count_down(id, DownReason::Eof);
-                self.tell(hosts, machine, Input::LinkDown { link: id, reason: DownReason::Eof });
+                self.count_down(id, reason);
+                self.tell(hosts, machine, Input::LinkDown { link: id, reason });
             }
             State::Failing { reason } => self.drop_link(id, reason),
             State::Flushing { .. } => link.state = State::Flushing { end_seen: true },

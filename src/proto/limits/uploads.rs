@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::proto::limits::WRITE_BUDGET_BYTES;
+
 /// A header ends where its sender has been quiet for so long. A lost segment of it comes again within that time on a short
 /// path (the kernel waits 200 ms), and the price is that each file takes as much longer.
 pub const HEADER_QUIET: Duration = Duration::from_millis(250);
@@ -35,10 +37,31 @@ pub const TROUBLE_LINES_MAX: u32 = 10;
 pub const TROUBLE_LINES_PERIOD: Duration = Duration::from_secs(60);
 /// Pairs of address and trouble that are told apart in that time; what is beyond it is counted and not logged.
 pub const TROUBLE_SOURCES_MAX: usize = 128;
+/// Files that one `tickmesh upload` brings: each is a status in memory and a line at the end.
+pub const UPLOAD_FILES_MAX: usize = 100_000;
+/// Of these at once: a descriptor and a connection each. More than a few only wait for each other.
+pub const UPLOAD_JOBS_MAX: usize = 100;
+/// Longest name of a file that is uploaded: what every file system stores.
+pub const UPLOAD_NAME_BYTES_MAX: usize = 255;
+/// A file goes out in slices, and the next one when the kernel has taken the last: that is what progress is seen by. Two turns'
+/// worth, so that a link that is as fast as the loop is never idle, and one that moves 9 kB a second never looks stuck.
+pub const UPLOAD_SLICE_BYTES: u64 = 2 * WRITE_BUDGET_BYTES as u64;
+/// How long a sender waits for the other end's end before it says its own: most receivers end first, and some only then.
+pub const UPLOAD_END_PATIENCE: Duration = Duration::from_secs(2);
+/// Bytes of a wrong answer that are shown: enough for the first line of what it may be.
+pub const UPLOAD_ANSWER_SHOWN_MAX: usize = 64;
+/// Shortest and longest time that a user may set for a receiver that neither takes nor says anything. Less than a
+/// second would make failures of pauses.
+pub const UPLOAD_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+/// See [`UPLOAD_TIMEOUT_MIN`].
+pub const UPLOAD_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
 
 const _: () = {
     // What every file system stores, less `.01234567.temp` or the longest number.
     assert!(STORED_NAME_BYTES_MAX + 14 <= 255 && FRESH_TRIES_MAX <= 10_000);
     assert!(ENDING_BYTES_MAX < STORED_NAME_BYTES_MAX / 2);
     assert!(HEADER_LATE.as_millis() * 2 < HEADER_QUIET.as_millis());
+    // Otherwise nobody would say when it is gone, see `Input::Blocked`.
+    assert!(UPLOAD_SLICE_BYTES > WRITE_BUDGET_BYTES as u64);
+    assert!(UPLOAD_NAME_BYTES_MAX <= HEADER_NAME_BYTES_MAX);
 };

@@ -88,8 +88,8 @@ pub enum Input<'a> {
     Drained { link: LinkId },
     /// The other side sends no more over a link that this machine holds ([`Effect::Hold`]). Comes once.
     Ended { link: LinkId },
-    /// The link is gone, and not because this machine closed it. After [`DownReason::Eof`], what
-    /// was sent before still goes out.
+    /// The link is gone, and not because this machine closed it. After [`DownReason::Eof`] and
+    /// [`DownReason::Unread`], what was sent before still goes out.
     LinkDown { link: LinkId, reason: DownReason },
     /// [`Effect::Open`] or [`Effect::SetAside`] succeeded. `bytes` is how long the file is, and `moved` the
     /// name that an older one was given.
@@ -304,8 +304,11 @@ pub enum CloseReason {
 /// Why a link went down without our doing. Logged and counted by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DownReason {
-    /// The other side closed, wholly or its sending half, and this machine did not hold the link.
+    /// The other side closed, wholly or its sending half, has got everything that was sent, and this machine did not
+    /// hold the link. If it closed wholly it has also read it: what is left unread makes a reset of a close (Linux, `tcp_close`).
     Eof,
+    /// The same, before it had got everything that was sent.
+    Unread,
     /// The connection was reset.
     Reset,
     /// The other host stopped answering.
@@ -328,6 +331,7 @@ impl fmt::Display for DownReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             DownReason::Eof => "the other side closed",
+            DownReason::Unread => "the other side closed before it had everything",
             DownReason::Reset => "connection reset",
             DownReason::TimedOut => "the other side stopped answering",
             DownReason::QueueFull => "the other side reads too slowly",

@@ -62,7 +62,7 @@ mod names;
 mod uploader;
 
 pub use dropbox::{DropBox, DropBoxConfig, DropBoxStatus, Failure, Refusal};
-pub use uploader::{UploadConfig, UploadFile, UploadState, UploadStatus, Uploader};
+pub use uploader::{UploadConfig, UploadFile, UploadState, UploadStatus, UploadTrouble, Uploader};
 
 /// What a receiver says when it has room for the file.
 const GO_AHEAD: &[u8] = b"go ahead";
