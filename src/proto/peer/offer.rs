@@ -190,14 +190,18 @@ impl Member {
         (dropped.is_registered, dropped.trouble) = (false, Some(trouble));
         let offered = guest.offers(item);
         // Who shares is told by who runs it, at once.
-        let level = if offered { log::Level::Info } else { log::Level::Error };
+        let level = match offered {
+            true if guest.stays() => log::Level::Warn,
+            true => log::Level::Info,
+            false => log::Level::Error,
+        };
         log::log!(level, "file not offered why=\"{why}\"");
         let all_gone = guest.offered.iter().all(|offered| self.library.at(offered.item).trouble.is_some());
         if guest.talker.is_some() {
             if !is_told {
                 self.show_file(item);
             }
-        } else if offered && all_gone && guest.orders.get.is_none() {
+        } else if offered && all_gone && guest.orders.get.is_none() && !guest.stays() {
             self.fail(&why, common, now, os);
         }
     }
