@@ -18,6 +18,7 @@ mod state;
 mod summary;
 mod terminal;
 mod tty;
+mod uploads;
 mod user;
 mod watched;
 
