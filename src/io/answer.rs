@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 
+use crate::io::survey::Surveyed;
 use crate::proto::ids::{DialId, FileId, LinkId};
 use crate::proto::machine::{FileOp, Input, Load, Row, Secret};
 
@@ -81,6 +82,13 @@ pub(super) enum Answer {
         job: u64,
         key: Secret<[u8; 32]>,
     },
+    Surveyed(Surveyed),
+    SurveyFailed {
+        error: ErrorKind,
+    },
+    Presented {
+        path: Box<str>,
+    },
     Shutdown,
 }
 
@@ -112,6 +120,11 @@ impl Answer {
             Answer::Loaded { load, version } => Input::Loaded { load: *load, version: *version },
             Answer::LoadFailed { load, error } => Input::LoadFailed { load: *load, error: *error },
             Answer::Derived { job, key } => Input::Derived { job: *job, key: *key },
+            Answer::Surveyed(Surveyed { bytes, names, removed }) => {
+                Input::Surveyed { bytes: *bytes, names, removed: *removed }
+            }
+            Answer::SurveyFailed { error } => Input::SurveyFailed { error: *error },
+            Answer::Presented { path } => Input::Presented { path },
             Answer::Shutdown => Input::Shutdown,
         })
     }

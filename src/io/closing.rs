@@ -4,11 +4,12 @@
 use std::io::ErrorKind;
 use std::net::Shutdown;
 
-use log::debug;
+use log::{debug, warn};
+use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::io::answer::Answer;
 use crate::io::errands::Job;
-use crate::io::link::{Flushed, Link, State};
+use crate::io::link::{Flushed, Link, Sending, State};
 use crate::io::reactor::Reactor;
 use crate::io::token::Source;
 use crate::proto::ids::LinkId;
@@ -51,9 +52,17 @@ impl Reactor {
 
     /// The machine is told, as if the socket were full: it must not take for sent what is still here.
     fn put_off(&mut self, id: LinkId) {
-        let Some(link) = self.links.get_mut(id) else { return };
-        self.unflushed.push_back(id);
-        if !std::mem::replace(&mut link.news.blocked_told, true) {
+        if self.links.get(id).is_some() {
+            self.unflushed.push_back(id);
+            self.tell_blocked(id);
+        }
+    }
+
+    /// Something waits on the link. The machine is told once, until all of it is out.
+    pub(super) fn tell_blocked(&mut self, id: LinkId) {
+        if let Some(link) = self.links.get_mut(id)
+            && !std::mem::replace(&mut link.news.blocked_told, true)
+        {
             self.answers.push_back((link.machine, Answer::Blocked { link: id }));
         }
     }
@@ -72,9 +81,7 @@ impl Reactor {
             }
             Flushed::Full => {
                 link.news.full = true;
-                if !std::mem::replace(&mut link.news.blocked_told, true) {
-                    self.answers.push_back((machine, Answer::Blocked { link: id }));
-                }
+                self.tell_blocked(id);
             }
             Flushed::Failed(DownReason::FileFailed) => self.drop_link(id, DownReason::FileFailed),
             Flushed::Failed(reason) => self.write_failed(id, reason),
@@ -94,6 +101,22 @@ impl Reactor {
         *self.stats.closes.entry(reason).or_default() += 1;
     }
 
+    /// A machine resets a link: what is queued, here and in the kernel, is lost, and the other side is told of an error.
+    pub(super) fn reset(&mut self, machine: usize, id: LinkId, reason: CloseReason) {
+        let Some(link) = self.links.get(id).filter(|link| link.machine == machine) else { return };
+        match link.state {
+            State::Open | State::Failing { .. } | State::Down { .. } => {}
+            State::Connecting { .. } | State::Flushing { .. } | State::Ending => return,
+        }
+        let at_once = libc::linger { l_onoff: 1, l_linger: 0 };
+        if let Err(error) = setsockopt(&link.stream, sockopt::Linger, &at_once) {
+            warn!("link={}.{} op=reset error=\"{error}\"", id.index, id.generation);
+        }
+        self.remove(id);
+        debug!("link reset={}.{} reason={reason}", id.index, id.generation);
+        *self.stats.closes.entry(reason).or_default() += 1;
+    }
+
     /// A machine has ended: everything that it had is given up, what it sent is still brought
     /// home, and the others are asked to end too.
     pub(super) fn retire(&mut self, machine: usize) {
@@ -101,6 +124,7 @@ impl Reactor {
         seat.ended = true;
         let unread = seat.disk.release_all();
         unread.into_iter().for_each(|file| self.hand_over(Job::Forget((machine, file))));
+        self.let_go(machine);
         for listener in &mut self.listeners {
             if listener.as_ref().is_some_and(|listener| listener.machine == machine) {
                 *listener = None;
@@ -199,6 +223,11 @@ impl Reactor {
                 if link.stream.shutdown(Shutdown::Write).is_err() {
                     self.remove(id);
                 }
+            }
+            // An error shows itself when the link is read.
+            State::Open if link.sending == Sending::Ending => {
+                link.sending = Sending::Ended;
+                let _ = link.stream.shutdown(Shutdown::Write);
             }
             _ => {}
         }

@@ -2,20 +2,17 @@
 //! from it. Nothing here overwrites a file or follows a symbolic link to one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Seek, SeekFrom};
-use std::ops::Deref;
-use std::os::unix::fs::FileExt;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
-use log::{Level, log, warn};
-use nix::fcntl::Flock;
+use log::{Level, log};
 
 use crate::io::finish::{Finish, Outcome};
-use crate::io::opening::{open_existing, open_named, open_partial};
-use crate::io::place::{folder_of, inside, make_folder_of, partial, set_aside};
-use crate::io::room::give_back;
+use crate::io::open_file::{Handle, OpenFile, Stage};
+use crate::io::opening::{open_existing, open_fresh, open_named, open_partial};
+use crate::io::place::{folder_of, inside, make_folder_of, set_aside};
+use crate::io::room::{Need, Wish, check_room};
 use crate::io::sockets::kind;
 use crate::proto::ids::FileId;
 use crate::proto::limits::{DISK_JOBS_MAX, RESERVE_BYTES_MIN, WRITEBACK_BYTES};
@@ -30,43 +27,8 @@ pub(super) struct Disk {
     new_folders: BTreeSet<PathBuf>,
     /// Hashes and reads that the helper is at, those of released files included.
     reads: usize,
-}
-
-/// A descriptor that links may be sending from while the machine has released the file.
-#[derive(Debug)]
-pub(super) enum Handle {
-    /// Nobody else writes to this file.
-    Locked(Flock<File>),
-    /// A file that is new by construction, is only read, or is on a file system without locks.
-    Plain(File),
-}
-
-#[derive(Debug)]
-struct OpenFile {
-    handle: Arc<Handle>,
-    mode: OpenMode,
-    stage: Stage,
-    path: PathBuf,
-    aside: String,
-    len: u64,
-    /// Written since the disk was last told to begin.
-    unstarted_bytes: u64,
-    /// While there are any, the file must not look finished.
-    holes: Holes,
-    /// Somebody else has cut it, or made it longer.
-    disturbed: bool,
-    /// Hashes and reads of it that the helper is at.
-    reads: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// It can be written to.
-    Open,
-    /// The helper brings it to disk. `released`: for the machine it is gone already.
-    Finishing { released: bool },
-    /// It is on disk, and only read from now on.
-    Finished,
+    /// Files that have lost their names. Closing the last handle of a big one takes long.
+    nameless: Vec<Arc<Handle>>,
 }
 
 /// What a [`Disk::finish`] leads to.
@@ -85,7 +47,8 @@ pub(super) type Opened = (u64, Option<String>);
 
 impl Disk {
     pub(super) fn new(root: &Path) -> Disk {
-        Disk { root: root.into(), files: BTreeMap::new(), new_folders: BTreeSet::new(), reads: 0 }
+        let (files, new_folders) = (BTreeMap::new(), BTreeSet::new());
+        Disk { root: root.into(), files, new_folders, reads: 0, nameless: Vec::new() }
     }
 
     pub(super) fn open(
@@ -127,17 +90,26 @@ impl Disk {
     ) -> io::Result<(OpenFile, Option<String>)> {
         let path = inside(&self.root, name)?;
         if mode != OpenMode::Existing {
-            // Checked now, so that nothing is fetched that could not be named.
-            inside(&self.root, aside)?;
+            if !matches!(mode, OpenMode::Fresh { .. }) {
+                // Checked now, so that nothing is fetched that could not be named.
+                inside(&self.root, aside)?;
+            }
             if make_folder_of(&path)? {
                 self.new_folders.insert(folder_of(&path).to_owned());
             }
         }
+        let mut promised_bytes = 0;
         let (handle, moved) = match mode {
             OpenMode::Named => open_named(&self.root, &path, aside, self.is_finishing(&path))?,
             OpenMode::Partial => (open_partial(&path, 0)?, None),
             OpenMode::Resume { bytes, .. } => (open_partial(&path, bytes)?, None),
-            OpenMode::Fresh { .. } => todo!(),
+            OpenMode::Fresh { bytes, tag } => {
+                if bytes < RESERVE_BYTES_MIN {
+                    check_room(folder_of(&path), bytes, self.promised_bytes())?;
+                    promised_bytes = bytes;
+                }
+                (open_fresh(&path, tag)?, None)
+            }
             OpenMode::Existing => (open_existing(&self.root, name)?, None),
         };
         let open = OpenFile {
@@ -147,6 +119,7 @@ impl Disk {
             stage: if mode == OpenMode::Existing { Stage::Finished } else { Stage::Open },
             path,
             aside: aside.to_owned(),
+            promised_bytes,
             unstarted_bytes: 0,
             holes: Holes::default(),
             disturbed: false,
@@ -192,15 +165,39 @@ impl Disk {
         Some(Arc::downgrade(&open.handle))
     }
 
-    /// The file, if room for so many bytes should be set aside for it.
-    pub(super) fn to_reserve(&self, file: FileId, mode: OpenMode) -> Option<(Weak<Handle>, u64)> {
-        let OpenMode::Resume { bytes, reserve: true } = mode else { return None };
+    /// Room that should be set aside for the file, or must be.
+    pub(super) fn to_reserve(&self, file: FileId, mode: OpenMode) -> Option<Wish> {
+        let (bytes, need) = match mode {
+            OpenMode::Resume { bytes, reserve: true } => (bytes, Need::Hint),
+            OpenMode::Fresh { bytes, .. } => (bytes, Need::Must { promised_bytes: self.promised_bytes() }),
+            _ => return None,
+        };
         let open = self.files.get(&file).filter(|_| bytes >= RESERVE_BYTES_MIN)?;
-        Some((Arc::downgrade(&open.handle), bytes))
+        Some(Wish { handle: Arc::downgrade(&open.handle), bytes, need })
     }
 
-    pub(super) fn len(&self, file: FileId) -> Option<u64> {
-        self.files.get(&file).map(|open| open.len)
+    /// What became of that: the length of the file, if it is still open. A file that has no room is gone.
+    pub(super) fn on_reserved(
+        &mut self,
+        file: FileId,
+        set_aside: io::Result<bool>,
+    ) -> Option<Result<u64, ErrorKind>> {
+        let open = self.files.get_mut(&file)?;
+        match (set_aside, open.mode) {
+            (Ok(false), OpenMode::Fresh { bytes, .. }) => open.promised_bytes = bytes,
+            (Ok(_), _) => {}
+            (Err(error), _) => {
+                let kind = failed(FileOp::Open, &open.path, &error);
+                self.release(file);
+                return Some(Err(kind));
+            }
+        }
+        Some(Ok(open.len))
+    }
+
+    /// What open files will take of the room that the file system says is free.
+    fn promised_bytes(&self) -> u64 {
+        self.files.values().map(OpenFile::promised_left).sum()
     }
 
     /// What the helper has to do to bring the file to disk, a partial under its name; nothing if
@@ -223,11 +220,9 @@ impl Disk {
             return Some(Finishing::Failed(failed(FileOp::Finish, &open.path, &error)));
         }
         open.stage = Stage::Finishing { released: false };
-        let OpenFile { handle, path, aside, .. } = open;
-        let (handle, path, aside) = (Arc::clone(handle), path.clone(), aside.clone());
-        let is_partial = open.mode != OpenMode::Named;
+        let (handle, path, naming) = (Arc::clone(&open.handle), open.path.clone(), open.naming());
         let folder_is_new = self.new_folders.contains(folder_of(&path));
-        Some(Finishing::Begins(Finish { handle, root, path, is_partial, aside, folder_is_new }))
+        Some(Finishing::Begins(Finish { handle, root, path, naming, folder_is_new }))
     }
 
     /// What became of a [`Disk::finish`]; a release that came meanwhile is made up for.
@@ -274,7 +269,7 @@ impl Disk {
         self.files.get(&file).map_or(error.kind(), |open| failed(op, &open.path, error))
     }
 
-    /// Closes the file, and deletes an unfinished partial. One that is being finished stays until
+    /// Closes the file, and deletes an unfinished one. One that is being finished stays until
     /// that is done. Returns whether hashes or reads of it are under way, for nobody now.
     pub(super) fn release(&mut self, file: FileId) -> bool {
         let Some(open) = self.files.get_mut(&file) else { return false };
@@ -282,9 +277,19 @@ impl Disk {
         if let Stage::Finishing { released } = &mut open.stage {
             *released = true;
         } else if let Some(open) = self.files.remove(&file) {
-            open.release();
+            self.nameless.extend(open.release());
         }
         reads
+    }
+
+    /// Handles of files that are deleted, to be dropped by somebody who has time.
+    pub(super) fn take_nameless(&mut self) -> Vec<Arc<Handle>> {
+        std::mem::take(&mut self.nameless)
+    }
+
+    /// The machine's folder.
+    pub(super) fn root(&self) -> &Arc<Path> {
+        &self.root
     }
 
     /// Returns those files of which hashes or reads are under way.
@@ -308,69 +313,6 @@ impl Disk {
         let whole =
             |open: &&OpenFile| open.mode == OpenMode::Named && matches!(open.stage, Stage::Finishing { .. });
         self.files.values().filter(whole).any(|open| open.path == path)
-    }
-}
-
-impl OpenFile {
-    fn write(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        if self.stage != Stage::Open {
-            return Err(io::Error::new(ErrorKind::PermissionDenied, "the file is finished"));
-        }
-        self.look();
-        if let Err(error) = self.handle.write_all_at(bytes, offset) {
-            // A part may have been written.
-            self.len = self.resumed_len().unwrap_or(self.len);
-            return Err(error);
-        }
-        let len = bytes.len() as u64;
-        self.holes.fill(offset, len);
-        self.len = self.len.max(offset + len);
-        self.unstarted_bytes += len;
-        Ok(())
-    }
-
-    /// Whether a file that is worth going on with is as we left it. Of its bytes nobody could tell.
-    fn look(&mut self) {
-        self.disturbed |= self.resumed_len().is_some_and(|len| len != self.len);
-    }
-
-    /// How long it is on the disk; asked in the way that costs least, also far away.
-    fn resumed_len(&self) -> Option<u64> {
-        let mut file: &File = &self.handle;
-        matches!(self.mode, OpenMode::Resume { .. }).then(|| file.seek(SeekFrom::End(0)).ok())?
-    }
-
-    fn is_released(&self) -> bool {
-        self.stage == Stage::Finishing { released: true }
-    }
-
-    fn release(self) {
-        let released = match self.mode {
-            _ if self.stage != Stage::Open => Ok(()),
-            OpenMode::Fresh { .. } => todo!(),
-            OpenMode::Partial => fs::remove_file(partial(&self.path)),
-            OpenMode::Resume { reserve: true, .. } => give_back(&self.handle, self.len),
-            OpenMode::Resume { .. } | OpenMode::Named | OpenMode::Existing => Ok(()),
-        };
-        if let Err(error) = released {
-            warn!("file op=release path={:?} error=\"{error}\"", self.path);
-        }
-    }
-}
-
-impl Deref for Handle {
-    type Target = File;
-    fn deref(&self) -> &File {
-        match self {
-            Handle::Locked(file) => file,
-            Handle::Plain(file) => file,
-        }
-    }
-}
-
-impl From<File> for Handle {
-    fn from(file: File) -> Handle {
-        Handle::Plain(file)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use log::{debug, warn};
 use mio::Interest;
@@ -11,15 +12,16 @@ use mio::net::TcpStream;
 use crate::io::answer::Answer;
 use crate::io::dialer;
 use crate::io::disk::Finishing;
-use crate::io::errands::{Derivation, Done, Errands, Job, Part};
+use crate::io::errands::{Derivation, Done, Errands, Job, Part, Whose};
 use crate::io::helper::Helper;
-use crate::io::link::{Link, State};
+use crate::io::link::{Link, Sending, State};
 use crate::io::listener::Listener;
 use crate::io::reactor::Reactor;
 use crate::io::sockets::kind;
+use crate::io::survey::Survey;
 use crate::io::token::Source;
 use crate::proto::ids::{DialId, FileId, LinkId};
-use crate::proto::limits::{CHUNK_READ_BYTES_MAX, DIAL_TIMEOUT};
+use crate::proto::limits::{CHUNK_READ_BYTES_MAX, DIAL_TIMEOUT, WRITE_BUDGET_BYTES};
 use crate::proto::machine::{DownReason, Effect, FileOp, Os, Secret};
 
 /// The reactor as one machine sees it.
@@ -39,15 +41,14 @@ impl Os for Hands<'_> {
             Effect::Send { link, bytes } => self.send(link, bytes),
             Effect::SendFile { link, file, offset, len } => self.send_file(link, file, offset, len),
             Effect::Close { link, reason } => self.reactor.close(self.machine, link, reason),
-            Effect::Shut { .. } | Effect::Reset { .. } | Effect::Survey { .. } | Effect::Present { .. } => {
-                todo!()
-            }
+            Effect::Shut { link } => self.shut(link),
+            Effect::Reset { link, reason } => self.reactor.reset(self.machine, link, reason),
             Effect::Open { file, path, mode, aside } => {
                 let disk = &mut self.reactor.seats[self.machine].disk;
                 let opened = disk.open(file, path, mode, aside);
-                if let Some((handle, bytes)) = disk.to_reserve(file, mode) {
+                if let Some(wish) = disk.to_reserve(file, mode) {
                     // Ready afterwards: a write would have to wait for it.
-                    return self.reactor.hand_over(Job::Reserve((self.machine, file), handle, bytes));
+                    return self.reactor.hand_over(Job::Reserve((self.machine, file), wish));
                 }
                 self.answer(match opened {
                     Ok((bytes, moved)) => Answer::FileReady { file, bytes, moved },
@@ -76,7 +77,14 @@ impl Os for Hands<'_> {
                 if self.reactor.seats[self.machine].disk.release(file) {
                     self.reactor.hand_over(Job::Forget((self.machine, file)));
                 }
+                self.reactor.let_go(self.machine);
             }
+            Effect::Survey { names_max } => {
+                let root = Arc::clone(self.reactor.seats[self.machine].disk.root());
+                let now = self.reactor.clock.now().wall;
+                self.reactor.hand_over(Job::Survey(self.machine, Survey { root, names_max, now }));
+            }
+            Effect::Present { path } => self.present(path),
             Effect::Store { batch, changes } => {
                 self.reactor.seats[self.machine].keeping.store(batch, changes)
             }
@@ -117,7 +125,7 @@ impl Hands<'_> {
 
     fn send(&mut self, id: LinkId, bytes: &[u8]) {
         let Reactor { links, spares, .. } = &mut *self.reactor;
-        let Some(link) = links.get_mut(id).filter(|link| link.is_open_for(self.machine)) else { return };
+        let Some(link) = links.get_mut(id).filter(|link| link.takes_from(self.machine)) else { return };
         match link.queue.push(bytes, spares) {
             Ok(()) => self.reactor.mark_dirty(id),
             Err(_) => self.reactor.drop_link(id, DownReason::QueueFull),
@@ -126,12 +134,37 @@ impl Hands<'_> {
 
     fn send_file(&mut self, id: LinkId, file: FileId, offset: u64, len: u64) {
         let handle = self.reactor.seats[self.machine].disk.handle(file);
-        let Some(link) = self.reactor.open_link(self.machine, id) else { return };
+        let link = self.reactor.links.get_mut(id).filter(|link| link.takes_from(self.machine));
+        let Some(link) = link else { return };
         match handle.map(|handle| link.queue.push_range(handle, offset, len)) {
-            Some(Ok(())) => self.reactor.mark_dirty(id),
+            Some(Ok(())) => {
+                if len > WRITE_BUDGET_BYTES as u64 {
+                    // One flush does not suffice. Who sends it piece by piece waits for the end of each.
+                    self.reactor.tell_blocked(id);
+                }
+                self.reactor.mark_dirty(id);
+            }
             Some(Err(_)) => self.reactor.drop_link(id, DownReason::QueueFull),
             // What was announced cannot be sent, and nothing after it would be understood.
             None => self.reactor.drop_link(id, DownReason::FileFailed),
+        }
+    }
+
+    fn shut(&mut self, id: LinkId) {
+        let link = self.reactor.links.get_mut(id).filter(|link| link.takes_from(self.machine));
+        if let Some(link) = link {
+            link.sending = Sending::Ending;
+            // Also with an empty queue: the flush goes on to what comes then.
+            self.reactor.mark_dirty(id);
+        }
+    }
+
+    fn present(&mut self, path: &str) {
+        let Reactor { seats, answers, .. } = &mut *self.reactor;
+        for (machine, seat) in seats.iter().enumerate() {
+            if machine != self.machine && !seat.ended {
+                answers.push_back((machine, Answer::Presented { path: path.into() }));
+            }
         }
     }
 
@@ -184,11 +217,6 @@ impl Hands<'_> {
 }
 
 impl Reactor {
-    /// A link that the machine may act on.
-    fn open_link(&mut self, machine: usize, id: LinkId) -> Option<&mut Link> {
-        self.links.get_mut(id).filter(|link| link.is_open_for(machine))
-    }
-
     /// Gives the helper something to do. Without one, the loop has to wait for the disk itself.
     pub(super) fn hand_over(&mut self, job: Job) {
         if self.helper.is_none() {
@@ -206,22 +234,38 @@ impl Reactor {
         helper.give(job);
     }
 
+    /// Deleted files take the file system long when the last handle goes, so that is the helper's.
+    pub(super) fn let_go(&mut self, machine: usize) {
+        for handle in self.seats[machine].disk.take_nameless() {
+            self.hand_over(Job::LetGo(handle));
+        }
+    }
+
     /// The helper has done something: what the machine is told of it.
     pub(super) fn on_done(&mut self, done: Done) {
-        let (Done::Finish((machine, file), _)
-        | Done::Read((machine, file), ..)
-        | Done::Hash((machine, file), ..)
-        | Done::Forgotten((machine, file))
-        | Done::Reserved((machine, file))) = done
-        else {
-            let Done::Derived(machine, job, key) = done else { unreachable!("all others are about a file") };
-            return self.answers.push_back((machine, Answer::Derived { job, key }));
-        };
+        match done {
+            Done::Derived(machine, job, key) => {
+                self.answers.push_back((machine, Answer::Derived { job, key }));
+            }
+            Done::Surveyed(machine, Ok(surveyed)) => {
+                self.answers.push_back((machine, Answer::Surveyed(surveyed)));
+            }
+            Done::Surveyed(machine, Err(error)) => {
+                warn!("folder op=survey path={:?} error=\"{error}\"", self.seats[machine].disk.root());
+                self.answers.push_back((machine, Answer::SurveyFailed { error: kind(&error) }));
+            }
+            Done::Finish(whose, _)
+            | Done::Read(whose, ..)
+            | Done::Hash(whose, ..)
+            | Done::Forgotten(whose)
+            | Done::Reserved(whose, _) => self.on_file_done(whose, done),
+        }
+    }
+
+    fn on_file_done(&mut self, (machine, file): Whose, done: Done) {
         let disk = &mut self.seats[machine].disk;
-        let len = disk.len(file);
         let wanted = match done {
-            Done::Finish(..) => true,
-            Done::Reserved(_) => len.is_some(),
+            Done::Finish(..) | Done::Reserved(..) => true,
             _ => disk.end_read(file),
         };
         let failed = |op, offset, error| Answer::FileFailed { file, op, offset, error };
@@ -238,12 +282,17 @@ impl Reactor {
             Done::Hash(_, offset, Err(error)) => {
                 failed(FileOp::Hash, offset, disk.read_failed(file, FileOp::Hash, &error))
             }
-            Done::Forgotten(_) | Done::Derived(..) => return,
-            Done::Reserved(_) => Answer::FileReady { file, bytes: len.unwrap_or(0), moved: None },
+            Done::Reserved(_, set_aside) => match disk.on_reserved(file, set_aside) {
+                Some(Ok(bytes)) => Answer::FileReady { file, bytes, moved: None },
+                Some(Err(error)) => failed(FileOp::Open, 0, error),
+                None => return,
+            },
+            Done::Forgotten(_) | Done::Derived(..) | Done::Surveyed(..) => return,
         };
         if wanted {
             self.answers.push_back((machine, answer));
         }
+        self.let_go(machine);
     }
 
     /// The link has output, which will go out at the end of the turn.

@@ -10,10 +10,11 @@ use std::sync::{Arc, Weak};
 
 use log::debug;
 
-use crate::io::disk::Handle;
 use crate::io::finish::{Finish, Outcome, finish_all, start_writeback};
-use crate::io::room::reserve;
+use crate::io::open_file::Handle;
+use crate::io::room::Wish;
 use crate::io::store::checkpoint;
+use crate::io::survey::{Survey, Surveyed};
 use crate::proto::accounts::{Salt, derive_key};
 use crate::proto::ids::FileId;
 use crate::proto::limits::{FINISH_BATCH_MAX, HASH_SLICE_BYTES};
@@ -32,8 +33,12 @@ pub(super) enum Job {
     Start(Weak<Handle>),
     /// Much was stored in that database: its log should be moved into it.
     Checkpoint(PathBuf),
-    /// So many bytes will be written to it: the disk should set room aside.
-    Reserve(Whose, Weak<Handle>, u64),
+    /// It will be written to: the disk should set room aside, or must.
+    Reserve(Whose, Wish),
+    /// A machine wants to know what is in its folder.
+    Survey(usize, Survey),
+    /// The file is deleted: when this handle goes, and no link has another, the file system takes back what it had.
+    LetGo(Arc<Handle>),
     /// The machine has released the file: nobody wants to know any more what is in it.
     Forget(Whose),
     /// A password of a machine is to be hashed.
@@ -57,7 +62,7 @@ pub(super) struct Part {
     pub(super) len: u64,
 }
 
-/// Something that is done; there is one for each job, except for those to begin, to move a log, and to forget.
+/// Something that is done; there is one for each job, except for those to begin, to move a log, to let go, and to forget.
 #[derive(Debug)]
 pub(super) enum Done {
     Finish(Whose, Outcome),
@@ -65,8 +70,9 @@ pub(super) enum Done {
     Read(Whose, u64, io::Result<Vec<u8>>),
     Hash(Whose, u64, io::Result<blake3::Hash>),
     Forgotten(Whose),
-    /// Or not, if that cannot be.
-    Reserved(Whose),
+    /// Whether room is set aside; an error only if it has to be.
+    Reserved(Whose, io::Result<bool>),
+    Surveyed(usize, io::Result<Surveyed>),
     /// With the number of the job.
     Derived(usize, u64, Secret<[u8; 32]>),
 }
@@ -76,16 +82,23 @@ pub(super) enum Done {
 pub(super) struct Errands {
     starts: Vec<Weak<Handle>>,
     checkpoints: Vec<PathBuf>,
-    reserves: Vec<(Whose, Weak<Handle>, u64)>,
-    finishes: VecDeque<(Whose, Finish)>,
+    reserves: Vec<(Whose, Wish)>,
+    orderly: VecDeque<Orderly>,
     reads: Vec<(Whose, Part)>,
     /// The last turn was one of reads.
     has_read: bool,
     hashes: VecDeque<Hashing>,
     derivations: VecDeque<(usize, Derivation)>,
     forgotten: Vec<Whose>,
+    nameless: Vec<Arc<Handle>>,
     /// What is hashed goes through here.
     buffer: Vec<u8>,
+}
+
+/// What is done and answered in the order in which it came: a file is counted if its end was told before the count.
+enum Orderly {
+    Finish(Whose, Finish),
+    Survey(usize, Survey),
 }
 
 /// A hash that has come so far.
@@ -100,28 +113,39 @@ const BUFFER_BYTES: usize = 256 << 10;
 
 impl Job {
     pub(super) fn is_answered(&self) -> bool {
-        !matches!(self, Job::Start(_) | Job::Checkpoint(_) | Job::Forget(_))
+        !matches!(self, Job::Start(_) | Job::Checkpoint(_) | Job::LetGo(_) | Job::Forget(_))
     }
 }
 
 impl Errands {
     pub(super) fn is_empty(&self) -> bool {
         let Errands {
-            starts, checkpoints, reserves, finishes, reads, hashes, derivations, forgotten, ..
+            starts,
+            checkpoints,
+            reserves,
+            orderly,
+            reads,
+            hashes,
+            derivations,
+            forgotten,
+            nameless,
+            ..
         } = self;
         starts.is_empty()
             && checkpoints.is_empty()
             && reserves.is_empty()
-            && finishes.is_empty()
+            && orderly.is_empty()
             && reads.is_empty()
             && hashes.is_empty()
             && derivations.is_empty()
             && forgotten.is_empty()
+            && nameless.is_empty()
     }
 
     pub(super) fn add(&mut self, job: Job) {
         match job {
-            Job::Finish(whose, finish) => self.finishes.push_back((whose, finish)),
+            Job::Finish(whose, finish) => self.orderly.push_back(Orderly::Finish(whose, finish)),
+            Job::Survey(machine, survey) => self.orderly.push_back(Orderly::Survey(machine, survey)),
             Job::Read(whose, part) => self.reads.push((whose, part)),
             Job::Hash(whose, part) => {
                 self.hashes.push_back(Hashing { whose, part, hashed_bytes: 0, hasher: Box::default() });
@@ -132,7 +156,8 @@ impl Errands {
                 self.checkpoints.retain(|other| *other != path);
                 self.checkpoints.push(path);
             }
-            Job::Reserve(whose, handle, bytes) => self.reserves.push((whose, handle, bytes)),
+            Job::Reserve(whose, wish) => self.reserves.push((whose, wish)),
+            Job::LetGo(handle) => self.nameless.push(handle),
             Job::Forget(whose) => self.forget(whose),
             Job::Derive(machine, derivation) => self.derivations.push_back((machine, derivation)),
         }
@@ -146,7 +171,7 @@ impl Errands {
             checkpoint(&path).unwrap_or_else(|error| debug!("checkpoint error=\"{error}\""));
         }
         let mut done: Vec<Done> = self.forgotten.drain(..).map(Done::Forgotten).collect();
-        self.reserve(&mut done);
+        done.extend(self.reserves.drain(..).map(|(whose, wish)| Done::Reserved(whose, wish.carry_out())));
         self.has_read = !self.reads.is_empty() && !self.has_read;
         if self.has_read {
             let read = |(whose, part): (Whose, Part)| Done::Read(whose, part.offset, part.read());
@@ -154,6 +179,11 @@ impl Errands {
             return done;
         }
         self.finish(&mut done);
+        if let Some(Orderly::Survey(..)) = self.orderly.front()
+            && let Some(Orderly::Survey(machine, survey)) = self.orderly.pop_front()
+        {
+            done.push(Done::Surveyed(machine, survey.carry_out()));
+        }
         if let Some(mut hashing) = self.hashes.pop_front() {
             self.buffer.resize(BUFFER_BYTES, 0);
             match hashing.go_on(&mut self.buffer) {
@@ -167,26 +197,24 @@ impl Errands {
             let key = derive_key(&password.0, &salt, iterations);
             done.push(Done::Derived(machine, job, Secret(key)));
         }
+        drop(self.nameless.pop());
         done
     }
 
-    fn reserve(&mut self, done: &mut Vec<Done>) {
-        for (whose, handle, bytes) in self.reserves.drain(..) {
-            if let Some(Err(error)) = handle.upgrade().map(|file| reserve(&file, bytes)) {
-                debug!("room not set aside bytes={bytes} error=\"{error}\"");
-            }
-            done.push(Done::Reserved(whose));
-        }
-    }
-
-    /// Everything that waits, in one go. With the files their locks go, before anybody hears of it:
+    /// Everything in front that waits, in one go. With the files their locks go, before anybody hears of it:
     /// whoever does may open the same name.
     fn finish(&mut self, done: &mut Vec<Done>) {
-        if self.finishes.is_empty() {
+        let (mut whose, mut files) = (Vec::new(), Vec::new());
+        while let Some(Orderly::Finish(..)) = self.orderly.front()
+            && files.len() < FINISH_BATCH_MAX
+            && let Some(Orderly::Finish(of, finish)) = self.orderly.pop_front()
+        {
+            whose.push(of);
+            files.push(finish);
+        }
+        if files.is_empty() {
             return;
         }
-        let count = self.finishes.len().min(FINISH_BATCH_MAX);
-        let (whose, files): (Vec<Whose>, Vec<Finish>) = self.finishes.drain(..count).unzip();
         let outcomes = finish_all(&files);
         done.extend(whose.into_iter().zip(outcomes).map(|(whose, outcome)| Done::Finish(whose, outcome)));
     }
@@ -234,129 +262,4 @@ impl Hashing {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::proto::limits::SWEEP_FILES_MIN;
-
-    const A: Whose = (0, FileId(1));
-    const B: Whose = (0, FileId(2));
-
-    fn part(bytes: &[u8], offset: u64, len: u64) -> Part {
-        let file = tempfile::tempfile().unwrap();
-        file.write_all_at(bytes, 0).unwrap();
-        Part { handle: Arc::new(Handle::from(file)), offset, len }
-    }
-
-    fn finish(dir: &tempfile::TempDir, name: u32) -> Finish {
-        let path = dir.path().join(name.to_string());
-        let file = std::fs::File::create(&path).unwrap();
-        let (handle, root) = (Arc::new(Handle::from(file)), Arc::from(dir.path()));
-        Finish { handle, root, path, is_partial: false, aside: "old".to_owned(), folder_is_new: true }
-    }
-
-    /// What is done, turn by turn, in short.
-    fn run(errands: &mut Errands) -> Vec<String> {
-        let mut turns = Vec::new();
-        while !errands.is_empty() {
-            let words = errands.turn().into_iter().map(|done| match done {
-                Done::Finish((_, file), outcome) => format!("finish{}{}", file.0, mark(&outcome.result)),
-                Done::Read((_, file), offset, result) => format!("read{}@{offset}{}", file.0, mark(&result)),
-                Done::Hash((_, file), offset, result) => format!("hash{}@{offset}{}", file.0, mark(&result)),
-                Done::Forgotten((_, file)) => format!("forgot{}", file.0),
-                Done::Derived(machine, job, _) => format!("derived{machine}@{job}"),
-                Done::Reserved((_, file)) => format!("reserved{}", file.0),
-            });
-            turns.push(words.collect::<Vec<_>>().join(" "));
-        }
-        turns
-    }
-
-    fn mark<T>(result: &io::Result<T>) -> String {
-        result.as_ref().err().map_or(String::new(), |error| format!("!{:?}", error.kind()))
-    }
-
-    #[test]
-    fn a_finish_and_a_read_wait_for_a_slice_of_a_hash_only() {
-        let dir = tempfile::tempdir().unwrap();
-        let long = vec![7; 2 * HASH_SLICE_BYTES as usize + 1];
-        let mut errands = Errands::default();
-        errands.add(Job::Hash(A, part(&long, 0, long.len() as u64)));
-        errands.add(Job::Hash(B, part(&long, 5, 10)));
-        assert!(errands.turn().is_empty());
-        errands.add(Job::Read(B, part(b"bytes", 1, 3)));
-        errands.add(Job::Read(B, part(b"bytes", 2, 3)));
-        for file in 0..SWEEP_FILES_MIN as u32 {
-            errands.add(Job::Finish((0, FileId(file)), finish(&dir, file)));
-        }
-        let finishes: String = (0..SWEEP_FILES_MIN).map(|file| format!("finish{file} ")).collect();
-        let turns = ["read2@1 read2@2", finishes.trim(), "hash1@0", "hash2@5"];
-        assert_eq!(run(&mut errands), turns);
-    }
-
-    #[test]
-    fn hashes_and_reads_are_those_of_their_range() {
-        let bytes: Vec<u8> = (0..HASH_SLICE_BYTES as usize + 999).map(|place| (place % 251) as u8).collect();
-        let mut errands = Errands::default();
-        let len = bytes.len() as u64 - 7;
-        errands.add(Job::Hash(A, part(&bytes, 7, len)));
-        errands.add(Job::Read(B, part(&bytes, 100, 500)));
-        let mut done = errands.turn();
-        done.extend(errands.turn());
-        done.extend(errands.turn());
-        let [Done::Read(_, 100, Ok(read)), Done::Hash(_, 7, Ok(hash))] = &done[..] else {
-            panic!("{done:?}")
-        };
-        assert_eq!((&read[..], *hash), (&bytes[100..600], blake3::hash(&bytes[7..])));
-    }
-
-    #[test]
-    fn a_range_beyond_the_end_is_an_error() {
-        let mut errands = Errands::default();
-        for (offset, len) in [(0, 6), (3, 3), (5, 1), (u64::MAX, 1), (1 << 63, 0), (1, u64::MAX >> 1)] {
-            errands.add(Job::Hash(A, part(b"bytes", offset, len)));
-            if len < 10 {
-                errands.add(Job::Read(A, part(b"bytes", offset, len)));
-            }
-        }
-        errands.add(Job::Hash(A, part(b"", 0, 0)));
-        let words = run(&mut errands).join(" ");
-        assert_eq!(words.matches("!UnexpectedEof").count(), 11, "{words}");
-        assert!(words.ends_with(" hash1@0"), "{words}");
-    }
-
-    #[test]
-    fn a_file_is_begun_with_once_a_turn_and_not_kept_open_for_it() {
-        let handle = Arc::new(Handle::from(tempfile::tempfile().unwrap()));
-        let mut errands = Errands::default();
-        for _ in 0..3 {
-            errands.add(Job::Start(Arc::downgrade(&handle)));
-        }
-        assert_eq!((errands.starts.len(), Arc::strong_count(&handle)), (1, 1));
-        assert!(!errands.is_empty() && errands.turn().is_empty());
-        assert!(errands.is_empty());
-    }
-
-    #[test]
-    fn what_is_forgotten_is_not_done() {
-        let mut errands = Errands::default();
-        for whose in [A, B, A] {
-            errands.add(Job::Hash(whose, part(b"bytes", 0, 5)));
-            errands.add(Job::Read(whose, part(b"bytes", 0, 5)));
-        }
-        errands.add(Job::Forget(A));
-        assert_eq!(run(&mut errands), ["forgot1 forgot1 forgot1 forgot1 read2@0", "hash2@0"]);
-    }
-
-    #[test]
-    fn reads_that_never_end_keep_nothing_waiting() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut errands = Errands::default();
-        errands.add(Job::Finish(A, finish(&dir, 1)));
-        let mut turns = Vec::new();
-        for _ in 0..3 {
-            errands.add(Job::Read(B, part(b"bytes", 1, 3)));
-            turns.extend(errands.turn().into_iter().map(|done| matches!(done, Done::Finish(..))));
-        }
-        assert_eq!(turns, [false, true, false, false], "a read, the finish, and the reads since");
-    }
-}
+mod tests;

@@ -14,9 +14,9 @@ use log::warn;
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, fstatfs};
 use nix::unistd::syncfs;
 
-use crate::io::disk::Handle;
-use crate::io::place::{folder_of, move_aside, partial, rename_new, sync_folder};
-use crate::proto::limits::SWEEP_FILES_MIN;
+use crate::io::open_file::Handle;
+use crate::io::place::{folder_of, is_named, move_aside, numbered, partial, rename_new, sync_folder, temp};
+use crate::proto::limits::{FRESH_TRIES_MAX, SWEEP_FILES_MIN};
 
 /// A file that has all its bytes. Nobody writes to it any more.
 #[derive(Debug)]
@@ -24,13 +24,22 @@ pub(super) struct Finish {
     pub(super) handle: Arc<Handle>,
     /// The machine's folder.
     pub(super) root: Arc<Path>,
-    /// The final name, which the file has already unless it is a partial.
+    /// The final name, or the first of those that it may get.
     pub(super) path: PathBuf,
-    pub(super) is_partial: bool,
-    /// What an older file of the final name is called from now on.
-    pub(super) aside: String,
+    pub(super) naming: Naming,
     /// A folder was made for it, whose own name is not on disk yet.
     pub(super) folder_is_new: bool,
+}
+
+/// How a file gets its final name.
+#[derive(Debug)]
+pub(super) enum Naming {
+    /// It has it already.
+    Named,
+    /// It is a partial. An older file of that name is called `aside` from now on.
+    Partial { aside: String },
+    /// It has the temporary name of that tag, and gets the first numbered one that is free.
+    Fresh { tag: u32 },
 }
 
 /// What became of one file.
@@ -38,7 +47,7 @@ pub(super) struct Finish {
 pub(super) struct Outcome {
     /// It has its name, whatever became of the rest.
     pub(super) is_named: bool,
-    /// The name that an older file was given, once all of it is on disk.
+    /// The name that an older file was given, or a fresh one itself, once all of it is on disk.
     pub(super) result: io::Result<Option<String>>,
 }
 
@@ -46,8 +55,12 @@ pub(super) struct Outcome {
 /// only when the name is too.
 pub(super) fn finish_all(files: &[Finish]) -> Vec<Outcome> {
     let synced = sync_contents(files);
-    let mut outcomes: Vec<Outcome> =
-        files.iter().zip(synced).map(|(file, synced)| take_name(file, synced)).collect();
+    let mut taken = BTreeMap::new();
+    let mut name = |(file, synced): (_, io::Result<()>)| {
+        let named = synced.and_then(|()| take_name(file, &mut taken));
+        Outcome { is_named: named.is_ok(), result: named }
+    };
+    let mut outcomes: Vec<Outcome> = files.iter().zip(synced).map(&mut name).collect();
     sync_names(files, &mut outcomes);
     outcomes
 }
@@ -79,23 +92,40 @@ fn sync_contents(files: &[Finish]) -> Vec<io::Result<()>> {
     files.iter().map(sync).collect()
 }
 
-fn take_name(file: &Finish, synced: io::Result<()>) -> Outcome {
-    let named = synced.and_then(|()| {
-        if !file.is_partial {
-            return Ok(None);
+/// `taken`: how many numbered names were found taken a moment ago.
+fn take_name<'a>(file: &'a Finish, taken: &mut BTreeMap<&'a Path, u32>) -> io::Result<Option<String>> {
+    let unfinished = match &file.naming {
+        Naming::Named => return Ok(None),
+        Naming::Partial { .. } => partial(&file.path),
+        Naming::Fresh { tag } => temp(&file.path, *tag),
+    };
+    if !is_named(&file.handle, &unfinished)? {
+        return Err(io::Error::new(ErrorKind::NotFound, "another file has its name"));
+    }
+    if let Naming::Partial { aside } = &file.naming {
+        let moved = move_aside(&file.root, &file.path, aside)?;
+        return match rename_new(&unfinished, &file.path) {
+            Ok(()) => Ok(moved),
+            Err(error) => {
+                put_back(&file.root, &file.path, moved.as_deref());
+                Err(error)
+            }
+        };
+    }
+    let taken = taken.entry(&file.path).or_default();
+    for number in *taken..=FRESH_TRIES_MAX {
+        let path = numbered(&file.path, number);
+        match rename_new(&unfinished, &path) {
+            Ok(()) => {
+                *taken = number + 1;
+                let name = path.strip_prefix(&file.root).unwrap_or(&path);
+                return Ok(Some(name.to_string_lossy().into_owned()));
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
         }
-        let (ours, there) = (file.handle.metadata()?, fs::symlink_metadata(partial(&file.path))?);
-        if (ours.dev(), ours.ino()) != (there.dev(), there.ino()) {
-            return Err(io::Error::new(ErrorKind::NotFound, "another file has its name"));
-        }
-        let moved = move_aside(&file.root, &file.path, &file.aside)?;
-        if let Err(error) = rename_new(&partial(&file.path), &file.path) {
-            put_back(&file.root, &file.path, moved.as_deref());
-            return Err(error);
-        }
-        Ok(moved)
-    });
-    Outcome { is_named: named.is_ok(), result: named }
+    }
+    Err(io::Error::new(ErrorKind::AlreadyExists, "every name that it may have is taken"))
 }
 
 /// Undoes a [`move_aside`], so that the failed effect changed nothing.

@@ -25,6 +25,7 @@ pub(super) struct Link {
     /// The machine that it belongs to.
     pub(super) machine: usize,
     pub(super) state: State,
+    pub(super) sending: Sending,
     pub(super) queue: Queue,
     pub(super) news: News,
     /// Came in after the machine had closed, and was thrown away.
@@ -46,6 +47,17 @@ pub(super) enum State {
     Flushing { end_seen: bool },
     /// All is sent, and the other side knows that no more comes. Lasts until it says the same.
     Ending,
+}
+
+/// How far the machine's half of an open link is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sending {
+    /// It may send.
+    Open,
+    /// It sends no more. What is queued goes out, and then its end.
+    Ending,
+    /// The other side has been told.
+    Ended,
 }
 
 /// What is known of the socket, and which lists of the reactor the link is on.
@@ -94,12 +106,13 @@ struct Control([u8; 64]);
 
 impl Link {
     pub(super) fn new(stream: TcpStream, machine: usize, state: State) -> Link {
-        Link { stream, machine, state, queue: Queue::default(), news: News::default(), dropped_bytes: 0 }
+        let (sending, queue, news) = (Sending::Open, Queue::default(), News::default());
+        Link { stream, machine, state, sending, queue, news, dropped_bytes: 0 }
     }
 
-    /// Whether the machine may act on it.
-    pub(super) fn is_open_for(&self, machine: usize) -> bool {
-        self.machine == machine && self.state == State::Open
+    /// Whether the machine may send over it.
+    pub(super) fn takes_from(&self, machine: usize) -> bool {
+        self.machine == machine && self.state == State::Open && self.sending == Sending::Open
     }
 
     /// What the link waits for, besides events: it must be visited again if this says so.

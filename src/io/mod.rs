@@ -7,9 +7,9 @@
 //!   end, `effects` is what machines may ask for.
 //! - `links`, `link`, `queue`: the table of links, one link, and what waits to be sent on it.
 //! - `listener`, `dialer`, `sockets`: how links begin, and the options that all of them have.
-//! - `disk`, `opening`, `place`: files, how they are opened, and their names. `helper` is a thread of
-//!   its own, `errands` what it does there, `finish` how files are brought to disk, and `room` how it is
-//!   set aside for them.
+//! - `disk`, `open_file`, `opening`, `place`: files, one of them, how they are opened, and their names. `helper` is a
+//!   thread of its own, `errands` what it does there, `finish` how files are brought to disk, `room` how it is set
+//!   aside for them, and `survey` what there is in a folder.
 //! - `store`: the database, and `keeping` whose orders it carries out when.
 //! - `typing`: standard input. `clock`, `descriptors`, `memory`, `timer`, `signals`, `token`, `answer`, `stats`: small parts.
 //!
@@ -34,6 +34,7 @@ mod link;
 mod links;
 mod listener;
 mod memory;
+mod open_file;
 mod opening;
 mod place;
 mod queue;
@@ -43,6 +44,7 @@ mod signals;
 mod sockets;
 mod stats;
 mod store;
+mod survey;
 mod timer;
 mod token;
 mod typing;

@@ -1,7 +1,7 @@
 //! How each kind of file is opened: what must not be there, what is moved away, who else may be
 //! writing. Keeps no file; nothing here overwrites one or follows a symbolic link to one.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -11,9 +11,9 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, openat};
 use nix::sys::stat::{Mode, SFlag, fstatat};
 
-use crate::io::disk::Handle;
 use crate::io::finish::put_back;
-use crate::io::place::{inside, move_aside, partial};
+use crate::io::open_file::Handle;
+use crate::io::place::{inside, is_named, move_aside, partial, temp};
 
 /// A new file under its own name, and the name that an older one was given. `ours`: an older one is
 /// ours, and nobody writes to it any more.
@@ -31,13 +31,7 @@ pub(super) fn open_named(
     }
     let moved = move_aside(root, path, aside)?;
     match options().create_new(true).open(path) {
-        Ok(file) => {
-            let handle = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                Ok(file) => Handle::Locked(file),
-                Err((file, _)) => Handle::Plain(file),
-            };
-            Ok((handle, moved))
-        }
+        Ok(file) => Ok((locked(file), moved)),
         Err(error) => {
             put_back(root, path, moved.as_deref());
             Err(error)
@@ -45,8 +39,28 @@ pub(super) fn open_named(
     }
 }
 
+/// A new file that will get the name `path`, or one of its numbered names. It has a lock, so that nobody takes it for one
+/// that was left.
+///
+/// # Errors
+/// `AlreadyExists`, and those of the file system.
+pub(super) fn open_fresh(path: &Path, tag: u32) -> io::Result<Handle> {
+    Ok(locked(options().create_new(true).open(temp(path, tag))?))
+}
+
+/// A file that was just made, with a lock if there are any on its file system.
+fn locked(file: File) -> Handle {
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(file) => Handle::Locked(file),
+        Err((file, _)) => Handle::Plain(file),
+    }
+}
+
 /// Nobody's file is moved away while it is being written: two programs with one folder find out.
-fn refuse_if_written(path: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// `ResourceBusy`.
+pub(super) fn refuse_if_written(path: &Path) -> io::Result<()> {
     let Ok(file) = options().open(path) else { return Ok(()) };
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Err((_, Errno::EWOULDBLOCK)) => Err(busy("somebody else is writing this file")),
@@ -74,11 +88,10 @@ pub(super) fn open_partial(path: &Path, kept_bytes: u64) -> io::Result<Handle> {
         Err((file, _)) => Handle::Plain(file),
     };
     // Its writer may have finished it between our open and our lock: then it is not ours to empty.
-    let (ours, there) = (handle.metadata()?, fs::symlink_metadata(partial(path))?);
-    if (ours.dev(), ours.ino()) != (there.dev(), there.ino()) {
+    if !is_named(&handle, &partial(path))? {
         return Err(busy("somebody else was writing this file"));
     }
-    if ours.len() > kept_bytes {
+    if handle.metadata()?.len() > kept_bytes {
         handle.set_len(kept_bytes)?;
     }
     Ok(handle)
@@ -140,6 +153,8 @@ fn busy(why: &'static str) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

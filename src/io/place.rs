@@ -3,10 +3,11 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use crate::proto::limits::ASIDE_TRIES_MAX;
-use crate::proto::machine::aside_name;
+use crate::proto::machine::{aside_name, numbered_name, temp_name};
 
 /// The place of `name` in the folder `root`.
 ///
@@ -110,6 +111,30 @@ pub(super) fn partial(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".partial");
     name.into()
+}
+
+/// The same for a file that takes no other's name.
+pub(super) fn temp(path: &Path, tag: u32) -> PathBuf {
+    path.with_file_name(temp_name(&file_name(path), tag))
+}
+
+/// The name that such a file gets when so many are taken.
+pub(super) fn numbered(path: &Path, number: u32) -> PathBuf {
+    path.with_file_name(numbered_name(&file_name(path), number))
+}
+
+/// Machines name files in UTF-8, whatever the folder is called.
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Whether `path` is a name of that very file.
+///
+/// # Errors
+/// `NotFound` if nothing has that name, and those of the file system.
+pub(super) fn is_named(file: &File, path: &Path) -> io::Result<bool> {
+    let (ours, there) = (file.metadata()?, fs::symlink_metadata(path)?);
+    Ok((ours.dev(), ours.ino()) == (there.dev(), there.ino()))
 }
 
 /// The folder that the name is in; `.` for a name alone.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::sync::Arc;
 
-use crate::io::disk::Handle;
+use crate::io::open_file::Handle;
 use crate::proto::limits::{
     LINK_QUEUE_BYTES_MAX, LINK_RANGES_MAX, SENT_BYTES_MAX, SPARE_BUFFER_BYTES_MAX, SPARE_BUFFERS_MAX,
 };

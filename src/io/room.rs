@@ -1,21 +1,94 @@
 //! Room on the disk for a file that will be written in parts: set aside ahead of time, so that its bytes lie
-//! together and a write has less to do. Only ever a hint; what fails here, the writes themselves will show.
+//! together and a write has less to do. Either a hint, for what fails here the writes themselves will show; or so that
+//! they cannot fail for want of it. Never writes a byte.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Weak;
 
+use log::debug;
+use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
-use nix::sys::statfs::fstatfs;
+use nix::sys::statfs::{Statfs, fstatfs, statfs};
+
+use crate::io::open_file::Handle;
+
+/// Room that is wanted for a file. Released meanwhile, it needs none.
+#[derive(Debug)]
+pub(super) struct Wish {
+    pub(super) handle: Weak<Handle>,
+    pub(super) bytes: u64,
+    pub(super) need: Need,
+}
+
+/// How much it matters.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Need {
+    /// It saves work.
+    Hint,
+    /// The file is refused without it. Others will take so much of what is free.
+    Must { promised_bytes: u64 },
+}
+
+impl Wish {
+    /// Returns whether room is set aside; there are file systems that cannot.
+    ///
+    /// # Errors
+    /// If it must be, `StorageFull` and those of the file system.
+    pub(super) fn carry_out(&self) -> io::Result<bool> {
+        let Some(file) = self.handle.upgrade() else { return Ok(false) };
+        match self.need {
+            Need::Must { promised_bytes } => demand(&file, self.bytes, promised_bytes),
+            Need::Hint => Ok(reserve(&file, self.bytes)
+                .inspect_err(|error| debug!("room not set aside bytes={} error=\"{error}\"", self.bytes))
+                .is_ok()),
+        }
+    }
+}
+
+/// Whether a file of that size has room in a folder, beside what others will take.
+///
+/// # Errors
+/// `StorageFull`, and those of the file system.
+pub(super) fn check_room(folder: &Path, bytes: u64, promised_bytes: u64) -> io::Result<()> {
+    refuse_if_full(&statfs(folder)?, bytes, promised_bytes)
+}
+
+/// Sets room aside for the first `bytes` of the file, which is empty and stays so.
+fn demand(file: &File, bytes: u64, promised_bytes: u64) -> io::Result<bool> {
+    refuse_if_full(&fstatfs(file)?, bytes, promised_bytes)?;
+    let len = i64::try_from(bytes).map_err(|_| ErrorKind::StorageFull)?;
+    loop {
+        match fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, len) {
+            Ok(()) => return Ok(true),
+            Err(Errno::EINTR) => {}
+            Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => return Ok(false),
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+fn refuse_if_full(facts: &Statfs, bytes: u64, promised_bytes: u64) -> io::Result<()> {
+    // Some file systems know no bound, or do not tell it.
+    if facts.blocks() > 0 && bytes.saturating_add(promised_bytes) > free_bytes(facts) {
+        return Err(ErrorKind::StorageFull.into());
+    }
+    Ok(())
+}
+
+fn free_bytes(facts: &Statfs) -> u64 {
+    facts.blocks_available().saturating_mul(facts.block_size() as u64)
+}
 
 /// Sets room aside for the first `bytes` of the file, which keeps its length; nothing where there is not enough
 /// for all of it: who needs the last of a disk should get it.
 pub(super) fn reserve(file: &File, bytes: u64) -> io::Result<()> {
     let facts = fstatfs(file)?;
-    let free_bytes = facts.blocks_available().saturating_mul(facts.block_size() as u64);
     // A block of the file's own size has 512 bytes wherever it is.
     let missing_bytes = bytes.saturating_sub(file.metadata()?.blocks() * 512);
-    if missing_bytes > free_bytes {
+    if missing_bytes > free_bytes(&facts) {
         return Ok(());
     }
     let len = i64::try_from(bytes).map_err(|_| ErrorKind::InvalidInput)?;

@@ -1,14 +1,19 @@
 //! One node's disk: names, contents, room, and the errors that a test asks for. It knows what a
 //! power loss may take. Never knows which machine has a file open; `files` does.
 
+mod power;
+mod room;
+mod survey;
+
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::time::Duration;
 
 use crate::proto::limits::ASIDE_TRIES_MAX;
 use crate::proto::machine::{FileOp, aside_name};
-use crate::proto::time::ns;
-use crate::sim::rng::Rng;
+use crate::proto::time::{Wall, ns};
+
+pub(super) use survey::Surveyed;
 
 /// Ends the name of a file that is not complete.
 pub(super) const PARTIAL_SUFFIX: &str = ".partial";
@@ -22,6 +27,7 @@ pub struct Disk {
     room_bytes: Option<u64>,
     failures: [Option<ErrorKind>; 7],
     reads_fail: bool,
+    surveys_fail: Option<ErrorKind>,
     digests_only: bool,
     slow_ns: u64,
 }
@@ -37,6 +43,11 @@ struct Contents {
     synced_bytes: u64,
     /// Names, open files and queued ranges.
     holders: u32,
+    /// Room that is set aside beyond its length.
+    aside_bytes: u64,
+    /// When a file of [`OpenMode::Fresh`](crate::proto::machine::OpenMode::Fresh) was last written to; of others, and of
+    /// what a test has put there, that is long ago.
+    written_at: Wall,
     /// A test has cut it since it was opened.
     disturbed: bool,
 }
@@ -120,11 +131,6 @@ impl Disk {
         }
     }
 
-    /// How many more bytes fit from now on; `None`: any number.
-    pub fn set_room(&mut self, room_bytes: Option<u64>) {
-        self.room_bytes = room_bytes;
-    }
-
     /// From now on each such effect fails so, or succeeds again.
     pub fn fail(&mut self, op: FileOp, error: Option<ErrorKind>) {
         self.failures[op as usize] = error;
@@ -133,6 +139,11 @@ impl Disk {
     /// From now on nothing can be read, neither to be sent nor to be hashed, or it can again.
     pub fn fail_reads(&mut self, fail: bool) {
         self.reads_fail = fail;
+    }
+
+    /// From now on no [`Effect::Survey`](crate::proto::machine::Effect::Survey) succeeds, or each does again.
+    pub fn fail_surveys(&mut self, error: Option<ErrorKind>) {
+        self.surveys_fail = error;
     }
 
     /// From now on what takes its time takes so much longer.
@@ -204,11 +215,10 @@ impl Disk {
         let contents = &mut self.inodes[inode];
         contents.holders -= 1;
         if contents.holders == 0 {
-            if let Some(room_bytes) = &mut self.room_bytes {
-                *room_bytes += contents.len;
-            }
+            let free_bytes = contents.len + contents.aside_bytes;
             *contents = Contents::default();
             self.spare.push(inode);
+            self.give_room_back(free_bytes);
         }
     }
 
@@ -279,7 +289,7 @@ impl Disk {
 
     /// Appends all or nothing.
     pub(super) fn append(&mut self, inode: Inode, bytes: &[u8]) -> Result<(), ErrorKind> {
-        self.take_room(bytes.len() as u64)?;
+        self.take_room_for(inode, bytes.len() as u64)?;
         let contents = &mut self.inodes[inode];
         if self.digests_only && contents.len == 0 {
             contents.data = Data::Digest(Some(Box::default()));
@@ -298,7 +308,7 @@ impl Disk {
     /// Writes all or nothing; a gap before it reads as zeros.
     pub(super) fn write_at(&mut self, inode: Inode, offset: u64, bytes: &[u8]) -> Result<(), ErrorKind> {
         let end = offset.checked_add(bytes.len() as u64).ok_or(ErrorKind::InvalidInput)?;
-        self.take_room(end.saturating_sub(self.inodes[inode].len))?;
+        self.take_room_for(inode, end.saturating_sub(self.inodes[inode].len))?;
         let contents = &mut self.inodes[inode];
         contents.len = contents.len.max(end);
         match &mut contents.data {
@@ -327,32 +337,6 @@ impl Disk {
         }
     }
 
-    /// Takes what no `Finish` covered: all of it, some, or nothing; of partials also something in
-    /// the middle, or the whole.
-    /// Nobody may have a file open.
-    pub(super) fn lose_power(&mut self, rng: &mut Rng) {
-        let unsafe_names: Vec<(String, Inode)> = self
-            .names
-            .iter()
-            .filter(|(_, inode)| self.inodes[**inode].synced_bytes < self.inodes[**inode].len)
-            .map(|(path, inode)| (path.clone(), *inode))
-            .collect();
-        for (path, inode) in unsafe_names {
-            let Contents { len, synced_bytes, .. } = self.inodes[inode];
-            if path.ends_with(PARTIAL_SUFFIX) && rng.chance(0.5) {
-                self.remove(&path);
-            } else {
-                let kept_bytes = synced_bytes + rng.below(len - synced_bytes + 1);
-                self.cut(inode, kept_bytes);
-                // What was written at places need not have reached the disk in that order.
-                if path.ends_with(PARTIAL_SUFFIX) && rng.chance(0.5) {
-                    let from = synced_bytes + rng.below(kept_bytes - synced_bytes + 1);
-                    self.zero(inode, from, from + rng.below(kept_bytes - from + 1));
-                }
-            }
-        }
-    }
-
     pub(super) fn cut(&mut self, inode: Inode, len: u64) {
         let contents = &mut self.inodes[inode];
         let gone_bytes = contents.len.saturating_sub(len);
@@ -365,23 +349,7 @@ impl Disk {
             Data::Kept(bytes) => bytes.truncate(len as usize),
             Data::Digest(digest) => *digest = None,
         }
-        if let Some(room_bytes) = &mut self.room_bytes {
-            *room_bytes += gone_bytes;
-        }
-    }
-
-    fn zero(&mut self, inode: Inode, from: u64, to: u64) {
-        match &mut self.inodes[inode].data {
-            Data::Kept(bytes) => bytes[from as usize..to as usize].fill(0),
-            Data::Digest(digest) => *digest = None,
-        }
-    }
-
-    fn take_room(&mut self, bytes: u64) -> Result<(), ErrorKind> {
-        if let Some(room_bytes) = &mut self.room_bytes {
-            *room_bytes = room_bytes.checked_sub(bytes).ok_or(ErrorKind::StorageFull)?;
-        }
-        Ok(())
+        self.give_room_back(gone_bytes);
     }
 }
 

@@ -29,6 +29,20 @@ impl Kernel {
         }
     }
 
+    /// A machine resets a link: what is queued is lost, and the other side hears of an error.
+    pub(super) fn reset(&mut self, machine: MachineId, link: LinkId, reason: CloseReason) {
+        let node = self.node_of(machine);
+        if let Some((conn, side)) = self.find(machine, link) {
+            self.nodes[node.at()].ids.remove(link);
+            *self.stats.closes.entry(reason).or_default() += 1;
+            self.close_kernel(conn, side, true);
+        } else if self.nodes[node.at()].ids.get(link) == IdState::Dying(machine) {
+            self.nodes[node.at()].ids.remove(link); // the machine need not be told any more
+        } else {
+            self.stats.stale_effects += 1;
+        }
+    }
+
     /// Sends what is queued, then the end, and waits for the other side's end; bounded.
     pub(super) fn linger(&mut self, conn: usize, side: usize) {
         self.conns[conn].ends[side].state = EndState::Lingering;

@@ -3,7 +3,8 @@
 use std::io::ErrorKind;
 
 use crate::proto::ids::FileId;
-use crate::proto::machine::{FileOp, Holes, OpenMode};
+use crate::proto::limits::{FRESH_TRIES_MAX, RESERVE_BYTES_MIN};
+use crate::proto::machine::{FileOp, Holes, OpenMode, numbered_name, temp_name};
 use crate::sim::disk::{Disk, Inode, PARTIAL_SUFFIX};
 use crate::sim::kernel::{Answer, Kernel};
 use crate::sim::node::MachineId;
@@ -42,10 +43,14 @@ impl Kernel {
             }
             Err(error) => Answer::FileFailed { file, op: FileOp::Open, offset: 0, error },
         };
-        match mode {
-            OpenMode::Resume { reserve: true, .. } => self.answer_late(machine, file, answer),
-            _ => self.answer(machine, answer),
-        }
+        self.touch(machine, file);
+        let is_late = match mode {
+            OpenMode::Resume { reserve, .. } => reserve,
+            // Setting little aside may be quick.
+            OpenMode::Fresh { bytes, .. } => bytes >= RESERVE_BYTES_MIN || self.rng.chance(0.5),
+            OpenMode::Named | OpenMode::Partial | OpenMode::Existing => false,
+        };
+        if is_late { self.answer_late(machine, file, answer) } else { self.answer(machine, answer) }
     }
 
     pub(super) fn set_aside(&mut self, machine: MachineId, file: FileId, path: &str, aside: &str) {
@@ -73,6 +78,7 @@ impl Kernel {
     }
 
     pub(super) fn write_at(&mut self, machine: MachineId, file: FileId, offset: u64, bytes: &[u8]) {
+        self.touch(machine, file);
         let Some((disk, handle)) = self.opened(machine, file) else { return };
         let written = handle.check(disk, FileOp::WriteAt);
         match written.and_then(|()| disk.write_at(handle.inode, offset, bytes)) {
@@ -97,10 +103,10 @@ impl Kernel {
         let process = &mut self.processes[machine.at()];
         if let Some(handle) = process.files.remove(&file) {
             let disk = &mut self.nodes[process.node.at()].disk;
-            let partial_path = handle.partial_path();
-            let unfinished = handle.mode == OpenMode::Partial && handle.stage == Stage::Open;
-            if unfinished && disk.names_inode(&partial_path, handle.inode) {
-                disk.remove(&partial_path);
+            let path = handle.unfinished_path();
+            let deleted = matches!(handle.mode, OpenMode::Partial | OpenMode::Fresh { .. });
+            if deleted && handle.stage == Stage::Open && disk.names_inode(&path, handle.inode) {
+                disk.remove(&path);
             }
             disk.release(handle.inode);
         }
@@ -142,6 +148,16 @@ impl Kernel {
         Some((disk, process.files.get_mut(&file)?))
     }
 
+    /// The file system notes when a file that is new was written to.
+    fn touch(&mut self, machine: MachineId, file: FileId) {
+        let at = self.clocks(self.node_of(machine)).wall;
+        if let Some((disk, handle)) = self.opened(machine, file)
+            && let (OpenMode::Fresh { .. }, Stage::Open) = (handle.mode, handle.stage)
+        {
+            disk.touch(handle.inode, at);
+        }
+    }
+
     pub(super) fn disk_of(&mut self, machine: MachineId) -> &mut Disk {
         let node = self.node_of(machine);
         &mut self.nodes[node.at()].disk
@@ -162,8 +178,12 @@ impl Handle {
         self.stage == Stage::Finishing { released: true }
     }
 
-    fn partial_path(&self) -> String {
-        format!("{}{PARTIAL_SUFFIX}", self.name)
+    /// What it is called until it is finished, if that is another name.
+    fn unfinished_path(&self) -> String {
+        match self.mode {
+            OpenMode::Fresh { tag, .. } => temp_name(&self.name, tag),
+            _ => format!("{}{PARTIAL_SUFFIX}", self.name),
+        }
     }
 }
 
@@ -173,7 +193,8 @@ fn open_on(disk: &mut Disk, path: &str, mode: OpenMode, aside: &str) -> Result<O
     if let Some(error) = disk.failure(FileOp::Open) {
         return Err(error);
     }
-    if !is_inside(path) || (mode != OpenMode::Existing && !is_inside(aside)) {
+    let has_aside = !matches!(mode, OpenMode::Existing | OpenMode::Fresh { .. });
+    if !is_inside(path) || (has_aside && !is_inside(aside)) {
         return Err(ErrorKind::InvalidInput);
     }
     let mut stage = Stage::Open;
@@ -185,7 +206,16 @@ fn open_on(disk: &mut Disk, path: &str, mode: OpenMode, aside: &str) -> Result<O
             let folder = disk.check_place(path) == Err(ErrorKind::AlreadyExists);
             disk.find(path).ok_or(if folder { ErrorKind::IsADirectory } else { ErrorKind::NotFound })?
         }
-        OpenMode::Fresh { .. } => todo!(),
+        OpenMode::Fresh { bytes, tag } => {
+            let temp_path = temp_name(path, tag);
+            disk.check_place(&temp_path)?;
+            if disk.exists(&temp_path) {
+                return Err(ErrorKind::AlreadyExists);
+            }
+            let inode = disk.create(&temp_path);
+            disk.set_room_aside(inode, bytes).inspect_err(|_| disk.remove(&temp_path))?;
+            inode
+        }
         OpenMode::Named => {
             disk.check_place(path)?;
             moved = disk.move_aside(path, aside)?;
@@ -211,22 +241,30 @@ fn open_on(disk: &mut Disk, path: &str, mode: OpenMode, aside: &str) -> Result<O
     Ok((Handle { inode, name, aside, mode, stage, holes: Holes::default() }, moved))
 }
 
-/// Brings a file to disk, and a partial under its name.
+/// Brings a file to disk, and one that has another name until then under its name.
 pub(super) fn finish_on(disk: &mut Disk, handle: &mut Handle) -> Result<Option<Box<str>>, ErrorKind> {
     if let Some(error) = disk.failure(FileOp::Finish) {
         return Err(error);
     }
     let mut moved = None;
     if handle.mode != OpenMode::Named {
-        let partial_path = handle.partial_path();
-        if !disk.names_inode(&partial_path, handle.inode) {
+        let unfinished_path = handle.unfinished_path();
+        if !disk.names_inode(&unfinished_path, handle.inode) {
             return Err(ErrorKind::NotFound);
+        }
+        if let OpenMode::Fresh { .. } = handle.mode {
+            let mut names = (0..=FRESH_TRIES_MAX).map(|number| numbered_name(&handle.name, number));
+            let free = |name: &String| !disk.exists(name) && disk.check_place(name).is_ok();
+            let name = names.find(free).ok_or(ErrorKind::AlreadyExists)?;
+            disk.rename(&unfinished_path, &name);
+            disk.sync(handle.inode);
+            return Ok(Some(name.into_boxed_str()));
         }
         if matches!(handle.mode, OpenMode::Resume { .. }) && disk.is_disturbed(handle.inode) {
             return Err(ErrorKind::InvalidData);
         }
         moved = disk.move_aside(&handle.name, &handle.aside)?;
-        disk.rename(&partial_path, &handle.name);
+        disk.rename(&unfinished_path, &handle.name);
     }
     disk.sync(handle.inode);
     Ok(moved)

@@ -1,12 +1,13 @@
 //! What a node's disk does behind the loop's back: it begins a while after it was asked, and is
 //! answered a while after it is done, both as the seed has it. Never knows what is in a file.
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 
 use crate::proto::ids::FileId;
 use crate::proto::limits::{CHUNK_READ_BYTES_MAX, DISK_JOBS_MAX};
 use crate::proto::machine::{FileOp, Secret};
-use crate::sim::disk::Disk;
+use crate::sim::disk::{Disk, Inode};
 use crate::sim::files::{Handle, Stage, finish_on};
 use crate::sim::kernel::{Answer, Event, Kernel};
 use crate::sim::node::MachineId;
@@ -34,6 +35,13 @@ enum Step {
     Answer(Answer),
 }
 
+impl Step {
+    /// The file has its name and is on disk; the machine does not know.
+    fn is_finished(&self) -> bool {
+        matches!(self, Step::Answer(Answer::Finished { .. }))
+    }
+}
+
 /// How long each step of a job takes at most, and how often one takes how much longer.
 const STEP_NS: u64 = 5_000_000;
 const SLOW_STEP_CHANCE: f64 = 1.0 / 32.0;
@@ -51,6 +59,29 @@ impl Kernel {
         if let Some((job, key)) = self.processes[machine.at()].derived.pop_front() {
             self.answer(machine, Answer::Derived { job, key });
         }
+    }
+
+    /// A while later, a machine is told what is in its folder.
+    pub(super) fn survey(&mut self, machine: MachineId, names_max: usize) {
+        self.processes[machine.at()].surveys.push_back(names_max);
+        let at_ns = self.now_ns + self.rng.below(STEP_NS) + self.disk_of(machine).slow_ns();
+        self.queue.push(at_ns, Event::Survey(machine));
+    }
+
+    /// What is finished and was not told comes later, so it does not count.
+    pub(super) fn on_survey(&mut self, machine: MachineId) {
+        let names_max = self.processes[machine.at()].surveys.pop_front();
+        let Some(names_max) = names_max.filter(|_| self.is_running(machine)) else { return };
+        let finished = |job: &&Job| job.machine == machine && job.is_finish && job.step.is_finished();
+        let files: Vec<FileId> = self.jobs.values().filter(finished).map(|job| job.file).collect();
+        let inodes = files.iter().map(|file| self.processes[machine.at()].files[file].inode);
+        let untold: BTreeSet<Inode> = inodes.collect();
+        let now = self.clocks(self.node_of(machine)).wall;
+        let answer = match self.disk_of(machine).survey(names_max, now, &untold) {
+            Ok(surveyed) => Answer::Surveyed(surveyed),
+            Err(error) => Answer::SurveyFailed { error },
+        };
+        self.answer(machine, answer);
     }
 
     pub(super) fn finish(&mut self, machine: MachineId, file: FileId) {

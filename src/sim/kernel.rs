@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::proto::ids::{DialId, FileId, LinkId};
 use crate::proto::machine::{DownReason, FileOp, Input, Load, Origin, Row, Secret};
 use crate::proto::time::{Mono, Now, Wall, ns};
+use crate::sim::disk::Surveyed;
 use crate::sim::files::Handle;
 use crate::sim::jobs::Job;
 use crate::sim::net::{Conn, EndRef, NetConfig, Owner};
@@ -63,6 +64,8 @@ pub(super) struct Process {
     pub(super) orders: VecDeque<Order>,
     /// Hashed passwords that it is not told of yet.
     pub(super) derived: VecDeque<(u64, Secret<[u8; 32]>)>,
+    /// How many names it wants to know of its folder, each time that it has asked.
+    pub(super) surveys: VecDeque<usize>,
 }
 
 /// Something that is going to happen.
@@ -76,6 +79,8 @@ pub(super) enum Event {
     Store(MachineId),
     /// The next password of a machine has been hashed.
     Derived(MachineId),
+    /// A machine is told what is in its folder.
+    Survey(MachineId),
     /// Chaos strikes, by its epoch.
     ChaosStrikes(u32),
     /// A fault of chaos ends, by its place in the list.
@@ -131,13 +136,24 @@ pub(super) enum Answer {
     Derived { job: u64, key: Secret<[u8; 32]> },
     Typed { bytes: Box<[u8]> },
     TypedEnd,
+    Surveyed(Surveyed),
+    SurveyFailed { error: ErrorKind },
+    Presented { path: Box<str> },
     Shutdown,
 }
 
 impl Process {
     pub(super) fn new(node: NodeId) -> Process {
-        let (files, orders, derived) = (BTreeMap::new(), VecDeque::new(), VecDeque::new());
-        Process { node, running: true, exiting: false, told_shutdown: false, files, orders, derived }
+        Process {
+            node,
+            running: true,
+            exiting: false,
+            told_shutdown: false,
+            files: BTreeMap::new(),
+            orders: VecDeque::new(),
+            derived: VecDeque::new(),
+            surveys: VecDeque::new(),
+        }
     }
 }
 
@@ -170,6 +186,11 @@ impl Answer {
             Answer::Derived { job, key } => Input::Derived { job, key },
             Answer::Typed { ref bytes } => Input::Typed { bytes },
             Answer::TypedEnd => Input::TypedEnd,
+            Answer::Surveyed(Surveyed { bytes, ref names, removed }) => {
+                Input::Surveyed { bytes, names, removed }
+            }
+            Answer::SurveyFailed { error } => Input::SurveyFailed { error },
+            Answer::Presented { ref path } => Input::Presented { path },
             Answer::Shutdown => Input::Shutdown,
         }
     }
@@ -273,7 +294,9 @@ impl Kernel {
                 self.conns[conn].ends[usize::from(end.side)].node
             }
             Event::Disk(job) => self.job_machine(job).map(|machine| self.node_of(machine)),
-            Event::Store(machine) | Event::Derived(machine) => Some(self.node_of(machine)),
+            Event::Store(machine) | Event::Derived(machine) | Event::Survey(machine) => {
+                Some(self.node_of(machine))
+            }
             Event::ChaosStrikes(_) | Event::ChaosEnds(_) => None,
         }
     }

@@ -3,9 +3,9 @@
 
 use crate::proto::accounts::derive_key;
 use crate::proto::ids::{FileId, LinkId};
-use crate::proto::limits::{LINK_QUEUE_BYTES_MAX, LINK_RANGES_MAX};
+use crate::proto::limits::{LINK_QUEUE_BYTES_MAX, LINK_RANGES_MAX, WRITE_BUDGET_BYTES};
 use crate::proto::machine::{Change, DownReason, Effect, FileOp, Os};
-use crate::sim::kernel::Kernel;
+use crate::sim::kernel::{Answer, Kernel};
 use crate::sim::net::Part;
 use crate::sim::node::MachineId;
 use crate::sim::store::Order;
@@ -34,9 +34,10 @@ impl Os for Hands<'_> {
                 kernel.send_file(machine, link, file, offset, len);
             }
             Effect::Close { link, reason } => kernel.close(machine, link, reason),
-            Effect::Shut { .. } | Effect::Reset { .. } | Effect::Survey { .. } | Effect::Present { .. } => {
-                todo!()
-            }
+            Effect::Shut { link } => kernel.shut(machine, link),
+            Effect::Reset { link, reason } => kernel.reset(machine, link, reason),
+            Effect::Survey { names_max } => kernel.survey(machine, names_max),
+            Effect::Present { path } => kernel.present(machine, path),
             Effect::Open { file, path, mode, aside } => kernel.open(machine, file, path, mode, aside),
             Effect::SetAside { file, path, aside } => kernel.set_aside(machine, file, path, aside),
             Effect::Append { file, bytes } => kernel.append(machine, file, bytes),
@@ -80,12 +81,15 @@ impl Kernel {
             self.stats.stale_effects += 1;
             return;
         };
+        if self.conns[conn].pipes[side].finishing {
+            return;
+        }
         let Some(inode) = self.inode(machine, file) else {
             // The other side waits for these bytes: the link is of no use without them.
             return self.down(conn, side, DownReason::FileFailed);
         };
         let pipe = &mut self.conns[conn].pipes[side];
-        if len == 0 || pipe.finishing {
+        if len == 0 {
             return;
         }
         if pipe.ranges == LINK_RANGES_MAX {
@@ -93,8 +97,30 @@ impl Kernel {
         }
         pipe.ranges += 1;
         pipe.parts.push_back(Part::Range { inode, offset, left_bytes: len });
+        if len > WRITE_BUDGET_BYTES as u64 && !std::mem::replace(&mut pipe.blocked, true) {
+            self.answer(machine, Answer::Blocked { link });
+        }
         self.disk_of(machine).hold(inode);
         self.mark_dirty(conn, side);
+    }
+
+    /// The machine sends no more; the end goes out behind what is queued.
+    fn shut(&mut self, machine: MachineId, link: LinkId) {
+        let Some((conn, side)) = self.find(machine, link) else {
+            self.stats.stale_effects += 1;
+            return;
+        };
+        self.conns[conn].pipes[side].finishing = true;
+        self.mark_dirty(conn, side);
+    }
+
+    /// The other machines of the node hear of a file.
+    fn present(&mut self, machine: MachineId, path: &str) {
+        for other in self.nodes[self.node_of(machine).at()].machines.clone() {
+            if other != machine {
+                self.answer(other, Answer::Presented { path: path.into() });
+            }
+        }
     }
 
     fn mark_dirty(&mut self, conn: usize, side: usize) {

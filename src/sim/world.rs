@@ -234,7 +234,12 @@ impl World {
         match event {
             Event::ChaosStrikes(epoch) => self.chaos_strikes(epoch),
             Event::ChaosEnds(fault) => self.chaos_ends(fault),
-            Event::Wake(_) | Event::Net(..) | Event::Disk(_) | Event::Store(_) | Event::Derived(_) => {
+            Event::Wake(_)
+            | Event::Net(..)
+            | Event::Disk(_)
+            | Event::Store(_)
+            | Event::Derived(_)
+            | Event::Survey(_) => {
                 if let Some(node) = self.kernel.scene(event, serial) {
                     self.turn(node, event);
                 }
@@ -272,6 +277,7 @@ impl World {
             Event::Disk(job) => self.kernel.on_job(job),
             Event::Store(machine) => self.kernel.on_store(machine),
             Event::Derived(machine) => self.kernel.on_derived(machine),
+            Event::Survey(machine) => self.kernel.on_survey(machine),
             _ => self.wake_again(id),
         }
         self.settle();

@@ -1,6 +1,7 @@
 //! What a disk keeps, renames and loses.
 
 use super::*;
+use crate::sim::Rng;
 
 #[test]
 fn room_is_taken_and_given_back() {

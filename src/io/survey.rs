@@ -1,0 +1,93 @@
+//! What there is in a machine's folder: counted, and cleared of what was left unfinished long ago. Reads no file, and
+//! looks into no folder below.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use log::{info, warn};
+
+use crate::io::opening::refuse_if_written;
+use crate::proto::limits::UPLOAD_LEFT_AGE;
+use crate::proto::machine::is_temp_name;
+use crate::proto::time::{SECOND_NS, Wall, ns};
+
+/// A folder to look at.
+#[derive(Debug)]
+pub(super) struct Survey {
+    pub(super) root: Arc<Path>,
+    /// Most names to be told.
+    pub(super) names_max: usize,
+    /// The time of day when it was asked for.
+    pub(super) now: Wall,
+}
+
+/// What is in it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Surveyed {
+    /// Of plain files; unfinished ones do not count.
+    pub(super) bytes: u64,
+    /// Of the first ones, in order.
+    pub(super) names: Vec<String>,
+    /// Unfinished ones that were old, and are deleted now.
+    pub(super) removed: u64,
+}
+
+impl Survey {
+    /// Looks at everything there; a folder that is not there is empty.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(super) fn carry_out(&self) -> io::Result<Surveyed> {
+        let mut found = Surveyed::default();
+        let mut names = BTreeSet::new();
+        let entries = match fs::read_dir(&self.root) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(found),
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let facts = match entry.metadata() {
+                // Somebody else has removed it since.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                facts => facts?,
+            };
+            if !facts.is_file() {
+                continue;
+            }
+            let name = entry.file_name();
+            if name.to_str().is_some_and(is_temp_name) {
+                let left = self.is_old(&facts) && refuse_if_written(&entry.path()).is_ok();
+                found.removed += u64::from(left && remove(&entry.path()));
+                continue;
+            }
+            found.bytes = found.bytes.saturating_add(facts.len());
+            names.extend(name.into_string());
+            if names.len() > self.names_max {
+                names.pop_last();
+            }
+        }
+        found.names = names.into_iter().collect();
+        Ok(found)
+    }
+
+    /// Whether it was written to so long ago that nobody does any more.
+    fn is_old(&self, facts: &fs::Metadata) -> bool {
+        let (seconds, rest_ns) = (facts.mtime(), facts.mtime_nsec());
+        let written_ns =
+            u64::try_from(seconds).unwrap_or(0) * SECOND_NS + u64::try_from(rest_ns).unwrap_or(0);
+        self.now.0.saturating_sub(written_ns) > ns(UPLOAD_LEFT_AGE)
+    }
+}
+
+fn remove(path: &Path) -> bool {
+    let removed = fs::remove_file(path);
+    match &removed {
+        Ok(()) => info!("file removed path={path:?} why=\"left unfinished\""),
+        Err(error) => warn!("file op=remove path={path:?} error=\"{error}\""),
+    }
+    removed.is_ok()
+}
