@@ -91,7 +91,7 @@ impl Machine for Peers {
             | Input::LoadFailed { .. }
             | Input::SurveyFailed { .. } => {}
             Input::Surveyed { names, .. } => self.on_surveyed(names, now, os),
-            Input::Presented { path } => self.on_presented(path, os),
+            Input::Presented { path } => self.on_presented(path, now, os),
             Input::Derived { job, key } => {
                 members.iter_mut().for_each(|member| member.on_derived(job, key, common, os));
             }

@@ -40,8 +40,8 @@ impl Guest {
 }
 
 impl Peers {
-    pub(super) fn on_presented(&mut self, path: &str, os: &mut dyn Os) {
-        self.members.iter_mut().for_each(|member| member.on_presented(path, &mut self.common, os));
+    pub(super) fn on_presented(&mut self, path: &str, now: Now, os: &mut dyn Os) {
+        self.members.iter_mut().for_each(|member| member.on_presented(path, &mut self.common, now, os));
     }
 
     /// What is in our folder.
@@ -57,7 +57,7 @@ impl Member {
     }
 
     /// A file of our folder is whole. One that was offered before may be another one now, and is looked at anew.
-    fn on_presented(&mut self, path: &str, common: &mut Common, os: &mut dyn Os) {
+    fn on_presented(&mut self, path: &str, common: &mut Common, now: Now, os: &mut dyn Os) {
         let Some(guest) = self.guest.as_mut().filter(|guest| guest.stays()) else { return };
         let presented = &mut guest.presented;
         let known = presented.items.get(path).copied();
@@ -76,6 +76,9 @@ impl Member {
             }
             self.library.expect(name, None)
         });
+        if presented.items.is_empty() {
+            presented.next_look = now.mono + PRESENTED_LOOK_PERIOD;
+        }
         presented.items.insert(path.into(), item);
         if known.is_some() && guest.waits(item) {
             return;
