@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::app::summary::{bytes, count};
 use crate::proto::peer::{FileState, FileStatus};
+use crate::proto::text::Shown;
 use crate::proto::time::{Mono, SECOND_NS};
+use crate::proto::upload::{UploadState, UploadStatus};
 
 /// How often the line is drawn anew.
 pub(super) const PERIOD: Duration = Duration::from_millis(250);
@@ -37,20 +39,14 @@ impl Pace {
             FileState::Fetching if file.sources == 0 => "nobody is there who has the rest".to_owned(),
             FileState::Fetching => {
                 let rate = self.coming.of(file.bytes_stored, now);
-                let left = (total - file.bytes_stored).checked_div(rate).filter(|_| rate > 0);
-                let left = left.map_or_else(String::new, |left| format!(", {} left", clock(left)));
+                let left = time_left(total - file.bytes_stored, rate);
                 format!("{}/s{left}, from {}", bytes(rate), count(file.sources as u64, "source"))
             }
             FileState::Whole => "here".to_owned(),
         };
-        let part = |of: u64| match total {
-            0 => of,
-            _ => (u128::from(file.bytes_stored) * u128::from(of) / u128::from(total)) as u64,
-        };
-        let filled = "#".repeat(part(BAR_CHARS) as usize);
         let sent =
             if sent > 0 { format!(", {} sent ({}/s)", bytes(sent), bytes(going)) } else { String::new() };
-        format!("{name} [{filled:.<24}] {}% of {}, {doing}{sent}", part(100), bytes(total))
+        format!("{name} {}, {doing}{sent}", gauge(file.bytes_stored, total))
     }
 
     /// How files go.
@@ -64,13 +60,74 @@ impl Pace {
         let links = count(links as u64, "link");
         format!("sharing {shared}, {links}, {} sent ({}/s)", bytes(sent), bytes(going))
     }
+
+    /// How files go to a drop box.
+    pub(super) fn upload_line(&mut self, files: &[UploadStatus], load: &Load, now: Mono) -> String {
+        let rate = self.going.of(load.sent, now);
+        let name = match files {
+            [file] => short(&Shown(&file.name).to_string()),
+            _ => format!("{} of {}", load.ended, count(files.len() as u64, "file")),
+        };
+        let is_any = |state: &UploadState| files.iter().any(|file| file.state == *state);
+        let doing = if is_any(&UploadState::Sending) {
+            format!("{}/s{}", bytes(rate), time_left(load.total - load.sent, rate))
+        } else if is_any(&UploadState::Closing) {
+            "waiting for the server to store it".to_owned()
+        } else {
+            "waiting for the server".to_owned()
+        };
+        format!("{name} {}, {doing}", gauge(load.sent, load.total))
+    }
+}
+
+/// A bar, and how much of what it is in figures.
+fn gauge(done: u64, total: u64) -> String {
+    let part = |of: u64| match total {
+        0 => of,
+        _ => (u128::from(done) * u128::from(of) / u128::from(total)) as u64,
+    };
+    let filled = "#".repeat(part(BAR_CHARS) as usize);
+    format!("[{filled:.<24}] {}% of {}", part(100), bytes(total))
+}
+
+/// How long the rest takes, if that can be said.
+fn time_left(rest: u64, rate: u64) -> String {
+    rest.checked_div(rate).map_or_else(String::new, |left| format!(", {} left", clock(left)))
+}
+
+/// How far files to a drop box are, together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Load {
+    /// Files that are there, or never will be.
+    pub(super) ended: usize,
+    /// Those of them that are there.
+    pub(super) done: usize,
+    /// Bytes that have gone.
+    pub(super) sent: u64,
+    /// The same, and those that still will.
+    pub(super) total: u64,
+}
+
+impl Load {
+    /// `sizes` are those that the files had before anybody opened them.
+    pub(super) fn of(files: &[UploadStatus], sizes: &[u64]) -> Load {
+        let mut load = Load::default();
+        for (file, size) in files.iter().zip(sizes) {
+            let is_done = file.state == UploadState::Done;
+            let has_failed = matches!(file.state, UploadState::Failed(_));
+            load.done += usize::from(is_done);
+            load.ended += usize::from(is_done || has_failed);
+            load.sent += file.bytes_sent;
+            load.total += if has_failed { file.bytes_sent } else { file.bytes.unwrap_or(*size) };
+        }
+        load
+    }
 }
 
 /// The end of a long name, which tells more files apart than its beginning.
 fn short(name: &str) -> String {
-    // Names are ASCII.
-    match name.len().checked_sub(NAME_CHARS) {
-        Some(over @ 1..) => format!("…{}", &name[over + 1..]),
+    match name.chars().count().checked_sub(NAME_CHARS) {
+        Some(over @ 1..) => format!("…{}", name.chars().skip(over + 1).collect::<String>()),
         _ => name.to_owned(),
     }
 }
@@ -108,6 +165,7 @@ impl Rate {
 pub(super) mod tests {
     use super::*;
     use crate::proto::swarm::Accounts;
+    use crate::proto::upload::UploadTrouble;
 
     pub(in crate::app) fn file(state: FileState, stored: u64) -> FileStatus {
         FileStatus {
@@ -173,10 +231,40 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn who_uploads_sees_all_files_together() {
+        let file = |name: &str, bytes: Option<u64>, bytes_sent, state| UploadStatus {
+            name: name.to_owned(),
+            bytes,
+            bytes_sent,
+            state,
+            took: Duration::ZERO,
+        };
+        let trouble = UploadState::Failed(UploadTrouble::ServerRefused);
+        let mut pace = Pace::default();
+        let one = [file("f\u{1b}lm", None, 0, UploadState::Asking)];
+        let asking = pace.upload_line(&one, &Load::of(&one, &[5000]), at(1));
+        assert_eq!(asking, "f\\u{1b}lm [........................] 0% of 5.0 kB, waiting for the server");
+        let several = [
+            file("a", Some(1000), 1000, UploadState::Done),
+            file("b", Some(9000), 0, trouble),
+            file("c", Some(9000), 4000, UploadState::Sending),
+            file("d", None, 0, UploadState::Waiting),
+        ];
+        let load = Load::of(&several, &[1000, 9000, 8000, 10_000]);
+        assert_eq!(load, Load { ended: 2, done: 1, sent: 5000, total: 20_000 });
+        let line = pace.upload_line(&several, &load, at(2));
+        assert_eq!(line, "2 of 4 files [######..................] 25% of 20.0 kB, 5.0 kB/s, 0:03 left");
+        let last = [file("d", Some(5), 5, UploadState::Closing)];
+        let closing = pace.upload_line(&last, &Load::of(&last, &[5]), at(3));
+        assert!(closing.ends_with("100% of 5 B, waiting for the server to store it"), "{closing}");
+    }
+
+    #[test]
     fn long_names_and_times_stay_short() {
         assert_eq!(short("film.bin"), "film.bin");
         let long = short(&"x".repeat(128));
         assert_eq!(long.chars().count(), NAME_CHARS);
+        assert_eq!(short(&"é".repeat(21)), format!("…{}", "é".repeat(19)));
         assert_eq!([59, 61, 3600 + 61].map(clock), ["0:59", "1:01", "1:01:01"]);
     }
 }

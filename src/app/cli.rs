@@ -4,6 +4,7 @@ mod amounts;
 mod console;
 mod files;
 mod server;
+mod upload;
 mod user;
 
 use std::ffi::OsString;
@@ -24,6 +25,7 @@ pub(super) use amounts::Rate;
 pub(super) use console::ConsoleOptions;
 pub(super) use files::{FindOptions, GetOptions, ShareOptions};
 pub(super) use server::{ServerOptions, UploadsOptions};
+pub(super) use upload::UploadOptions;
 pub(super) use user::{UserAction, UserOptions};
 
 /// What the command line asks for.
@@ -46,6 +48,7 @@ pub(super) enum Command {
     Share(ShareOptions),
     Get(GetOptions),
     Find(FindOptions),
+    Upload(UploadOptions),
     User(UserOptions),
     Console(ConsoleOptions),
 }
@@ -93,6 +96,7 @@ enum TypedCommand {
     Share(files::TypedShare),
     Get(files::TypedGet),
     Find(files::TypedFind),
+    Upload(upload::TypedUpload),
     User(user::TypedUser),
     Console(console::TypedConsole),
 }
@@ -191,6 +195,7 @@ pub(super) fn parse(args: &[OsString]) -> Parsed {
         Some(TypedCommand::Share(typed)) => files::check_share(typed).map(Command::Share),
         Some(TypedCommand::Get(typed)) => files::check_get(typed).map(Command::Get),
         Some(TypedCommand::Find(typed)) => files::check_find(typed).map(Command::Find),
+        Some(TypedCommand::Upload(typed)) => upload::check_upload(typed).map(Command::Upload),
         Some(TypedCommand::User(typed)) => user::check_user(typed).map(Command::User),
         Some(TypedCommand::Console(typed)) => console::check_console(typed).map(Command::Console),
     };
@@ -203,7 +208,10 @@ pub(super) fn parse(args: &[OsString]) -> Parsed {
 /// The parser's own message, and where to look.
 fn explain(message: &str, command: Option<&&str>) -> String {
     let help = match command {
-        Some(name @ (&"demo" | &"server" | &"peer" | &"share" | &"get" | &"find" | &"user" | &"console")) => {
+        Some(
+            name @ (&"demo" | &"server" | &"peer" | &"share" | &"get" | &"find" | &"upload" | &"user"
+            | &"console"),
+        ) => {
             format!("tickmesh {name} --help")
         }
         _ => "tickmesh --help".to_owned(),

@@ -8,6 +8,7 @@ mod console;
 mod demo;
 mod find;
 mod get;
+mod given;
 mod logging;
 mod password;
 mod peer;
@@ -18,6 +19,7 @@ mod state;
 mod summary;
 mod terminal;
 mod tty;
+mod upload;
 mod uploads;
 mod user;
 mod watched;
@@ -54,6 +56,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
             Command::Share(options) => share::run(&options),
             Command::Get(options) => get::run(&options),
             Command::Find(options) => find::run(&options),
+            Command::Upload(options) => upload::run(&options),
             Command::User(options) => user::run(&options),
             Command::Console(options) => console::run(&options),
         },

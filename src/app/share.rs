@@ -1,7 +1,6 @@
 //! `tickmesh share`: offers files until it is stopped.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -9,6 +8,7 @@ use serde_json::json;
 
 use crate::app::bar::{self, Pace};
 use crate::app::cli::ShareOptions;
+use crate::app::given::{Refused, look_at, tell_refused};
 use crate::app::summary::{bytes, count, on_the_wire};
 use crate::app::watched::Watched;
 use crate::app::{drive, logging, terminal};
@@ -23,7 +23,7 @@ pub(super) fn run(options: &ShareOptions) -> Result<bool> {
     let guest = &options.guest;
     logging::start(&guest.log)?;
     let (offers, refused) = offers(options)?;
-    refused.iter().for_each(|(path, why)| tell_refused(path, why, guest.json));
+    refused.iter().for_each(|file| tell_refused(file, guest.json));
     let mut problems: Vec<String> = refused.into_iter().map(|(_, why)| why).collect();
     if offers.is_empty() {
         return Ok(false);
@@ -148,17 +148,6 @@ fn tell_trouble(file: &FileStatus, json: bool) {
     }
 }
 
-fn tell_refused(path: &Path, why: &str, json: bool) {
-    eprintln!("tickmesh: {why}");
-    if json {
-        let line = json!({ "event": "refused", "file": path.to_string_lossy(), "why": why });
-        let _ = terminal::print(&format!("{line}\n"));
-    }
-}
-
-/// A file that cannot be shared, and why.
-type Refused = (PathBuf, String);
-
 /// The files that can be shared, and those that cannot.
 fn offers(options: &ShareOptions) -> Result<(Vec<Offer>, Vec<Refused>)> {
     let mut names = BTreeSet::new();
@@ -179,26 +168,21 @@ fn offers(options: &ShareOptions) -> Result<(Vec<Offer>, Vec<Refused>)> {
     Ok((offers, refused))
 }
 
-/// The file, by a path that leads to it from the root of the file system. Its folder may be reached
-/// over symbolic links; the file itself may not be one.
+/// The file, by a path that leads to it from the root of the file system.
 fn offer(path: &Path, chunks: Option<u64>) -> Result<Offer> {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else { bail!("that is no file") };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let full = folder.canonicalize()?.join(name);
-    // Looked at here, for a better reason than the loop could give; it looks again.
-    let kind = fs::symlink_metadata(&full)?.file_type();
-    ensure!(!kind.is_symlink(), "it is a symbolic link; name the file that it leads to");
-    ensure!(!kind.is_dir(), "it is a folder; name the files in it");
-    ensure!(kind.is_file(), "it is no plain file");
-    let file_name: FileName = name.parse()?;
-    ensure!(!FileName::is_partial(name), "unfinished files are called so");
-    File::open(&full)?;
-    let full = full.strip_prefix("/").unwrap_or(&full).to_str().context("its path is no UTF-8 text")?;
-    Ok(Offer { path: full.to_owned(), name: file_name, chunks })
+    let (path, _) = look_at(&full)?;
+    let name: FileName = name.parse()?;
+    ensure!(!FileName::is_partial(name.as_str()), "unfinished files are called so");
+    Ok(Offer { path, name, chunks })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

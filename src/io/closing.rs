@@ -4,12 +4,11 @@
 use std::io::ErrorKind;
 use std::net::Shutdown;
 
-use log::{debug, warn};
-use nix::sys::socket::{setsockopt, sockopt};
+use log::debug;
 
 use crate::io::answer::Answer;
 use crate::io::errands::Job;
-use crate::io::link::{Flushed, Link, Sending, State};
+use crate::io::link::{Flushed, Hold, Link, Sending, State};
 use crate::io::reactor::Reactor;
 use crate::io::token::Source;
 use crate::proto::ids::LinkId;
@@ -92,7 +91,13 @@ impl Reactor {
     pub(super) fn close(&mut self, machine: usize, id: LinkId, reason: CloseReason) {
         let Some(link) = self.links.get(id).filter(|link| link.machine == machine) else { return };
         match link.state {
-            State::Open => self.finish_sending(id, false),
+            State::Open => {
+                if link.hold != Hold::Not {
+                    link.set_abrupt(false);
+                }
+                let end_seen = link.hold == Hold::Ended;
+                self.finish_sending(id, end_seen);
+            }
             // The machine need not be told any more.
             State::Failing { .. } | State::Down { .. } => self.remove(id),
             State::Connecting { .. } | State::Flushing { .. } | State::Ending => return,
@@ -108,10 +113,7 @@ impl Reactor {
             State::Open | State::Failing { .. } | State::Down { .. } => {}
             State::Connecting { .. } | State::Flushing { .. } | State::Ending => return,
         }
-        let at_once = libc::linger { l_onoff: 1, l_linger: 0 };
-        if let Err(error) = setsockopt(&link.stream, sockopt::Linger, &at_once) {
-            warn!("link={}.{} op=reset error=\"{error}\"", id.index, id.generation);
-        }
+        link.set_abrupt(true);
         self.remove(id);
         debug!("link reset={}.{} reason={reason}", id.index, id.generation);
         *self.stats.closes.entry(reason).or_default() += 1;
@@ -134,7 +136,10 @@ impl Reactor {
             if matches!(self.links.get(id), Some(Link { state: State::Connecting { .. }, .. })) {
                 self.remove(id);
             }
-            self.close(machine, id, CloseReason::Shutdown);
+            match self.links.get(id) {
+                Some(link) if link.hold != Hold::Not => self.reset(machine, id, CloseReason::Shutdown),
+                _ => self.close(machine, id, CloseReason::Shutdown),
+            }
         }
         self.shut_down_all();
     }

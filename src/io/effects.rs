@@ -14,7 +14,7 @@ use crate::io::dialer;
 use crate::io::disk::Finishing;
 use crate::io::errands::{Derivation, Done, Errands, Job, Part, Whose};
 use crate::io::helper::Helper;
-use crate::io::link::{Link, Sending, State};
+use crate::io::link::{Hold, Link, Sending, State};
 use crate::io::listener::Listener;
 use crate::io::reactor::Reactor;
 use crate::io::sockets::kind;
@@ -41,6 +41,7 @@ impl Os for Hands<'_> {
             Effect::Send { link, bytes } => self.send(link, bytes),
             Effect::SendFile { link, file, offset, len } => self.send_file(link, file, offset, len),
             Effect::Close { link, reason } => self.reactor.close(self.machine, link, reason),
+            Effect::Hold { link } => self.hold(link),
             Effect::Shut { link } => self.shut(link),
             Effect::Reset { link, reason } => self.reactor.reset(self.machine, link, reason),
             Effect::Open { file, path, mode, aside } => {
@@ -147,6 +148,14 @@ impl Hands<'_> {
             Some(Err(_)) => self.reactor.drop_link(id, DownReason::QueueFull),
             // What was announced cannot be sent, and nothing after it would be understood.
             None => self.reactor.drop_link(id, DownReason::FileFailed),
+        }
+    }
+
+    fn hold(&mut self, id: LinkId) {
+        let link = self.reactor.links.get_mut(id).filter(|link| link.is_open_for(self.machine));
+        if let Some(link) = link.filter(|link| link.hold == Hold::Not) {
+            link.set_abrupt(true);
+            link.hold = Hold::Held;
         }
     }
 

@@ -5,13 +5,14 @@ use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsRawFd, RawFd};
 
+use log::warn;
 use mio::net::TcpStream;
 use nix::errno::Errno;
 use nix::sys::sendfile::sendfile64;
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send, setsockopt, sockopt};
 
 use crate::io::queue::{Piece, Queue};
-use crate::io::sockets::down_reason;
+use crate::io::sockets::{down_reason, unacked_bytes};
 use crate::io::stats::Stats;
 use crate::proto::ids::DialId;
 use crate::proto::limits::WRITE_BUDGET_BYTES;
@@ -26,6 +27,7 @@ pub(super) struct Link {
     pub(super) machine: usize,
     pub(super) state: State,
     pub(super) sending: Sending,
+    pub(super) hold: Hold,
     pub(super) queue: Queue,
     pub(super) news: News,
     /// Came in after the machine had closed, and was thrown away.
@@ -57,6 +59,17 @@ pub(super) enum Sending {
     /// It sends no more. What is queued goes out, and then its end.
     Ending,
     /// The other side has been told.
+    Ended,
+}
+
+/// What the other side's end means for an open link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// It ends the link.
+    Not,
+    /// The machine holds the link. If the socket is closed as it is, the other side sees an error.
+    Held,
+    /// So it does, and has been told that the other side sends no more.
     Ended,
 }
 
@@ -107,12 +120,25 @@ struct Control([u8; 64]);
 impl Link {
     pub(super) fn new(stream: TcpStream, machine: usize, state: State) -> Link {
         let (sending, queue, news) = (Sending::Open, Queue::default(), News::default());
-        Link { stream, machine, state, sending, queue, news, dropped_bytes: 0 }
+        Link { stream, machine, state, sending, hold: Hold::Not, queue, news, dropped_bytes: 0 }
+    }
+
+    /// Whether the machine may act on it.
+    pub(super) fn is_open_for(&self, machine: usize) -> bool {
+        self.machine == machine && self.state == State::Open
     }
 
     /// Whether the machine may send over it.
     pub(super) fn takes_from(&self, machine: usize) -> bool {
-        self.machine == machine && self.state == State::Open && self.sending == Sending::Open
+        self.is_open_for(machine) && self.sending == Sending::Open
+    }
+
+    /// Whether closing the socket resets the connection, in place of an orderly end.
+    pub(super) fn set_abrupt(&self, abrupt: bool) {
+        let linger = libc::linger { l_onoff: libc::c_int::from(abrupt), l_linger: 0 };
+        if let Err(error) = setsockopt(&self.stream, sockopt::Linger, &linger) {
+            warn!("link op=linger error=\"{error}\"");
+        }
     }
 
     /// What the link waits for, besides events: it must be visited again if this says so.
@@ -128,6 +154,13 @@ impl Link {
     /// Whether a file range can move on. Bytes go out with the flush at the end of a turn.
     pub(super) fn wants_range(&self) -> bool {
         self.queue.has_ranges() && !self.news.full
+    }
+
+    /// Whether the other host has everything that was sent.
+    pub(super) fn is_all_there(&self) -> bool {
+        // Our end counts as a byte, and may have met the other one on the way.
+        let end = u64::from(self.sending == Sending::Ended);
+        self.queue.front().is_none() && unacked_bytes(&self.stream).is_ok_and(|bytes| bytes <= end)
     }
 
     /// Writes what is queued, until the socket is full or the budget for ranges is spent.

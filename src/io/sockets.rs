@@ -2,9 +2,11 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
+use mio::net::TcpStream;
+use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::proto::limits::{KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, UNACKED_TIMEOUT};
@@ -57,6 +59,21 @@ pub(super) fn kind(error: &io::Error) -> ErrorKind {
         Some(libc::EMFILE | libc::ENFILE) => ErrorKind::QuotaExceeded,
         _ => error.kind(),
     }
+}
+
+/// Bytes that were written to a connection and that the other host has not confirmed.
+///
+/// # Errors
+/// If the connection broke meanwhile: what was not confirmed by then is lost.
+#[allow(unsafe_code)] // no crate of ours offers the call
+pub(super) fn unacked_bytes(stream: &TcpStream) -> io::Result<u64> {
+    if let Some(error) = stream.take_error()? {
+        return Err(error);
+    }
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: it writes one int, which is ours. `TIOCOUTQ` is the number of `SIOCOUTQ`, tcp(7).
+    Errno::result(unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) })?;
+    Ok(u64::try_from(bytes).unwrap_or(0))
 }
 
 fn seconds(duration: Duration) -> u32 {

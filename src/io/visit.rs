@@ -10,10 +10,10 @@ use mio::net::TcpStream;
 use crate::io::answer::Answer;
 use crate::io::dialer;
 use crate::io::errands::Done;
-use crate::io::link::{Found, Link, State};
+use crate::io::link::{Found, Hold, Link, State};
 use crate::io::listener::Accepted;
 use crate::io::reactor::{Host, Reactor};
-use crate::io::sockets::{kind, plain};
+use crate::io::sockets::{down_reason, kind, plain};
 use crate::io::token::Source;
 use crate::proto::ids::{DialId, LinkId};
 use crate::proto::limits::{
@@ -225,10 +225,21 @@ impl Reactor {
         let Some(link) = self.links.get_mut(id) else { return };
         let machine = link.machine;
         match link.state {
+            State::Open if link.hold != Hold::Not => {
+                // Later events show the end again, and hide an error behind it.
+                link.news.readable = false;
+                if let Ok(Some(error)) = link.stream.take_error() {
+                    return self.drop_link(id, down_reason(&error));
+                }
+                if std::mem::replace(&mut link.hold, Hold::Ended) == Hold::Held {
+                    self.tell(hosts, machine, Input::Ended { link: id });
+                }
+            }
             State::Open => {
+                let reason = if link.is_all_there() { DownReason::Eof } else { DownReason::Unread };
                 self.finish_sending(id, true);
-                self.count_down(id, DownReason::Eof);
-                self.tell(hosts, machine, Input::LinkDown { link: id, reason: DownReason::Eof });
+                self.count_down(id, reason);
+                self.tell(hosts, machine, Input::LinkDown { link: id, reason });
             }
             State::Failing { reason } => self.drop_link(id, reason),
             State::Flushing { .. } => link.state = State::Flushing { end_seen: true },

@@ -20,7 +20,7 @@
 //! and is not ASCII. Letters of languages that are written from right to left stay; they cannot reach
 //! beyond their line.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// Joiners and variation selectors that stay in a row: `U+FE0F U+200D` in pictures.
 const JOINERS_MAX: u32 = 2;
@@ -55,32 +55,50 @@ const REPLACED: [(u32, u32); 21] = [
 /// A text from somebody else, as it may be shown; without allocation.
 pub struct Shown<'a>(pub &'a str);
 
+/// The same with `_` for each character that is replaced: for names of files. It cannot be undone.
+pub struct Masked<'a>(pub &'a str);
+
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.0;
-        // From here on nothing has been written.
-        let mut from = 0;
-        let mut joiners_left = 0;
-        for (at, character) in text.char_indices() {
-            let is_joiner = is_joiner(character);
-            let is_kept = match character {
-                ' '..'\\' | ']'..='~' => true,
-                '\\' => !text[at + 1..].starts_with("u{"),
-                _ if is_joiner => joiners_left > 0,
-                _ => !is_replaced(character),
-            };
-            joiners_left = match (is_kept, is_joiner) {
-                (true, true) => joiners_left - 1,
-                (true, false) if !character.is_ascii() => JOINERS_MAX,
-                _ => 0,
-            };
-            if !is_kept {
-                write!(f, "{}\\u{{{:x}}}", &text[from..at], u32::from(character))?;
-                from = at + character.len_utf8();
-            }
-        }
-        f.write_str(&text[from..])
+        write_kept(self.0, f, |f, character| write!(f, "\\u{{{:x}}}", u32::from(character)))
     }
+}
+
+impl fmt::Display for Masked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_kept(self.0, f, |f, _| f.write_char('_'))
+    }
+}
+
+/// Writes a text, and something in place of each character that is replaced.
+fn write_kept(
+    text: &str,
+    f: &mut fmt::Formatter<'_>,
+    replace: impl Fn(&mut fmt::Formatter<'_>, char) -> fmt::Result,
+) -> fmt::Result {
+    // From here on nothing has been written.
+    let mut from = 0;
+    let mut joiners_left = 0;
+    for (at, character) in text.char_indices() {
+        let is_joiner = is_joiner(character);
+        let is_kept = match character {
+            ' '..'\\' | ']'..='~' => true,
+            '\\' => !text[at + 1..].starts_with("u{"),
+            _ if is_joiner => joiners_left > 0,
+            _ => !is_replaced(character),
+        };
+        joiners_left = match (is_kept, is_joiner) {
+            (true, true) => joiners_left - 1,
+            (true, false) if !character.is_ascii() => JOINERS_MAX,
+            _ => 0,
+        };
+        if !is_kept {
+            f.write_str(&text[from..at])?;
+            replace(f, character)?;
+            from = at + character.len_utf8();
+        }
+    }
+    f.write_str(&text[from..])
 }
 
 fn is_joiner(character: char) -> bool {
@@ -236,6 +254,15 @@ mod tests {
         }
         assert!(REPLACED.iter().all(|(first, last)| first <= last));
         assert!(REPLACED.windows(2).all(|pair| pair[0].1 < pair[1].0), "the ranges are in order");
+    }
+
+    #[test]
+    fn a_name_of_a_file_is_masked_where_it_would_be_shown_otherwise() {
+        for text in ["a\x1b\u{202e}b\0", "é\u{200d}\u{200d}\u{200d}x", "", "plain", "\u{2028}"] {
+            let masked = Masked(text).to_string();
+            assert_eq!(masked.chars().count(), text.chars().count());
+            assert_eq!(masked == text, shown(text) == text);
+        }
     }
 
     proptest! {

@@ -78,7 +78,7 @@ impl Kernel {
         self.answer(machine, Answer::LinkDown { link, reason });
         *self.stats.downs.entry(reason).or_default() += 1;
         match reason {
-            DownReason::Eof => self.linger(conn, side),
+            DownReason::Eof | DownReason::Unread => self.linger(conn, side),
             DownReason::Reset | DownReason::TimedOut => self.close_kernel(conn, side, true),
             DownReason::QueueFull | DownReason::FileFailed | DownReason::Failed => {
                 self.close_kernel(conn, side, false);
@@ -94,7 +94,15 @@ impl Kernel {
             PipeEnd::Fin => DownReason::Eof,
             PipeEnd::Reset => DownReason::Reset,
         };
+        if let (true, PipeEnd::Fin, Some((machine, link))) = (end.held, how, end.open_link()) {
+            return self.answer(machine, Answer::Ended { link });
+        }
         match (end.state, end.owner, how) {
+            (EndState::Open, Owner::Machine(..), PipeEnd::Fin)
+                if !self.conns[conn].pipes[side].is_all_there() =>
+            {
+                self.down(conn, side, DownReason::Unread);
+            }
             (EndState::Open, Owner::Machine(..), _) => self.down(conn, side, reason),
             (EndState::Open, Owner::Stranger(stranger), _) => {
                 self.strangers[stranger.at()].state = StrangerState::Ended(reason);
@@ -128,6 +136,7 @@ impl Kernel {
     /// word of the end is on its way already.
     pub(super) fn refuse_queue(&mut self, conn: usize, side: usize) {
         let refused = !self.conns[conn].pipes[side].parts.is_empty();
+        self.conns[conn].pipes[side].is_lossy |= refused;
         self.drop_queue(conn, side);
         if refused && self.conns[conn].pipes[1 - side].end.is_none() {
             self.place_end(conn, 1 - side, PipeEnd::Reset);
@@ -237,7 +246,10 @@ impl Kernel {
         for (conn, side) in self.ends_where(|owner, _| is_of(owner, machine)) {
             let end = &self.conns[conn].ends[side];
             if let Some((_, link)) = end.open_link() {
-                self.close(machine, link, CloseReason::Shutdown);
+                match end.held {
+                    true => self.reset(machine, link, CloseReason::Shutdown),
+                    false => self.close(machine, link, CloseReason::Shutdown),
+                }
             } else if matches!(end.owner, Owner::Machine(_, Naming::Dial(_))) {
                 self.abandon(conn);
             }
@@ -286,6 +298,7 @@ impl Kernel {
         match (end.state, end.owner) {
             (EndState::Open, Owner::Machine(machine, Naming::Link(link))) => {
                 let node = self.node_of(machine);
+                let abort = abort || end.held;
                 self.nodes[node.at()].ids.remove(link);
                 self.close_kernel(conn, side, abort);
             }

@@ -246,7 +246,7 @@ impl Kernel {
                 self.strangers[stranger.at()].inbox.extend_from_slice(&inbox);
                 self.inbox = inbox;
             }
-            (None, _) => {} // lingering: nobody reads it
+            (None, _) => self.conns[conn].pipes[1 - to].is_lossy = true, // lingering: nobody reads it
         }
         let back_ns = self.conns[conn].pipes[to].latency_ns;
         let pipe = &mut self.conns[conn].pipes[1 - to];

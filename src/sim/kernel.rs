@@ -121,6 +121,7 @@ pub(super) enum Answer {
     Received { link: LinkId, at_ns: u64 },
     Blocked { link: LinkId },
     Drained { link: LinkId },
+    Ended { link: LinkId },
     LinkDown { link: LinkId, reason: DownReason },
     FileReady { file: FileId, bytes: u64, moved: Option<Box<str>> },
     Appended { file: FileId },
@@ -169,6 +170,7 @@ impl Answer {
             Answer::Received { link, .. } => Input::Received { link, bytes: inbox, at: received_at },
             Answer::Blocked { link } => Input::Blocked { link },
             Answer::Drained { link } => Input::Drained { link },
+            Answer::Ended { link } => Input::Ended { link },
             Answer::LinkDown { link, reason } => Input::LinkDown { link, reason },
             Answer::FileReady { file, bytes, ref moved } => {
                 Input::FileReady { file, bytes, moved: moved.as_deref() }

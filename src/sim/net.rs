@@ -117,6 +117,8 @@ pub(super) struct End {
     pub(super) addr: SocketAddr,
     /// The other side has ended its half.
     pub(super) saw_end: bool,
+    /// Its machine holds it: that does not end it, and a kill resets it.
+    pub(super) held: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +176,8 @@ pub(super) struct Pipe {
     pub(super) end: Option<(PipeEnd, u64)>,
     /// An end was sent.
     pub(super) ended: bool,
+    /// Bytes of it came to somebody who had closed, or never left.
+    pub(super) is_lossy: bool,
     pub(super) latency_ns: u64,
     /// The wire is free again then.
     pub(super) wire_free_ns: u64,
@@ -212,7 +216,7 @@ impl Conn {
 
 impl End {
     pub(super) fn new(owner: Owner, node: Option<NodeId>, addr: SocketAddr) -> End {
-        End { owner, state: EndState::Pending, node, addr, saw_end: false }
+        End { owner, state: EndState::Pending, node, addr, saw_end: false, held: false }
     }
 
     pub(super) fn is_alive(&self) -> bool {
@@ -235,6 +239,11 @@ impl Pipe {
             Some(Part::Bytes(len)) => *len += bytes.len(),
             _ => self.parts.push_back(Part::Bytes(bytes.len())),
         }
+    }
+
+    /// Whether the receiver has read everything that was sent.
+    pub(super) fn is_all_there(&self) -> bool {
+        self.parts.is_empty() && self.flight.len() == 0 && !self.is_lossy
     }
 
     /// An empty pipe in the memory of this one.

@@ -34,6 +34,7 @@ impl Os for Hands<'_> {
                 kernel.send_file(machine, link, file, offset, len);
             }
             Effect::Close { link, reason } => kernel.close(machine, link, reason),
+            Effect::Hold { link } => kernel.hold(machine, link),
             Effect::Shut { link } => kernel.shut(machine, link),
             Effect::Reset { link, reason } => kernel.reset(machine, link, reason),
             Effect::Survey { names_max } => kernel.survey(machine, names_max),
@@ -102,6 +103,13 @@ impl Kernel {
         }
         self.disk_of(machine).hold(inode);
         self.mark_dirty(conn, side);
+    }
+
+    fn hold(&mut self, machine: MachineId, link: LinkId) {
+        match self.find(machine, link) {
+            Some((conn, side)) => self.conns[conn].ends[side].held = true,
+            None => self.stats.stale_effects += 1,
+        }
     }
 
     /// The machine sends no more; the end goes out behind what is queued.

@@ -49,6 +49,7 @@ pub(super) enum What {
     Received,
     Blocked,
     Drained,
+    Ended,
     LinkDown,
     FileReady,
     Appended,
@@ -73,6 +74,7 @@ pub(super) enum What {
     DoSend,
     DoSendFile,
     DoClose,
+    DoHold,
     DoShut,
     DoReset,
     DoSurvey,
@@ -174,6 +176,7 @@ impl Trace {
             }
             Input::Blocked { link } => (What::Blocked, word(*link), 0, &[]),
             Input::Drained { link } => (What::Drained, word(*link), 0, &[]),
+            Input::Ended { link } => (What::Ended, word(*link), 0, &[]),
             Input::LinkDown { link, reason } => (What::LinkDown, word(*link), *reason as u64, &[]),
             Input::FileReady { file, bytes, moved } => {
                 (What::FileReady, u64::from(file.0), *bytes, text(*moved))
@@ -214,6 +217,7 @@ impl Trace {
                 (What::DoSendFile, word(*link), *len, &[])
             }
             Effect::Close { link, reason } => (What::DoClose, word(*link), *reason as u64, &[]),
+            Effect::Hold { link } => (What::DoHold, word(*link), 0, &[]),
             Effect::Shut { link } => (What::DoShut, word(*link), 0, &[]),
             Effect::Reset { link, reason } => (What::DoReset, word(*link), *reason as u64, &[]),
             Effect::Survey { names_max } => (What::DoSurvey, 0, *names_max as u64, &[]),

@@ -326,7 +326,8 @@ impl World {
             Answer::LinkUp { link, .. }
             | Answer::Received { link, .. }
             | Answer::Blocked { link }
-            | Answer::Drained { link } => matches!(ids.get(*link), IdState::Live { .. }),
+            | Answer::Drained { link }
+            | Answer::Ended { link } => matches!(ids.get(*link), IdState::Live { .. }),
             Answer::LinkDown { link, .. } => {
                 let dying = ids.get(*link) == IdState::Dying(id);
                 if dying {

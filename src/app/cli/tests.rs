@@ -1,7 +1,10 @@
 //! What is typed, and what is made of it.
 
 use super::*;
-use crate::proto::limits::{CHUNKS_MAX, FILES_PER_MEMBER_MAX, SEARCH_CHUNKS_MAX, UPLOAD_CLIENTS_MAX};
+use crate::proto::limits::{
+    CHUNKS_MAX, FILES_PER_MEMBER_MAX, SEARCH_CHUNKS_MAX, UPLOAD_CLIENTS_MAX, UPLOAD_FILES_MAX,
+    UPLOAD_JOBS_MAX, UPLOAD_TIMEOUT_MAX, UPLOAD_TIMEOUT_MIN,
+};
 
 fn parse_line(line: &str) -> Parsed {
     let args: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
@@ -70,6 +73,17 @@ fn a_console_is_for_a_user_or_a_guest() {
     {
         assert!(matches!(parse_line(&format!("tickmesh console {wrong}")), Parsed::Wrong(_)), "{wrong}");
     }
+}
+
+#[test]
+fn uploads_go_where_they_are_told() {
+    let Command::Upload(upload) = command("tickmesh upload a dir/b --to=127.0.0.1:12000") else { panic!() };
+    assert_eq!(upload.files, ["a", "dir/b"].map(PathBuf::from));
+    assert_eq!((upload.to.port(), upload.jobs, upload.json), (12000, 1, false));
+    assert_eq!(upload.timeout, Duration::from_secs(60));
+    let line = "tickmesh upload a --to [::1]:5 --jobs 100 --timeout 24h --json";
+    let Command::Upload(upload) = command(line) else { panic!() };
+    assert_eq!((upload.to, upload.jobs, upload.json), ("[::1]:5".parse().unwrap(), 100, true));
 }
 
 #[test]
@@ -150,6 +164,14 @@ fn wrong_usage_says_what_and_how() {
         ("tickmesh get a 1 2", "Unrecognized argument: 2"),
         ("tickmesh get a --wait soon", "is not a duration; write it like 10ms"),
         ("tickmesh get a --id a/b", "--id a/b: a name has only letters"),
+        ("tickmesh upload a", "Required options not provided: --to; try: tickmesh upload --help"),
+        ("tickmesh upload --to 127.0.0.1:12000", "upload needs the name of a file"),
+        ("tickmesh upload a --to 127.0.0.1", "--to 127.0.0.1 is no address; write HOST:PORT"),
+        ("tickmesh upload a --to 127.0.0.1:1 --jobs 0", "--jobs is from 1 to 100, not 0"),
+        ("tickmesh upload a --to 127.0.0.1:1 --jobs 101", "not 101"),
+        ("tickmesh upload a --to 127.0.0.1:1 --jobs x", "'x': a whole number is expected"),
+        ("tickmesh upload a --to 127.0.0.1:1 --timeout 999ms", "--timeout is from 1s to 24h, not 999ms"),
+        ("tickmesh upload a --to 127.0.0.1:1 --timeout 5", "is not a duration; write it like 10ms"),
         ("tickmesh find", "Required positional arguments not provided: file; try: tickmesh find --help"),
         ("tickmesh find x.partial", "unfinished files are called so"),
         ("tickmesh find a 0", "chunks are counted from 1"),
@@ -184,7 +206,7 @@ fn names_that_no_line_can_hold_are_refused() {
         }
     }
     let bytes = <OsString as std::os::unix::ffi::OsStringExt>::from_vec(vec![b'a', 0xff]);
-    for command in ["share", "get", "find"] {
+    for command in ["share", "get", "find", "upload"] {
         let Parsed::Wrong(text) = parse(&["tickmesh".into(), command.into(), bytes.clone()]) else {
             panic!("{command}")
         };
@@ -211,6 +233,7 @@ fn help_and_version_are_shown() {
         "tickmesh share --help",
         "tickmesh get --help",
         "tickmesh find --help",
+        "tickmesh upload --help",
         "tickmesh user --help",
         "tickmesh user add --help",
         "tickmesh user import --help",
@@ -234,6 +257,12 @@ fn help_names_the_limits() {
         ("tickmesh peer --help", format!("at most {}", Period(SHARE_DEADLINE_MAX))),
         ("tickmesh share --help", format!("1 to {CHUNKS_MAX}")),
         ("tickmesh share --help", format!("at most {FILES_PER_MEMBER_MAX}")),
+        ("tickmesh upload --help", format!("at most {UPLOAD_FILES_MAX}")),
+        ("tickmesh upload --help", format!("1 to {UPLOAD_JOBS_MAX}")),
+        (
+            "tickmesh upload --help",
+            format!("{} to {}", Period(UPLOAD_TIMEOUT_MIN), Period(UPLOAD_TIMEOUT_MAX)),
+        ),
         ("tickmesh find --help", format!("at most {SEARCH_CHUNKS_MAX}")),
         ("tickmesh server --help", format!("1 to {UPLOAD_CLIENTS_MAX}")),
     ] {

@@ -1,5 +1,6 @@
 //! What becomes of files and their names, on a real file system.
 
+mod fresh;
 mod reading;
 
 use std::fs::{self, File};

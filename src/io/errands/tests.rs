@@ -3,6 +3,8 @@
 use super::*;
 use crate::io::finish::Naming;
 use crate::proto::limits::SWEEP_FILES_MIN;
+use crate::proto::machine::temp_name;
+use crate::proto::time::Wall;
 
 const A: Whose = (0, FileId(1));
 const B: Whose = (0, FileId(2));
@@ -123,4 +125,38 @@ fn reads_that_never_end_keep_nothing_waiting() {
         turns.extend(errands.turn().into_iter().map(|done| matches!(done, Done::Finish(..))));
     }
     assert_eq!(turns, [false, true, false, false], "a read, the finish, and the reads since");
+}
+
+#[test]
+fn a_survey_is_done_in_its_turn_among_the_finishes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut errands = Errands::default();
+    for file in 1..6 {
+        let job = finish(&dir, file);
+        let (root, path) = (Arc::clone(&job.root), job.path.clone());
+        let (handle, naming) = (Arc::clone(&job.handle), Naming::Fresh { tag: file });
+        std::fs::rename(&path, dir.path().join(temp_name("a", file))).unwrap();
+        job.handle.write_all_at(b"x", 0).unwrap();
+        let path = dir.path().join("a");
+        errands
+            .add(Job::Finish((0, FileId(file)), Finish { handle, root, path, naming, folder_is_new: false }));
+        if file % 2 == 0 {
+            let root = Arc::from(dir.path());
+            errands.add(Job::Survey(0, Survey { root, names_max: 9, now: Wall(0) }));
+            errands.add(Job::Read(B, part(b"bytes", 1, 3)));
+        }
+    }
+    let turns = ["read2@1 read2@1", "finish1 finish2 survey2", "finish3 finish4 survey4", "finish5"];
+    assert_eq!(run(&mut errands), turns);
+}
+
+#[test]
+fn a_deleted_file_goes_when_there_is_nothing_else() {
+    let mut errands = Errands::default();
+    let handles = [(); 2].map(|()| Arc::new(Handle::from(tempfile::tempfile().unwrap())));
+    let weak = handles.each_ref().map(Arc::downgrade);
+    handles.into_iter().for_each(|handle| errands.add(Job::LetGo(handle)));
+    errands.add(Job::Read(B, part(b"bytes", 1, 3)));
+    assert_eq!(run(&mut errands), ["read2@1", "", ""]);
+    assert!(weak.iter().all(|handle| handle.upgrade().is_none()));
 }

@@ -33,8 +33,47 @@ fn what_was_sent_before_the_end_arrives_after_it() {
         stream.read_to_end(&mut got).unwrap();
         got
     });
-    assert_eq!(downs, [DownReason::Eof]);
+    assert_eq!(downs, [DownReason::Unread]);
     assert!(got.len() == 500_007 && got.ends_with(b"xanswer\n"));
+}
+
+/// Sends something as soon as a link is up; what comes in says nothing.
+fn send_at_once(state: &mut Vec<DownReason>, what: What<'_>, desk: &mut Desk<'_>) {
+    match what {
+        What::Told(Input::LinkUp { link, .. }) => desk.send(link, &[b'x'; 100]),
+        What::Told(Input::LinkDown { reason, .. }) => {
+            state.push(reason);
+            desk.exit();
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn who_closes_after_the_last_byte_has_read_it() {
+    let (downs, (), stats) = run(Vec::new(), send_at_once, |addr| {
+        let mut stream = connect(addr);
+        stream.read_exact(&mut [0; 100]).unwrap();
+    });
+    assert_eq!(downs, [DownReason::Eof]);
+    assert_eq!(stats.downs[&DownReason::Eof], 1);
+}
+
+#[test]
+fn who_closes_before_what_is_sent_has_come_has_not() {
+    fn act(state: &mut Vec<DownReason>, what: What<'_>, desk: &mut Desk<'_>) {
+        match what {
+            // The end is read in the same visit: nothing has left by then.
+            What::Told(Input::Received { link, .. }) => desk.send(link, b"too late"),
+            other => send_at_once(state, other, desk),
+        }
+    }
+    let (downs, (), _) = run(Vec::new(), act, |addr| {
+        let mut stream = connect(addr);
+        stream.read_exact(&mut [0; 100]).unwrap();
+        stream.write_all(b"go").unwrap();
+    });
+    assert_eq!(downs, [DownReason::Unread]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The driver on real sockets and files, with toy machines on one side and plain threads on the
 //! other: `traffic` while all is well, `ending` of links, `bounds` that are reached,
-//! `files`, what is kept (`keeping`) and what is typed (`typing`).
+//! `files`, those of a drop box (`uploads`), what is kept (`keeping`) and what is typed (`typing`).
 
 #![allow(clippy::needless_pass_by_value)] // inputs come as the border hands them over
 
@@ -10,6 +10,7 @@ mod files;
 mod keeping;
 mod traffic;
 mod typing;
+mod uploads;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

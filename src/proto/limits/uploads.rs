@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::proto::limits::LINKS_MAX;
+use crate::proto::limits::{LINKS_MAX, WRITE_BUDGET_BYTES};
 
 /// A header ends where its sender has been quiet for so long. A lost segment of it comes again within that time on a short
 /// path (the kernel waits 200 ms), and the price is that each file takes as much longer.
@@ -11,11 +11,8 @@ pub const HEADER_QUIET: Duration = Duration::from_millis(250);
 pub const HEADER_SIZE_BYTES: usize = 8;
 /// Longest name in a header, with all the folders that a client may put before it: the longest path that Linux has.
 pub const HEADER_NAME_BYTES_MAX: usize = 4096;
-/// Longest name that a file is stored under: what every file system stores, less an ending of [`numbered_name`] or
-/// [`temp_name`].
-///
-/// [`numbered_name`]: crate::proto::machine::numbered_name
-/// [`temp_name`]: crate::proto::machine::temp_name
+/// Longest name that a file is stored under: what every file system stores, less a number, or the ending of an unfinished
+/// one.
 pub const STORED_NAME_BYTES_MAX: usize = 230;
 /// Names that are tried for a file whose own is taken (`name.1`, `name.2`, ...) before giving up.
 pub const FRESH_TRIES_MAX: u32 = 10_000;
@@ -36,3 +33,48 @@ pub const UPLOAD_STALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often the one who offers uploads to others looks whether they are still there: one that is offered stays open, and so keeps
 /// its room on the disk when an operator removes it.
 pub const PRESENTED_LOOK_PERIOD: Duration = Duration::from_secs(30);
+/// Longest ending of a name, its dot included, that stays when the name is cut: `.jpg`, `.torrent`.
+pub const ENDING_BYTES_MAX: usize = 16;
+/// Between two counts of what is in the folder: an operator who makes room need not wait longer, and a folder of a
+/// hundred thousand files takes the helper less than half of it.
+pub const SURVEY_PAUSE: Duration = Duration::from_secs(1);
+/// A timer that fires so much too late was held up with everything else, so bytes may have come that nobody has read yet.
+pub const HEADER_LATE: Duration = Duration::from_millis(20);
+/// Names that are tried for an unfinished file: one that is taken was left by an earlier life, so the next is free.
+pub const UPLOAD_OPEN_TRIES_MAX: u32 = 8;
+/// Longest name of a file, or of what a client called so, in the log, in characters.
+pub const UPLOAD_SHOWN_CHARS_MAX: usize = 120;
+/// Lines in the log about the same trouble with one address within [`TROUBLE_LINES_PERIOD`]: enough to see a pattern.
+pub const TROUBLE_LINES_MAX: u32 = 10;
+/// See [`TROUBLE_LINES_MAX`].
+pub const TROUBLE_LINES_PERIOD: Duration = Duration::from_secs(60);
+/// Pairs of address and trouble that are told apart in that time; what is beyond it is counted and not logged.
+pub const TROUBLE_SOURCES_MAX: usize = 128;
+/// Files that one `tickmesh upload` brings: each is a status in memory and a line at the end.
+pub const UPLOAD_FILES_MAX: usize = 100_000;
+/// Of these at once: a descriptor and a connection each. More than a few only wait for each other.
+pub const UPLOAD_JOBS_MAX: usize = 100;
+/// Longest name of a file that is uploaded: what every file system stores.
+pub const UPLOAD_NAME_BYTES_MAX: usize = 255;
+/// A file goes out in slices, and the next one when the kernel has taken the last: that is what progress is seen by. Two turns'
+/// worth, so that a link that is as fast as the loop is never idle, and one that moves 9 kB a second never looks stuck.
+pub const UPLOAD_SLICE_BYTES: u64 = 2 * WRITE_BUDGET_BYTES as u64;
+/// How long a sender waits for the other end's end before it says its own: most receivers end first, and some only then.
+pub const UPLOAD_END_PATIENCE: Duration = Duration::from_secs(2);
+/// Bytes of a wrong answer that are shown: enough for the first line of what it may be.
+pub const UPLOAD_ANSWER_SHOWN_MAX: usize = 64;
+/// Shortest and longest time that a user may set for a receiver that neither takes nor says anything. Less than a
+/// second would make failures of pauses.
+pub const UPLOAD_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+/// See [`UPLOAD_TIMEOUT_MIN`].
+pub const UPLOAD_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
+
+const _: () = {
+    // What every file system stores, less `.01234567.temp` or the longest number.
+    assert!(STORED_NAME_BYTES_MAX + 14 <= 255 && FRESH_TRIES_MAX <= 10_000);
+    assert!(ENDING_BYTES_MAX < STORED_NAME_BYTES_MAX / 2);
+    assert!(HEADER_LATE.as_millis() * 2 < HEADER_QUIET.as_millis());
+    // Otherwise nobody would say when it is gone, see `Input::Blocked`.
+    assert!(UPLOAD_SLICE_BYTES > WRITE_BUDGET_BYTES as u64);
+    assert!(UPLOAD_NAME_BYTES_MAX <= HEADER_NAME_BYTES_MAX);
+};

@@ -84,8 +84,10 @@ pub enum Input<'a> {
     Blocked { link: LinkId },
     /// Everything that was sent has been given to the kernel; only ever follows [`Input::Blocked`].
     Drained { link: LinkId },
-    /// The link is gone, and not because this machine closed it. After [`DownReason::Eof`], what
-    /// was sent before still goes out.
+    /// The other side sends no more over a link that this machine holds ([`Effect::Hold`]). Comes once.
+    Ended { link: LinkId },
+    /// The link is gone, and not because this machine closed it. After [`DownReason::Eof`] and
+    /// [`DownReason::Unread`], what was sent before still goes out.
     LinkDown { link: LinkId, reason: DownReason },
     /// [`Effect::Open`] or [`Effect::SetAside`] succeeded. `bytes` is how long the file is, and `moved` the
     /// name that an older one was given.
@@ -160,6 +162,10 @@ pub enum Effect<'a> {
     /// Send what is queued, then close; bounded by [`LINGER_TIMEOUT`](crate::proto::limits::LINGER_TIMEOUT).
     /// The link is gone for the machine at once.
     Close { link: LinkId, reason: CloseReason },
+    /// Hold the link until this machine closes it: the other side's end is told as [`Input::Ended`] and does not end
+    /// the link, and if this process dies before, or the machine exits, the other side sees an error. So an
+    /// orderly end says that all is done. Answer: none.
+    Hold { link: LinkId },
     /// No more will be sent: when all that is queued has gone, the other side is told so. What it sends is still
     /// read, until its own end.
     Shut { link: LinkId },
@@ -296,8 +302,11 @@ pub enum CloseReason {
 /// Why a link went down without our doing. Logged and counted by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DownReason {
-    /// The other side closed, wholly or its sending half.
+    /// The other side closed, wholly or its sending half, has got everything that was sent, and this machine did not
+    /// hold the link. If it closed wholly it has also read it: what is left unread makes a reset of a close (Linux, `tcp_close`).
     Eof,
+    /// The same, before it had got everything that was sent.
+    Unread,
     /// The connection was reset.
     Reset,
     /// The other host stopped answering.
@@ -320,6 +329,7 @@ impl fmt::Display for DownReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             DownReason::Eof => "the other side closed",
+            DownReason::Unread => "the other side closed before it had everything",
             DownReason::Reset => "connection reset",
             DownReason::TimedOut => "the other side stopped answering",
             DownReason::QueueFull => "the other side reads too slowly",

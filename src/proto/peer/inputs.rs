@@ -84,7 +84,8 @@ impl Machine for Peers {
                     member.on_file_failed(whose, op, error, common, now, os)
                 });
             }
-            Input::Stored { .. }
+            Input::Ended { .. }
+            | Input::Stored { .. }
             | Input::StoreFailed { .. }
             | Input::Row { .. }
             | Input::Loaded { .. }

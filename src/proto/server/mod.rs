@@ -295,7 +295,7 @@ impl Machine for Server {
             Input::Shutdown => self.stop(now, os),
             Input::DialFailed { .. } | Input::Hashed { .. } | Input::Read { .. } => {}
             Input::Typed { .. } | Input::TypedEnd | Input::Presented { .. } => {}
-            Input::Surveyed { .. } | Input::SurveyFailed { .. } => {}
+            Input::Ended { .. } | Input::Surveyed { .. } | Input::SurveyFailed { .. } => {}
             Input::Stored { batch } => self.on_stored(batch, Ok(()), now, os),
             Input::StoreFailed { batch, error } => self.on_stored(batch, Err(error), now, os),
             Input::Row { row } => self.on_row(&row, now, os),

@@ -219,7 +219,7 @@ fn closing_sends_what_is_queued_and_tells_only_the_other_side() {
     pair.send(1, b"too late");
     pair.run_ms(100);
     assert_eq!(pair.bytes(1).len(), 300_000);
-    assert_eq!(pair.down(1), Some(DownReason::Eof));
+    assert_eq!(pair.down(1), Some(DownReason::Unread));
     assert_eq!(pair.down(0), None);
     assert_eq!(pair.bytes(0), b"");
     pair.send(0, b"stale");

@@ -58,7 +58,7 @@ fn a_half_close_is_answered_with_what_was_still_to_come() {
     run_ms(&mut world, 100);
     assert_eq!(world.read(stranger), text);
     assert_eq!(world.stranger_state(stranger), StrangerState::Ended(DownReason::Eof));
-    assert_eq!(world.stats().downs[&DownReason::Eof], 1);
+    assert_eq!(world.stats().downs[&DownReason::Unread], 1);
 }
 
 #[test]

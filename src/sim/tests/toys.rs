@@ -20,6 +20,7 @@ pub(super) enum Seen {
     DialFailed(DialId, ErrorKind),
     Blocked(LinkId),
     Drained(LinkId),
+    Ended(LinkId),
     Down(LinkId, DownReason),
     Ready(FileId, Option<String>),
     Appended(FileId),
@@ -30,6 +31,9 @@ pub(super) enum Seen {
     Stored(u64, Result<(), ErrorKind>),
     Row(Row<'static>),
     Loaded(Load, Result<u64, ErrorKind>),
+    Surveyed(u64, Vec<String>, u64),
+    SurveyFailed(ErrorKind),
+    Presented(String),
     Shutdown,
 }
 
@@ -64,6 +68,7 @@ impl Machine for Puppet {
             }
             Input::Blocked { link } => Seen::Blocked(link),
             Input::Drained { link } => Seen::Drained(link),
+            Input::Ended { link } => Seen::Ended(link),
             Input::LinkDown { link, reason } => Seen::Down(link, reason),
             Input::FileReady { file, bytes, moved } => {
                 self.ready_bytes = bytes;
@@ -83,7 +88,9 @@ impl Machine for Puppet {
             Input::Loaded { load, version } => Seen::Loaded(load, Ok(version)),
             Input::LoadFailed { load, error } => Seen::Loaded(load, Err(error)),
             Input::Derived { .. } | Input::Typed { .. } | Input::TypedEnd => return,
-            Input::Surveyed { .. } | Input::SurveyFailed { .. } | Input::Presented { .. } => return,
+            Input::Surveyed { bytes, names, removed } => Seen::Surveyed(bytes, names.to_vec(), removed),
+            Input::SurveyFailed { error } => Seen::SurveyFailed(error),
+            Input::Presented { path } => Seen::Presented(path.to_owned()),
             Input::Shutdown => Seen::Shutdown,
         };
         self.seen.push(seen);

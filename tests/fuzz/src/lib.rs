@@ -95,7 +95,7 @@ impl Os for Hand {
             }
             Effect::Load { load } => self.orders.push_back(Order::Load(load)),
             Effect::Derive { job, .. } => self.orders.push_back(Order::Derive { job }),
-            Effect::SendFile { .. } | Effect::Shut { .. } | Effect::Present { .. } | Effect::Survey { .. } => {}
+            Effect::SendFile { .. } | Effect::Hold { .. } | Effect::Shut { .. } | Effect::Present { .. } | Effect::Survey { .. } => {}
             Effect::Reset { link, .. } => self.closed.push(link),
             Effect::Exit => self.exited = true,
         }

@@ -1,0 +1,159 @@
+//! Files that take nobody's place: their names, their room, and what is left of them.
+
+use std::fs::FileTimes;
+use std::time::SystemTime;
+
+use super::*;
+use crate::io::survey::{Survey, Surveyed};
+use crate::proto::limits::FRESH_TRIES_MAX;
+use crate::proto::machine::{numbered_name, temp_name};
+use crate::proto::time::{Wall, ns};
+
+fn fresh(bytes: u64, tag: u32) -> OpenMode {
+    OpenMode::Fresh { bytes, tag }
+}
+
+fn survey(root: &Path, names_max: usize) -> Surveyed {
+    // Long after anything that is written now.
+    let now = Wall(u64::MAX / 2);
+    Survey { root: root.into(), names_max, now }.carry_out().unwrap()
+}
+
+#[test]
+fn the_first_free_name_is_taken_and_none_beyond_the_bound() {
+    let (dir, mut disk) = folder();
+    let root = dir.path().join("root");
+    fs::create_dir(&root).unwrap();
+    fs::write(root.join("a"), "older").unwrap();
+    for number in 1..=FRESH_TRIES_MAX {
+        fs::hard_link(root.join("a"), root.join(numbered_name("a", number))).unwrap();
+    }
+    open(&mut disk, A, "a", fresh(3, 1), "").unwrap();
+    disk.write_at(A, 0, b"new").unwrap().unwrap();
+    assert_eq!(finish(&mut disk, A), Some(Err(ErrorKind::AlreadyExists)));
+    assert_eq!(fs::read(root.join(temp_name("a", 1))).unwrap(), b"new");
+    for number in [7, FRESH_TRIES_MAX] {
+        fs::remove_file(root.join(numbered_name("a", number))).unwrap();
+    }
+    assert_eq!(finish(&mut disk, A), Some(Ok(Some("a.7".to_owned()))));
+    // Two at once do not get the same.
+    fs::remove_file(root.join("a.100")).unwrap();
+    open(&mut disk, B, "a", fresh(3, 2), "").unwrap();
+    open(&mut disk, FileId(3), "a", fresh(3, 3), "").unwrap();
+    let jobs = [B, FileId(3)].map(|file| begin(&mut disk, file));
+    let named = finish_all(&jobs).into_iter().map(|outcome| outcome.result.unwrap().unwrap());
+    assert_eq!(named.collect::<Vec<_>>(), ["a.100".to_owned(), numbered_name("a", FRESH_TRIES_MAX)]);
+    assert_eq!(fs::read(root.join("a")).unwrap(), b"older");
+}
+
+#[test]
+fn what_is_not_ours_any_more_is_neither_finished_nor_deleted() {
+    let (dir, mut disk) = folder();
+    let temp = dir.path().join("root").join(temp_name("a", 1));
+    open(&mut disk, A, "a", fresh(3, 1), "").unwrap();
+    fs::remove_file(&temp).unwrap();
+    fs::write(&temp, "of somebody else").unwrap();
+    assert_eq!(finish(&mut disk, A), Some(Err(ErrorKind::NotFound)));
+    disk.release(A);
+    assert_eq!(fs::read(&temp).unwrap(), b"of somebody else");
+}
+
+#[test]
+fn the_last_handle_of_a_deleted_file_is_handed_out() {
+    let (dir, mut disk) = folder();
+    open(&mut disk, A, "a", fresh(RESERVE_BYTES_MIN, 1), "").unwrap();
+    open(&mut disk, B, "b", OpenMode::Partial, "b.old").unwrap();
+    open(&mut disk, FileId(3), "c", OpenMode::Named, "c.old").unwrap();
+    disk.release_all();
+    assert_eq!(names(&dir.path().join("root")), ["c"]);
+    let nameless = disk.take_nameless();
+    assert_eq!(nameless.iter().map(Arc::strong_count).collect::<Vec<_>>(), [1, 1]);
+    assert!(disk.take_nameless().is_empty());
+}
+
+#[test]
+fn what_is_promised_is_what_will_be_written() {
+    let (_dir, mut disk) = folder();
+    open(&mut disk, A, "a", fresh(100, 1), "").unwrap();
+    open(&mut disk, B, "b", fresh(50, 2), "").unwrap();
+    assert_eq!(disk.promised_bytes(), 150);
+    disk.write_at(A, 0, &[0; 70]).unwrap().unwrap();
+    assert_eq!(disk.promised_bytes(), 80);
+    disk.write_at(A, 70, &[0; 70]).unwrap().unwrap();
+    assert_eq!(disk.promised_bytes(), 50);
+    disk.release(B);
+    assert_eq!(disk.promised_bytes(), 0);
+    // One that has no room set aside is promised what it wants, once that is known.
+    let big = fresh(RESERVE_BYTES_MIN, 3);
+    open(&mut disk, FileId(3), "c", big, "").unwrap();
+    assert!(matches!(disk.to_reserve(FileId(3), big).unwrap().need, Need::Must { promised_bytes: 0 }));
+    assert_eq!(disk.on_reserved(FileId(3), Ok(false)), Some(Ok(0)));
+    assert_eq!(disk.promised_bytes(), RESERVE_BYTES_MIN);
+    disk.files.get_mut(&FileId(3)).unwrap().promised_bytes = u64::MAX;
+    assert_eq!(open(&mut disk, FileId(4), "d", fresh(1, 4), ""), Err(ErrorKind::StorageFull));
+    assert_eq!(open(&mut disk, FileId(5), "d", big, ""), Ok(None), "asked of the helper");
+    let refused = disk.to_reserve(FileId(5), big).unwrap().carry_out();
+    assert_eq!(disk.on_reserved(FileId(5), refused), Some(Err(ErrorKind::StorageFull)));
+    assert_eq!(disk.files.len(), 2);
+}
+
+#[test]
+fn room_is_set_aside_or_the_file_is_gone() {
+    let (dir, mut disk) = folder();
+    let root = dir.path().join("root");
+    let mode = fresh(RESERVE_BYTES_MIN, 1);
+    open(&mut disk, A, "a", mode, "").unwrap();
+    let set_aside = disk.to_reserve(A, mode).unwrap().carry_out().unwrap();
+    let facts = fs::metadata(root.join(temp_name("a", 1))).unwrap();
+    assert_eq!(facts.len(), 0);
+    assert!(!set_aside || std::os::unix::fs::MetadataExt::blocks(&facts) * 512 >= RESERVE_BYTES_MIN);
+    assert_eq!(disk.on_reserved(A, Ok(set_aside)), Some(Ok(0)));
+    let mode = fresh(1 << 60, 2);
+    open(&mut disk, B, "b", mode, "").unwrap();
+    let refused = disk.to_reserve(B, mode).unwrap().carry_out();
+    assert_eq!(disk.on_reserved(B, refused), Some(Err(ErrorKind::StorageFull)));
+    assert_eq!(disk.append(B, b"x"), None);
+    assert_eq!(names(&root), [temp_name("a", 1)]);
+    disk.release(A);
+    assert_eq!(disk.on_reserved(A, Ok(true)), None);
+}
+
+#[test]
+fn a_survey_counts_plain_files_and_removes_what_was_left() {
+    let (dir, mut disk) = folder();
+    let root = dir.path().join("root");
+    assert_eq!(survey(&root, 9), Surveyed::default(), "a folder that is not there is empty");
+    fs::create_dir_all(root.join("folder")).unwrap();
+    for (name, bytes) in [("b", 3), ("a", 4), ("c", 5), ("folder/d", 6), ("left.0badcafe.temp", 7)] {
+        fs::write(root.join(name), vec![0; bytes]).unwrap();
+    }
+    fs::write(root.join(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"\xff")), "12")
+        .unwrap();
+    std::os::unix::fs::symlink("a", root.join("link")).unwrap();
+    std::os::unix::fs::symlink("a", root.join("link.0badcafe.temp")).unwrap();
+    fs::create_dir(root.join("folder.0badcafe.temp")).unwrap();
+    open(&mut disk, A, "mine", fresh(9, 1), "").unwrap();
+    disk.write_at(A, 0, b"begun").unwrap().unwrap();
+    let found = survey(&root, 2);
+    assert_eq!(found, Surveyed { bytes: 14, names: vec!["a".to_owned(), "b".to_owned()], removed: 1 });
+    assert!(!root.join("left.0badcafe.temp").exists() && root.join("link.0badcafe.temp").is_symlink());
+    assert!(root.join(temp_name("mine", 1)).exists(), "somebody has it open");
+    assert_eq!(survey(&root, 0), Surveyed { bytes: 14, names: Vec::new(), removed: 0 });
+}
+
+#[test]
+fn only_what_is_old_was_left() {
+    let (dir, _) = folder();
+    let hour = std::time::Duration::from_secs(3600);
+    let now = SystemTime::UNIX_EPOCH + 1000 * hour;
+    for (name, age) in [("old", 25 * hour), ("young", 23 * hour)] {
+        let file = File::create(dir.path().join(temp_name(name, 1))).unwrap();
+        file.set_times(FileTimes::new().set_modified(now - age)).unwrap();
+    }
+    let ahead = File::create(dir.path().join(temp_name("ahead", 1))).unwrap();
+    ahead.set_times(FileTimes::new().set_modified(now + 99 * hour)).unwrap();
+    drop(ahead);
+    let asked = Survey { root: dir.path().into(), names_max: 9, now: Wall(ns(1000 * hour)) };
+    assert_eq!(asked.carry_out().unwrap(), Surveyed { bytes: 0, names: Vec::new(), removed: 1 });
+    assert_eq!(names(dir.path()), [temp_name("ahead", 1), temp_name("young", 1)]);
+}

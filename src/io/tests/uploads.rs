@@ -1,0 +1,486 @@
+//! What a drop box asks for, on real files and sockets: files that take nobody's place, with room for all of them;
+//! counts of a folder; links that are reset or sent over no more; and words to the other machines.
+
+use super::*;
+
+use std::fs;
+use std::io::ErrorKind;
+
+use crate::io::link::{Link, State};
+use crate::proto::limits::{RESERVE_BYTES_MIN, WRITE_BUDGET_BYTES};
+use crate::proto::machine::{FileOp, temp_name};
+
+fn fresh(bytes: u64, tag: u32) -> OpenMode {
+    OpenMode::Fresh { bytes, tag }
+}
+
+fn names(root: &Path) -> Vec<String> {
+    let entries = fs::read_dir(root).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// Runs one toy without links.
+fn run_alone<S: 'static>(root: &Path, state: S, act: fn(&mut S, What<'_>, &mut Desk<'_>)) -> S {
+    let mut toy = Toy::new(None, state, act);
+    let mut hosts = [Host { machine: &mut toy, root: root.to_owned() }];
+    Reactor::new().unwrap().run(&mut hosts).unwrap();
+    toy.state
+}
+
+#[test]
+fn fresh_files_of_one_name_get_numbers() {
+    const FILES: u32 = 12;
+    fn act(told: &mut Vec<String>, what: What<'_>, desk: &mut Desk<'_>) {
+        match what {
+            What::Told(Input::Start) => {
+                for tag in 0..FILES {
+                    // Every other one has its room set aside by the helper.
+                    let bytes = if tag % 2 == 0 { 5 } else { RESERVE_BYTES_MIN };
+                    desk.open(FileId(tag), "new/a", fresh(bytes, tag));
+                }
+            }
+            What::Told(Input::FileReady { file, bytes: 0, moved: None }) => {
+                desk.os.perform(Effect::WriteAt { file, offset: 0, bytes: b"whole" });
+                desk.os.perform(Effect::Finish { file });
+                desk.os.perform(Effect::Release { file });
+            }
+            What::Told(Input::Finished { moved: Some(name), .. }) => {
+                told.push(name.to_owned());
+                if told.len() == FILES as usize {
+                    desk.exit();
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir_all(root.path().join("new/a")).unwrap();
+    std::os::unix::fs::symlink("nowhere", root.path().join("new/a.2")).unwrap();
+    let told = run_alone(root.path(), Vec::new(), act);
+    let numbers = [1].into_iter().chain(3..FILES + 2);
+    assert_eq!(told, numbers.map(|number| format!("new/a.{number}")).collect::<Vec<_>>());
+    assert_eq!(names(&root.path().join("new")).len(), FILES as usize + 2);
+    assert_eq!(fs::read(root.path().join("new/a.1")).unwrap(), b"whole");
+}
+
+#[test]
+fn a_fresh_file_that_cannot_be_leaves_nothing() {
+    fn act(told: &mut Vec<String>, what: What<'_>, desk: &mut Desk<'_>) {
+        match what {
+            What::Told(Input::Start) => {
+                desk.open(FileId(1), "link", fresh(3, 1));
+                desk.open(FileId(2), "taken", fresh(RESERVE_BYTES_MIN, 1));
+                desk.open(FileId(3), "../out", fresh(3, 1));
+                desk.open(FileId(4), "big", fresh(1 << 60, 1));
+                desk.open(FileId(5), "bigger", fresh(u64::MAX, 1));
+                desk.open(FileId(6), "released", fresh(1 << 60, 1));
+                desk.os.perform(Effect::Release { file: FileId(6) });
+            }
+            What::Told(Input::FileFailed { file, op, error, .. }) => {
+                told.push(format!("{} {op:?} {error:?}", file.0));
+                if told.len() == 5 {
+                    desk.exit();
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let root = tempfile::tempdir().unwrap();
+    let secret = root.path().join("secret");
+    std::os::unix::fs::symlink(&secret, root.path().join(temp_name("link", 1))).unwrap();
+    fs::write(root.path().join(temp_name("taken", 1)), "of somebody else").unwrap();
+    let mut told = run_alone(root.path(), Vec::new(), act);
+    told.sort();
+    assert_eq!(
+        told,
+        [
+            "1 Open AlreadyExists",
+            "2 Open AlreadyExists",
+            "3 Open InvalidInput",
+            "4 Open StorageFull",
+            "5 Open StorageFull"
+        ]
+    );
+    assert_eq!(names(root.path()), [temp_name("link", 1), temp_name("taken", 1)]);
+}
+
+#[test]
+fn unfinished_files_are_gone_when_their_machine_has_ended() {
+    fn act(ready: &mut u32, what: What<'_>, desk: &mut Desk<'_>) {
+        match what {
+            What::Told(Input::Start) => {
+                desk.open(FileId(1), "small", fresh(5, 1));
+                desk.open(FileId(2), "big", fresh(RESERVE_BYTES_MIN, 2));
+                desk.open(FileId(3), "partial", OpenMode::Partial);
+                desk.open(FileId(4), "released", fresh(RESERVE_BYTES_MIN, 4));
+            }
+            What::Told(Input::FileReady { file, .. }) => {
+                desk.os.perform(Effect::WriteAt { file, offset: 0, bytes: b"begun" });
+                *ready += 1;
+                if file == FileId(4) {
+                    desk.os.perform(Effect::Release { file });
+                }
+                if *ready == 4 {
+                    // Room is still being set aside for this one.
+                    desk.open(FileId(5), "late", fresh(RESERVE_BYTES_MIN, 5));
+                    desk.exit();
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let root = tempfile::tempdir().unwrap();
+    assert_eq!(run_alone(root.path(), 0, act), 4);
+    assert!(names(root.path()).is_empty());
+}
+
+#[test]
+fn a_file_whose_folder_is_gone_cannot_be_finished() {
+    fn act(told: &mut Option<(FileOp, ErrorKind)>, what: What<'_>, desk: &mut Desk<'_>) {
+        let file = FileId(1);
+        match what {
+            What::Told(Input::Start) => desk.open(file, "sub/a", fresh(5, 1)),
+            What::Told(Input::FileReady { .. }) => {
+                desk.os.perform(Effect::WriteAt { file, offset: 0, bytes: b"whole" });
+                // Another program removes the folder meanwhile.
+                desk.wake_in(Duration::from_millis(300));
+            }
+            What::Timeout => desk.os.perform(Effect::Finish { file }),
+            What::Told(Input::FileFailed { op, error, .. }) => {
+                *told = Some((op, error));
+                desk.os.perform(Effect::Release { file });
+                desk.exit();
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("sub");
+    let thread = spawn(move || {
+        while fs::remove_dir_all(&folder).is_err() {
+            pause(10);
+        }
+    });
+    let told = run_alone(root.path(), None, act);
+    thread.join().unwrap();
+    assert_eq!(told, Some((FileOp::Finish, ErrorKind::NotFound)));
+}
+
+/// Whoever adds what is finished to what was counted counts each file once.
+#[test]
+fn a_survey_is_answered_in_its_turn_among_the_finishes() {
+    const FILES: u32 = 50;
+    fn act(told: &mut (u64, u64, u32), what: What<'_>, desk: &mut Desk<'_>) {
+        let (finished, surveys, next) = told;
+        let begin = |next: &mut u32, desk: &mut Desk<'_>| {
+            let file = FileId(*next);
+            *next += 1;
+            desk.open(file, "a", fresh(1, file.0));
+            desk.os.perform(Effect::WriteAt { file, offset: 0, bytes: b"x" });
+            desk.os.perform(Effect::Finish { file });
+            desk.os.perform(Effect::Survey { names_max: 1000 });
+        };
+        match what {
+            What::Told(Input::Start) => (0..FILES / 2).for_each(|_| begin(next, desk)),
+            What::Told(Input::Finished { .. }) => {
+                *finished += 1;
+                if *next < FILES {
+                    begin(next, desk);
+                }
+            }
+            What::Told(Input::Surveyed { bytes, names, removed: 0 }) => {
+                assert_eq!((bytes, names.len() as u64), (*finished, *finished));
+                *surveys += 1;
+                if *surveys == u64::from(FILES) {
+                    desk.exit();
+                }
+            }
+            What::Told(Input::FileReady { .. }) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    let root = tempfile::tempdir().unwrap();
+    assert_eq!(run_alone(root.path(), (0, 0, 0), act), (50, 50, FILES));
+}
+
+#[test]
+fn a_folder_that_is_none_cannot_be_counted() {
+    fn act(told: &mut Option<ErrorKind>, what: What<'_>, desk: &mut Desk<'_>) {
+        match what {
+            What::Told(Input::Start) => desk.os.perform(Effect::Survey { names_max: 0 }),
+            What::Told(Input::SurveyFailed { error }) => {
+                *told = Some(error);
+                desk.exit();
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    assert_eq!(run_alone(file.path(), None, act), Some(ErrorKind::NotADirectory));
+}
+
+/// What is sent before the reset: nothing, bytes, or a long range.
+#[test]
+fn a_reset_is_an_error_for_the_other_side() {
+    fn act(sent: &mut u32, what: What<'_>, desk: &mut Desk<'_>) {
+        match what {
+            What::Told(Input::Received { link, .. }) => {
+                match sent {
+                    0 => {}
+                    1 => desk.send(link, &vec![0; 1 << 20]),
+                    _ => {
+                        let file = FileId(1);
+                        desk.open(file, "file", OpenMode::Partial);
+                        desk.os.perform(Effect::WriteAt { file, offset: 63 << 20, bytes: &[0; 1 << 20] });
+                        desk.os.perform(Effect::SendFile { link, file, offset: 0, len: 64 << 20 });
+                    }
+                }
+                if *sent < 2 {
+                    desk.os.perform(Effect::Reset { link, reason: CloseReason::Failed });
+                    desk.send(link, b"too late");
+                    desk.exit();
+                } else {
+                    desk.wake_in(Duration::from_millis(50));
+                }
+            }
+            What::Timeout => {
+                let link = LinkId { index: 0, generation: 0 };
+                desk.os.perform(Effect::Reset { link, reason: CloseReason::Failed });
+                desk.exit();
+            }
+            What::Told(Input::LinkDown { .. }) => panic!("it was our doing"),
+            What::Told(_) => {}
+        }
+    }
+    for sent in 0..3 {
+        let (_, error, stats) = run(sent, act, |addr| {
+            let mut stream = connect(addr);
+            stream.write_all(b"x").unwrap();
+            pause(100);
+            stream.read_to_end(&mut Vec::new()).unwrap_err().kind()
+        });
+        assert_eq!(error, ErrorKind::ConnectionReset);
+        assert_eq!(stats.closes[&CloseReason::Failed], 1);
+        assert!(stats.downs.is_empty());
+    }
+}
+
+#[test]
+fn who_has_shut_a_link_hears_on() {
+    const LEN: usize = 20 << 20;
+    fn act(heard: &mut Vec<u8>, what: What<'_>, desk: &mut Desk<'_>) {
+        let file = FileId(1);
+        match what {
+            What::Told(Input::LinkUp { link, .. }) => {
+                desk.open(file, "file", OpenMode::Partial);
+                desk.os.perform(Effect::WriteAt { file, offset: 0, bytes: &pattern(LEN) });
+                desk.os.perform(Effect::SendFile { link, file, offset: 0, len: LEN as u64 });
+                desk.send(link, b"end");
+                desk.os.perform(Effect::Shut { link });
+                desk.os.perform(Effect::Shut { link });
+                desk.send(link, b"too late");
+                desk.os.perform(Effect::SendFile { link, file: FileId(9), offset: 0, len: 1 });
+            }
+            What::Told(Input::Received { bytes, .. }) => heard.extend_from_slice(bytes),
+            What::Told(Input::LinkDown { reason, .. }) => {
+                assert_eq!(reason, DownReason::Eof);
+                desk.exit();
+            }
+            What::Told(_) => {}
+            What::Timeout => panic!("not asked for"),
+        }
+    }
+    let (heard, (), stats) = run(Vec::new(), act, |addr| {
+        let mut stream = connect(addr);
+        pause(100);
+        let mut got = Vec::new();
+        stream.read_to_end(&mut got).unwrap();
+        assert!(got[..LEN] == pattern(LEN) && got[LEN..] == *b"end");
+        for _ in 0..3 {
+            stream.write_all(b"still here ").unwrap();
+            pause(50);
+        }
+    });
+    assert_eq!(heard, b"still here still here still here ");
+    assert_eq!((stats.downs[&DownReason::Eof], stats.downs.len()), (1, 1));
+}
+
+#[test]
+fn a_link_with_nothing_to_send_is_shut_at_once_and_can_be_closed() {
+    fn act(_: &mut (), what: What<'_>, desk: &mut Desk<'_>) {
+        match what {
+            What::Told(Input::LinkUp { link, .. }) => desk.os.perform(Effect::Shut { link }),
+            What::Told(Input::Received { link, .. }) => {
+                desk.close(link);
+                desk.exit();
+            }
+            What::Told(Input::LinkDown { .. }) => panic!("it was our doing"),
+            _ => {}
+        }
+    }
+    let ((), (), stats) = run((), act, |addr| {
+        let mut stream = connect(addr);
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+        stream.write_all(b"x").unwrap();
+    });
+    assert_eq!(stats.closes[&CloseReason::Done], 1);
+}
+
+#[test]
+fn the_other_machines_hear_of_a_file() {
+    fn first(_: &mut Vec<String>, what: What<'_>, desk: &mut Desk<'_>) {
+        match what {
+            What::Told(Input::Start) => desk.wake_in(Duration::from_millis(20)),
+            What::Told(Input::Presented { .. }) => panic!("it knows"),
+            What::Timeout => {
+                desk.os.perform(Effect::Present { path: "a file" });
+                desk.wake_in(Duration::from_millis(20));
+            }
+            What::Told(Input::Shutdown) => desk.exit(),
+            What::Told(_) => {}
+        }
+    }
+    fn second(told: &mut Vec<String>, what: What<'_>, desk: &mut Desk<'_>) {
+        if let What::Told(Input::Presented { path }) = what {
+            told.push(path.to_owned());
+            desk.exit();
+        } else if let What::Told(Input::Shutdown) = what {
+            desk.exit();
+        }
+    }
+    let mut toys = [Toy::new(None, Vec::new(), first), Toy::new(None, Vec::new(), second)];
+    let mut hosts: Vec<Host<'_>> =
+        toys.iter_mut().map(|toy| Host { machine: toy, root: "unused".into() }).collect();
+    assert_eq!(Reactor::new().unwrap().run(&mut hosts).unwrap(), RunEnd::Exited);
+    assert_eq!(toys.map(|toy| toy.state), [Vec::new(), vec!["a file".to_owned()]]);
+}
+
+#[test]
+fn the_end_of_a_long_range_is_always_told() {
+    const LEN: u64 = WRITE_BUDGET_BYTES as u64 + 1;
+    fn act(told: &mut Vec<&'static str>, what: What<'_>, desk: &mut Desk<'_>) {
+        let file = FileId(1);
+        match what {
+            What::Told(Input::LinkUp { link, .. }) => {
+                desk.open(file, "file", OpenMode::Partial);
+                desk.os.perform(Effect::WriteAt { file, offset: 0, bytes: &vec![0; LEN as usize] });
+                desk.os.perform(Effect::SendFile { link, file, offset: 0, len: LEN });
+            }
+            What::Told(Input::Blocked { .. }) => told.push("blocked"),
+            What::Told(Input::Drained { link }) => {
+                told.push("drained");
+                if told.len() < 20 {
+                    desk.os.perform(Effect::SendFile { link, file, offset: 0, len: LEN });
+                } else {
+                    desk.close(link);
+                    desk.exit();
+                }
+            }
+            _ => {}
+        }
+    }
+    let (told, got, _) = run(Vec::new(), act, |addr| {
+        let mut got = Vec::new();
+        connect(addr).read_to_end(&mut got).unwrap();
+        got.len() as u64
+    });
+    assert!(told.chunks(2).all(|pair| pair == ["blocked", "drained"]), "{told:?}");
+    assert_eq!((told.len(), got), (20, 10 * LEN));
+}
+
+#[derive(Default)]
+struct Held {
+    told: Vec<&'static str>,
+    resets: bool,
+}
+
+/// Holds a link, and ends it some time after the other side has said its own end.
+fn hold(state: &mut Held, what: What<'_>, desk: &mut Desk<'_>) {
+    match what {
+        What::Told(Input::LinkUp { link, .. }) => desk.os.perform(Effect::Hold { link }),
+        What::Told(Input::Ended { .. }) => {
+            state.told.push("ended");
+            desk.wake_in(Duration::from_millis(300));
+        }
+        What::Timeout => {
+            let link = LinkId { index: 0, generation: 0 };
+            if state.resets {
+                desk.os.perform(Effect::Reset { link, reason: CloseReason::Failed });
+            } else {
+                desk.send(link, b"late");
+                desk.close(link);
+            }
+            desk.exit();
+        }
+        What::Told(Input::LinkDown { reason, .. }) => {
+            assert_eq!(reason, DownReason::Reset);
+            state.told.push("down");
+            desk.exit();
+        }
+        What::Told(_) => {}
+    }
+}
+
+#[test]
+fn a_held_link_lasts_beyond_the_other_sides_end() {
+    for resets in [false, true] {
+        let state = Held { resets, ..Held::default() };
+        let (state, got, stats) = run(state, hold, |addr| {
+            let mut stream = connect(addr);
+            stream.write_all(b"all of it").unwrap();
+            stream.shutdown(std::net::Shutdown::Write).unwrap();
+            let mut got = Vec::new();
+            stream.read_to_end(&mut got).map(|_| got).map_err(|error| error.kind())
+        });
+        assert_eq!(state.told, ["ended"]);
+        let expected = if resets { Err(ErrorKind::ConnectionReset) } else { Ok(b"late".to_vec()) };
+        assert_eq!(got, expected);
+        assert!(stats.downs.is_empty() && stats.turns < 100, "{stats:?}");
+    }
+}
+
+#[test]
+fn a_held_link_can_break_after_the_other_sides_end() {
+    fn act(state: &mut Held, what: What<'_>, desk: &mut Desk<'_>) {
+        match what {
+            // The other side is gone wholly: this is answered by a reset.
+            What::Told(Input::Ended { link }) => {
+                state.told.push("ended");
+                desk.send(link, b"to nobody");
+            }
+            other => hold(state, other, desk),
+        }
+    }
+    let (state, (), _) = run(Held::default(), act, |addr| drop(connect(addr)));
+    assert_eq!(state.told, ["ended", "down"]);
+}
+
+#[test]
+fn a_machine_that_exits_breaks_what_it_holds() {
+    fn act(_: &mut (), what: What<'_>, desk: &mut Desk<'_>) {
+        if let What::Told(Input::LinkUp { link, .. }) = what {
+            desk.os.perform(Effect::Hold { link });
+            desk.exit();
+        }
+    }
+    let ((), error, _) = run((), act, |addr| connect(addr).read(&mut [0]).unwrap_err().kind());
+    assert_eq!(error, ErrorKind::ConnectionReset);
+}
+
+/// As the kernel closes the sockets of a process that was killed.
+#[test]
+fn a_held_link_that_is_dropped_is_reset() {
+    for (held, expected) in [(true, Err(ErrorKind::ConnectionReset)), (false, Ok(0))] {
+        let (listener, addr) = port();
+        let mut stream = connect(addr);
+        let (accepted, _) = listener.accept().unwrap();
+        let link = Link::new(mio::net::TcpStream::from_std(accepted), 0, State::Open);
+        link.set_abrupt(true);
+        link.set_abrupt(held);
+        drop(link);
+        assert_eq!(stream.read(&mut [0]).map_err(|error| error.kind()), expected);
+    }
+}

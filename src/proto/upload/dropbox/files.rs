@@ -1,0 +1,208 @@
+//! A file from the disk's first word to its last: opened, told to go ahead, written as it comes, brought under its name.
+//! Also how files are given up after `go ahead`.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+
+use crate::proto::ids::{FileId, LinkId};
+use crate::proto::limits::UPLOAD_OPEN_TRIES_MAX;
+use crate::proto::machine::{CloseReason, Effect, FileOp, OpenMode, Os, Why};
+use crate::proto::time::Now;
+use crate::proto::upload::GO_AHEAD;
+use crate::proto::upload::dropbox::client::{Client, State, Upload};
+use crate::proto::upload::dropbox::trouble::{Failure, Refusal, Trouble};
+use crate::proto::upload::dropbox::{DropBox, Timer};
+
+impl DropBox {
+    /// Has the file made. Its room is promised already.
+    pub(super) fn open(&mut self, link: LinkId, upload: Upload, os: &mut dyn Os) {
+        let file = FileId(self.files_opened);
+        self.files_opened = self.files_opened.wrapping_add(1);
+        let tag = self.config.first_tag.wrapping_add(file.0);
+        let mode = OpenMode::Fresh { bytes: upload.bytes, tag };
+        os.perform(Effect::Open { file, path: &upload.name, mode, aside: "" });
+        self.uploads.insert(file, upload);
+        self.set_state(link, State::Opening { file });
+    }
+
+    /// The room is set aside, and it is the client's turn.
+    pub(super) fn on_file_ready(&mut self, file: FileId, now: Now, os: &mut dyn Os) {
+        let Some((link, bytes)) = self.opening(file) else { return };
+        let upload = &self.uploads[&file];
+        log::debug!(
+            "upload accepted from={} name=\"{}\" as=\"{}\" bytes={bytes}",
+            upload.remote,
+            upload.sent,
+            upload.name
+        );
+        os.perform(Effect::Hold { link });
+        os.perform(Effect::Send { link, bytes: GO_AHEAD });
+        if bytes == 0 {
+            os.perform(Effect::Finish { file });
+            self.set_state(link, State::Finishing { file, excess_bytes: 0 });
+        } else {
+            let heard_at = now.mono;
+            self.set_state(link, State::Receiving { file, bytes, written_bytes: 0, heard_at });
+            self.wheel.insert(Timer::Stall(link), heard_at + self.config.stall_timeout);
+        }
+    }
+
+    /// Who waits for that file to be made.
+    fn opening(&self, file: FileId) -> Option<(LinkId, u64)> {
+        let upload = self.uploads.get(&file)?;
+        let link = upload.link?;
+        matches!(self.clients.get(link)?.state, State::Opening { .. }).then_some((link, upload.bytes))
+    }
+
+    /// Bytes of the file, straight from the driver to the disk.
+    pub(super) fn take_bytes(&mut self, link: LinkId, came: &[u8], now: Now, os: &mut dyn Os) {
+        let Some(Client { state, .. }) = self.clients.get_mut(link) else { return };
+        let State::Receiving { file, bytes, written_bytes, heard_at } = state else { return };
+        let file = *file;
+        let left_bytes = usize::try_from(*bytes - *written_bytes).unwrap_or(usize::MAX);
+        let (of_it, excess) = came.split_at(came.len().min(left_bytes));
+        if of_it.is_empty() {
+            return;
+        }
+        os.perform(Effect::WriteAt { file, offset: *written_bytes, bytes: of_it });
+        *written_bytes += of_it.len() as u64;
+        *heard_at = now.mono;
+        if *written_bytes == *bytes {
+            *state = State::Finishing { file, excess_bytes: excess.len() as u64 };
+            self.wheel.cancel(&Timer::Stall(link));
+            os.perform(Effect::Finish { file });
+        }
+    }
+
+    /// The client sends no more. If that is all, it waits for our end.
+    pub(super) fn on_ended(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
+        if let Some(Client { state: State::Receiving { .. }, .. }) = self.clients.get(link) {
+            self.fail(link, Failure::Cut, "", now, os);
+        }
+    }
+
+    /// Armed once a period and not with each byte.
+    pub(super) fn on_stall_check(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
+        let Some(State::Receiving { heard_at, .. }) = self.clients.get(link).map(|client| &client.state)
+        else {
+            return;
+        };
+        let stalled_at = *heard_at + self.config.stall_timeout;
+        if stalled_at > now.mono {
+            self.wheel.insert(Timer::Stall(link), stalled_at);
+        } else {
+            self.fail(link, Failure::Stalled, "", now, os);
+        }
+    }
+
+    /// The client is gone, but all of its file is here.
+    pub(super) fn leave_alone(&mut self, link: LinkId, now: Now) {
+        let Some(Client { state: State::Finishing { file, excess_bytes }, .. }) = self.take_out(link) else {
+            return;
+        };
+        self.note_excess(file, excess_bytes, now);
+        if let Some(upload) = self.uploads.get_mut(&file) {
+            upload.link = None;
+        }
+    }
+
+    /// It is on disk under its name, and the client may know.
+    pub(super) fn on_finished(&mut self, file: FileId, moved: Option<&str>, now: Now, os: &mut dyn Os) {
+        let Some(link) = self.uploads.get(&file).map(|upload| upload.link) else { return };
+        if let Some(link) = link {
+            self.leave_alone(link, now);
+            os.perform(Effect::Close { link, reason: CloseReason::Done });
+        }
+        let Some(upload) = self.uploads.remove(&file) else { return };
+        os.perform(Effect::Release { file });
+        self.quota.store(upload.bytes);
+        self.places.give_back(upload.remote);
+        self.status.files += 1;
+        self.status.bytes += upload.bytes;
+        let path = moved.unwrap_or(&upload.name);
+        log::info!(
+            "upload stored from={} name=\"{}\" as=\"{path}\" bytes={} seconds={:.3}",
+            upload.remote,
+            upload.sent,
+            upload.bytes,
+            (now.mono - upload.since).as_secs_f64()
+        );
+        if self.config.present {
+            os.perform(Effect::Present { path });
+        }
+    }
+
+    pub(super) fn on_file_failed(
+        &mut self,
+        file: FileId,
+        op: FileOp,
+        error: ErrorKind,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
+        let Some(link) = self.uploads.get(&file).map(|upload| upload.link) else { return };
+        let about = format!(" error=\"{}\"", Why(error));
+        let state = link.and_then(|link| self.clients.get(link)).map(|client| &client.state);
+        match (link, state) {
+            (Some(link), Some(State::Opening { .. })) => self.on_open_failed(link, file, error, now, os),
+            (Some(link), Some(State::Receiving { .. })) => {
+                self.fail(link, Failure::WriteFailed, &about, now, os);
+            }
+            // The finish fails too then, and says so.
+            _ if op != FileOp::Finish => {}
+            (Some(link), _) => self.fail(link, Failure::FinishFailed, &about, now, os),
+            (None, _) => {
+                let Some(upload) = self.uploads.remove(&file) else { return };
+                os.perform(Effect::Release { file });
+                self.quota.give_back(upload.bytes);
+                self.places.give_back(upload.remote);
+                let about = format!(" name=\"{}\" bytes={}{about}", upload.sent, upload.bytes);
+                self.note_failure(Failure::FinishFailed, upload.remote, &about, now);
+            }
+        }
+    }
+
+    fn on_open_failed(&mut self, link: LinkId, file: FileId, error: ErrorKind, now: Now, os: &mut dyn Os) {
+        let Some(mut upload) = self.uploads.remove(&file) else { return };
+        upload.tries += 1;
+        if error == ErrorKind::AlreadyExists && upload.tries < UPLOAD_OPEN_TRIES_MAX {
+            return self.open(link, upload, os);
+        }
+        // Nothing is open that could be released.
+        self.quota.give_back(upload.bytes);
+        self.set_state(link, State::Counting { upload: Box::new(upload) });
+        let why = if error == ErrorKind::StorageFull { Refusal::DiskFull } else { Refusal::DiskFailed };
+        self.refuse_saying(link, why, &format!(" error=\"{}\"", Why(error)), now, os);
+    }
+
+    /// Gives up a file whose client was told to go ahead. It must not take our end for success, so it sees a reset.
+    pub(super) fn fail(&mut self, link: LinkId, why: Failure, more: &str, now: Now, os: &mut dyn Os) {
+        self.forsake(link, why, more, now, os);
+        let reason = match why {
+            Failure::Stalled => CloseReason::Silent,
+            Failure::Stopping => CloseReason::Shutdown,
+            _ => CloseReason::Failed,
+        };
+        os.perform(Effect::Reset { link, reason });
+    }
+
+    /// The same where nobody is left to be told.
+    pub(super) fn forsake(&mut self, link: LinkId, why: Failure, more: &str, now: Now, os: &mut dyn Os) {
+        let (client, about) = self.give_up(link, os);
+        self.note_failure(why, client.remote, &format!("{about}{more}"), now);
+    }
+
+    fn note_failure(&mut self, why: Failure, remote: SocketAddr, about: &str, now: Now) {
+        self.status.failed[why as usize] += 1;
+        let level = if why.concerns_operator() { log::Level::Warn } else { log::Level::Info };
+        self.say(level, Trouble::Failed(why), remote, &format!("failed why={why}"), about, now);
+    }
+
+    fn note_excess(&mut self, file: FileId, excess_bytes: u64, now: Now) {
+        let Some(upload) = self.uploads.get(&file).filter(|_| excess_bytes > 0) else { return };
+        let remote = upload.remote;
+        let about = format!(" name=\"{}\" bytes={} excess={excess_bytes}", upload.sent, upload.bytes);
+        self.status.excess += 1;
+        self.say(log::Level::Info, Trouble::Excess, remote, "longer than announced", &about, now);
+    }
+}

@@ -1,0 +1,228 @@
+//! Why a file did not come about, and how much of that is logged; decides nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::proto::limits::{TROUBLE_LINES_MAX, TROUBLE_LINES_PERIOD, TROUBLE_SOURCES_MAX};
+use crate::proto::time::Mono;
+use crate::proto::upload::names::BadName;
+
+/// Why a client was sent away before `go ahead`. Logged and counted by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Refusal {
+    /// Its end came before its header's.
+    HeaderCut,
+    /// A header longer than any can be.
+    HeaderTooLong,
+    /// No whole header in [`HEADER_TIMEOUT`](crate::proto::limits::HEADER_TIMEOUT).
+    HeaderTimeout,
+    /// It went on after the pause that ends a header, and did not wait for `go ahead`.
+    SpokeTooSoon,
+    /// It left after its header, and did not wait for the answer.
+    Left,
+    /// Nothing is left of the name without its folders.
+    NameEmpty,
+    /// The name is `.` or `..`.
+    NameDots,
+    /// A zero byte in the name.
+    NameZero,
+    /// The name is not UTF-8.
+    NameNotUtf8,
+    /// Larger than any file may be.
+    TooLarge,
+    /// No room for it within the quota.
+    OverQuota,
+    /// Every place is taken by somebody who has begun a file.
+    TooManyClients,
+    /// Every place of its address is taken.
+    TooManyOfAddress,
+    /// It had waited longest without a whole header when all places were taken and somebody else came.
+    MadeRoom,
+    /// No room for it on the disk.
+    DiskFull,
+    /// The disk refused to make the file.
+    DiskFailed,
+    /// The program ends.
+    Stopping,
+}
+
+impl Refusal {
+    /// Each of them, in the order of their numbers.
+    pub const ALL: [Refusal; 17] = [
+        Refusal::HeaderCut,
+        Refusal::HeaderTooLong,
+        Refusal::HeaderTimeout,
+        Refusal::SpokeTooSoon,
+        Refusal::Left,
+        Refusal::NameEmpty,
+        Refusal::NameDots,
+        Refusal::NameZero,
+        Refusal::NameNotUtf8,
+        Refusal::TooLarge,
+        Refusal::OverQuota,
+        Refusal::TooManyClients,
+        Refusal::TooManyOfAddress,
+        Refusal::MadeRoom,
+        Refusal::DiskFull,
+        Refusal::DiskFailed,
+        Refusal::Stopping,
+    ];
+
+    /// An operator can do something about it, and may have to.
+    pub(super) fn concerns_operator(self) -> bool {
+        use Refusal::*;
+        matches!(self, OverQuota | TooManyClients | TooManyOfAddress | DiskFull | DiskFailed)
+    }
+}
+
+/// Why a file was given up after `go ahead`. Logged and counted by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Failure {
+    /// The client ended before its file did.
+    Cut,
+    /// The connection broke.
+    LinkLost,
+    /// The client brought nothing for too long.
+    Stalled,
+    /// The disk did not take its bytes.
+    WriteFailed,
+    /// All bytes came, but the file could not be brought to disk under its name.
+    FinishFailed,
+    /// The program ends.
+    Stopping,
+}
+
+impl Failure {
+    /// Each of them, in the order of their numbers.
+    pub const ALL: [Failure; 6] = [
+        Failure::Cut,
+        Failure::LinkLost,
+        Failure::Stalled,
+        Failure::WriteFailed,
+        Failure::FinishFailed,
+        Failure::Stopping,
+    ];
+
+    pub(super) fn concerns_operator(self) -> bool {
+        matches!(self, Failure::WriteFailed | Failure::FinishFailed)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl From<BadName> for Refusal {
+    fn from(bad: BadName) -> Refusal {
+        match bad {
+            BadName::Empty => Refusal::NameEmpty,
+            BadName::Dots => Refusal::NameDots,
+            BadName::Zero => Refusal::NameZero,
+            BadName::NotUtf8 => Refusal::NameNotUtf8,
+        }
+    }
+}
+
+/// What there was trouble with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Trouble {
+    Refused(Refusal),
+    Failed(Failure),
+    /// A client sent more than its file.
+    Excess,
+}
+
+/// Whether a line is to be logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Say {
+    Yes,
+    /// And the next ones are not.
+    Last,
+    No,
+}
+
+/// How often each address was in the log for each trouble lately, so that bad clients cannot fill it.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    said: BTreeMap<(IpAddr, Trouble), Said>,
+}
+
+#[derive(Debug)]
+struct Said {
+    since: Mono,
+    lines: u32,
+}
+
+impl Lines {
+    pub(super) fn say(&mut self, ip: IpAddr, trouble: Trouble, now: Mono) -> Say {
+        let key = (ip, trouble);
+        if self.said.len() >= TROUBLE_SOURCES_MAX && !self.said.contains_key(&key) {
+            self.said.retain(|_, said| now < said.since + TROUBLE_LINES_PERIOD);
+            if self.said.len() >= TROUBLE_SOURCES_MAX {
+                return Say::No;
+            }
+        }
+        let said = self.said.entry(key).or_insert(Said { since: now, lines: 0 });
+        if now >= said.since + TROUBLE_LINES_PERIOD {
+            *said = Said { since: now, lines: 0 };
+        }
+        if said.lines == TROUBLE_LINES_MAX {
+            return Say::No;
+        }
+        said.lines += 1;
+        if said.lines == TROUBLE_LINES_MAX { Say::Last } else { Say::Yes }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    const CUT: Trouble = Trouble::Refused(Refusal::HeaderCut);
+
+    #[test]
+    fn numbers_are_places_in_the_list() {
+        assert!(Refusal::ALL.iter().enumerate().all(|(place, refusal)| *refusal as usize == place));
+        assert!(Failure::ALL.iter().enumerate().all(|(place, failure)| *failure as usize == place));
+    }
+
+    #[test]
+    fn a_flood_of_one_address_is_some_lines_a_minute() {
+        let mut lines = Lines::default();
+        let (flood, other) = (IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let mut said = |ip, trouble, now| lines.say(ip, trouble, now);
+        for line in 1..=TROUBLE_LINES_MAX {
+            let expected = if line == TROUBLE_LINES_MAX { Say::Last } else { Say::Yes };
+            assert_eq!(said(flood, CUT, Mono(line.into())), expected);
+        }
+        let later = Mono(1) + TROUBLE_LINES_PERIOD;
+        assert_eq!(said(flood, CUT, Mono(later.0 - 1)), Say::No);
+        assert_eq!(said(flood, Trouble::Failed(Failure::Cut), Mono(9)), Say::Yes);
+        assert_eq!(said(other, CUT, Mono(9)), Say::Yes);
+        assert_eq!(said(flood, CUT, later), Say::Yes);
+    }
+
+    #[test]
+    fn a_flood_of_many_addresses_is_bounded_too() {
+        let mut lines = Lines::default();
+        let ip = |number: usize| IpAddr::V4(Ipv4Addr::from_bits(number as u32));
+        let flood = |lines: &mut Lines, now| {
+            let said = (0..10_000).map(|number| lines.say(ip(number), CUT, now));
+            said.filter(|said| *said != Say::No).count()
+        };
+        assert_eq!(flood(&mut lines, Mono(0)), TROUBLE_SOURCES_MAX);
+        assert_eq!(lines.said.len(), TROUBLE_SOURCES_MAX);
+        assert_eq!(flood(&mut lines, Mono(0) + TROUBLE_LINES_PERIOD), TROUBLE_SOURCES_MAX);
+    }
+}
