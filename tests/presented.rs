@@ -9,6 +9,7 @@ use std::time::Duration;
 use common::town::new_server;
 use tickmesh::proto::machine::{Input, Machine as _};
 use tickmesh::proto::peer::{Get, GuestConfig, Orders, Peers};
+use tickmesh::proto::upload::{DropBox, DropBoxConfig};
 use tickmesh::sim::{MachineId, NodeConfig, NodeId, World};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -99,6 +100,44 @@ fn what_is_presented_can_be_got_from_another_host() {
     assert_eq!(store.get("my_film.bin").as_deref(), Some(&film[1..]));
     store.world.shutdown(store.node);
     assert!(store.world.run_until(|world| !world.is_running(store.keeper), 5 * SECOND));
+}
+
+/// The whole way: a drop box beside the server and the keeper, somebody who uploads, and somebody who gets it.
+#[test]
+fn what_comes_to_a_drop_box_can_be_got_from_another_host() {
+    let mut store = Store::new(5, 10);
+    store.world.disk_mut(store.node).write("old", b"was there");
+    let dropbox = store.world.start(
+        store.node,
+        Box::new(DropBox::new(DropBoxConfig {
+            listen: everywhere(12000),
+            file_bytes_max: 1000,
+            quota_bytes: 1000,
+            clients_max: 10,
+            clients_per_address_max: 10,
+            stall_timeout: SECOND,
+            present: true,
+            first_tag: 0,
+        })),
+    );
+    store.world.run_for(SECOND);
+    let other = store.world.add_node(&NodeConfig::new([10, 0, 0, 99]));
+    let link = store.world.connect(other, store.world.addr(store.node, 12000));
+    store.world.write(link, b"\0\0\0\0\0\0\0\x05../a b");
+    store.world.run_for(SECOND);
+    assert_eq!(store.world.read(link), b"go ahead");
+    store.world.write(link, b"12345");
+    store.world.run_for(SECOND);
+    assert!(store.world.is_closed(link));
+    assert_eq!(store.get("a_b").as_deref(), Some(&b"12345"[..]));
+    assert_eq!(store.get("old").as_deref(), Some(&b"was there"[..]));
+    assert_eq!(store.world.machine::<DropBox>(dropbox).unwrap().status().files, 1);
+    // An operator empties the folder.
+    store.world.disk_mut(store.node).remove("a b");
+    store.world.run_for(40 * SECOND);
+    assert_eq!(store.get("a_b"), None);
+    store.world.shutdown(store.node);
+    assert!(store.world.run_until(|world| world.machines_on(store.node).is_empty(), 10 * SECOND));
 }
 
 #[test]

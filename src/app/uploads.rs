@@ -12,7 +12,7 @@ use crate::io::{Reactor, descriptors_max};
 use crate::proto::limits::FILES_PER_MEMBER_MAX;
 use crate::proto::machine::Why;
 use crate::proto::peer::{GuestConfig, Orders, Peers};
-use crate::proto::upload::{DropBox, DropBoxConfig};
+use crate::proto::upload::{DropBox, DropBoxConfig, Failure, Refusal};
 use crate::proto::wire::GROUP_DEFAULT;
 
 /// What files of the drop box are offered under.
@@ -103,6 +103,23 @@ pub(super) fn conclude(dropbox: &DropBox, options: &UploadsOptions) -> Result<()
         let (dir, why) = (options.dir.display(), Why(error));
         return Err(anyhow!("cannot read {dir}: {why}; choose another folder with --upload-dir"));
     }
-    log::info!("dropbox ended files={} bytes={}", status.files, status.bytes);
+    log::info!(
+        "dropbox ended files={} bytes={} refused={} failed={} excess={} unlogged={}",
+        status.files,
+        status.bytes,
+        status.refused_total(),
+        status.failed_total(),
+        status.excess,
+        status.unlogged
+    );
+    let refused = Refusal::ALL.iter().map(|why| (why.to_string(), status.refused(*why)));
+    let failed = Failure::ALL.iter().map(|why| (why.to_string(), status.failed(*why)));
+    for (what, counts) in [("refusals", refused.collect::<Vec<_>>()), ("failures", failed.collect())] {
+        let counts = counts.iter().filter(|(_, count)| *count > 0);
+        let counts: String = counts.map(|(why, count)| format!(" {why}={count}")).collect();
+        if !counts.is_empty() {
+            log::info!("dropbox {what}{counts}");
+        }
+    }
     Ok(())
 }

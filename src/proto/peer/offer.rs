@@ -99,7 +99,9 @@ impl Member {
             let registered = self.library.at_mut(item);
             if registered.file().is_some() {
                 (registered.is_registered, registered.registers_refused) = (true, 0);
-                log::info!("file offered file={file} holders={holders}");
+                // The server on the same loop says it as well.
+                let level = if guest.stays() { log::Level::Debug } else { log::Level::Info };
+                log::log!(level, "file offered file={file} holders={holders}");
             }
             self.on_typed_registered(item, holders);
             self.register_more(common, os);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::proto::ids::FileName;
-use crate::proto::limits::{FILE_NAME_BYTES_MAX, PRESENTED_LOOK_PERIOD};
+use crate::proto::limits::{ENDING_BYTES_MAX, FILE_NAME_BYTES_MAX, PRESENTED_LOOK_PERIOD};
 use crate::proto::machine::{CloseReason, Effect, Os, numbered_name};
 use crate::proto::peer::Peers;
 use crate::proto::peer::common::Common;
@@ -16,8 +16,6 @@ use crate::proto::time::{Mono, Now};
 
 /// Longest name that gets a number behind it: `.8192` is the longest.
 const NUMBERED_BYTES_MAX: usize = FILE_NAME_BYTES_MAX - 8;
-/// Longest ending that stays when a name is shortened, with its dot.
-const ENDING_BYTES_MAX: usize = 8;
 
 /// What is known of them.
 #[derive(Debug, Default)]
