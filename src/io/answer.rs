@@ -11,6 +11,7 @@ use crate::proto::machine::{FileOp, Input, Load, Row, Secret};
 /// may have closed the link meanwhile.
 #[derive(Debug)]
 pub(super) enum Answer {
+    Start,
     Listening {
         addr: SocketAddr,
     },
@@ -96,6 +97,7 @@ impl Answer {
     /// The input that it stands for, if that takes no look at a link.
     pub(super) fn input(&self) -> Option<Input<'_>> {
         Some(match self {
+            Answer::Start => Input::Start,
             Answer::Listening { addr } => Input::Listening { addr: *addr },
             Answer::ListenFailed { addr, error } => Input::ListenFailed { addr: *addr, error: *error },
             Answer::DialFailed { dial, error } => Input::DialFailed { dial: *dial, error: *error },

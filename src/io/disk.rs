@@ -65,10 +65,9 @@ impl Disk {
                 self.files.insert(file, open);
                 Ok((len, moved))
             }
-            // Who looks for a file says what is in its way.
+            // Who looks for a file says what is in its way, and who takes them from strangers why it does not.
             Err(error)
-                if matches!(mode, OpenMode::Existing | OpenMode::Resume { .. })
-                    && Why(error.kind()).is_plain() =>
+                if mode != OpenMode::Named && mode != OpenMode::Partial && Why(error.kind()).is_plain() =>
             {
                 Err(kind(&error))
             }
@@ -187,9 +186,8 @@ impl Disk {
             (Ok(false), OpenMode::Fresh { bytes, .. }) => open.promised_bytes = bytes,
             (Ok(_), _) => {}
             (Err(error), _) => {
-                let kind = failed(FileOp::Open, &open.path, &error);
                 self.release(file);
-                return Some(Err(kind));
+                return Some(Err(kind(&error)));
             }
         }
         Some(Ok(open.len))

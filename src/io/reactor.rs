@@ -187,9 +187,9 @@ impl Reactor {
         let stores = std::mem::take(&mut self.stores).into_iter().chain(iter::repeat_with(|| None));
         self.seats = hosts.iter().zip(stores).map(seat).collect();
         self.turn_began = self.clock.mono();
-        for machine in 0..hosts.len() {
-            self.tell(hosts, machine, Input::Start);
-        }
+        // Before anything that one of them has for another.
+        self.answers.extend((0..hosts.len()).map(|machine| (machine, Answer::Start)));
+        self.deliver(hosts);
         loop {
             self.fire_timeouts(hosts);
             self.expire();

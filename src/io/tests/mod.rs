@@ -1,5 +1,5 @@
 //! The driver on real sockets and files, with toy machines on one side and plain threads on the
-//! other: `traffic` while all is well, `ending` of links, `bounds` that are reached,
+//! other: `traffic` while all is well, `ending` of links and of their `halves`, `bounds` that are reached,
 //! `files`, those of a drop box (`uploads`), what is kept (`keeping`) and what is typed (`typing`).
 
 #![allow(clippy::needless_pass_by_value)] // inputs come as the border hands them over
@@ -7,6 +7,7 @@
 mod bounds;
 mod ending;
 mod files;
+mod halves;
 mod keeping;
 mod traffic;
 mod typing;

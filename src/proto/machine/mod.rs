@@ -10,11 +10,13 @@
 //! - After `handle_timeout(now)`, `poll_timeout()` is `None` or later than `now.mono`.
 //! - An effect on a link or file that is gone does nothing; the machine has been told, or will be.
 //! - [`Effect::Store`] and [`Effect::Load`] are carried out in their order, and answered later, in that order.
-//! - [`Effect::Finish`], [`Effect::Hash`], [`Effect::Read`], and an [`Effect::Open`] that sets room aside
-//!   take their time: their answers come later than those of what was asked for after them, and in any order among themselves.
+//! - [`Effect::Finish`], [`Effect::Hash`], [`Effect::Read`], [`Effect::Survey`], and an [`Effect::Open`] that sets room
+//!   aside take their time: their answers come later than those of what was asked for after them, and in any order among
+//!   themselves, but for a `Survey` and a `Finish`: what was told to be finished before its answer is counted, what is
+//!   told after it is not.
 //! - After `handle_input`, `poll_timeout()` may already be due; the driver then fires it next.
 //! - The first input is [`Input::Start`]. After [`Effect::Exit`] there are no more; what is still
-//!   queued on links goes out, files are released.
+//!   queued on links goes out, unless they are held, and files are released.
 //! - Machines of one driver live and end together: when one exits, the others get
 //!   [`Input::Shutdown`].
 
@@ -200,13 +202,13 @@ pub enum Effect<'a> {
     /// [`CHUNK_READ_BYTES_MAX`](crate::proto::limits::CHUNK_READ_BYTES_MAX). Answer: `Read` or
     /// `FileFailed`, as with `Hash`; `InvalidInput` if it is longer.
     Read { file: FileId, offset: u64, len: u64 },
-    /// Close the file. A partial that was not finished is deleted, unless it was opened with
-    /// [`OpenMode::Resume`]. Ranges that are queued are still sent, and a `Finish` that is under way
+    /// Close the file. One that was not finished is deleted if it was opened with [`OpenMode::Partial`] or
+    /// [`OpenMode::Fresh`]. Ranges that are queued are still sent, and a `Finish` that is under way
     /// is carried through and answered; hashes and reads are given up without an answer.
     Release { file: FileId },
     /// Count what is in the machine's folder itself, and delete files of [`OpenMode::Fresh`] that were left unfinished
     /// and not written for [`UPLOAD_LEFT_AGE`](crate::proto::limits::UPLOAD_LEFT_AGE). `names_max`: most names to be told.
-    /// A folder that is not there is empty. Answer, in its turn with those of `Finish`: `Surveyed` or `SurveyFailed`.
+    /// A folder that is not there is empty. Answer, in its turn among those of `Finish`: `Surveyed` or `SurveyFailed`.
     Survey { names_max: usize },
     /// A file of the machine's folder is whole: the other machines of the driver hear of it. Answer: none.
     Present { path: &'a str },
