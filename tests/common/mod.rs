@@ -10,6 +10,7 @@ pub mod place;
 pub mod screen;
 pub mod tap;
 pub mod town;
+pub mod yard;
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
