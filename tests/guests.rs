@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::town::{Town, server_machine};
@@ -42,6 +43,27 @@ fn tickets(heard: &str, about: &str) -> Vec<String> {
     let lines = heard.lines().map(|line| line.trim_start_matches("* ").split(' ').collect::<Vec<_>>());
     let lines = lines.filter(|words| words[0] == "SOURCE" && words[2] == about);
     lines.map(|words| words[4].to_owned()).collect()
+}
+
+/// Who came over the server's own loopback is told of as what it is: for those who are there too, and for others.
+#[test]
+fn a_holder_on_the_servers_host_is_told_of_where_it_can_be_reached() {
+    let mut town = Town::with(72, |addr| server_machine(SocketAddr::from(([0, 0, 0, 0], addr.port())), 0));
+    town.world.run_for(SECOND);
+    let local = SocketAddr::from(([127, 0, 0, 1], town.addr.port()));
+    let holder = town.world.connect(town.server_node, local);
+    say(&mut town, holder, "HELLO holder 40000\n");
+    say(&mut town, holder, &format!("REGISTER f 9 3 195 all\n{}", hashes(3)));
+    let source =
+        |answer: &str| answer.split_once("SOURCE f holder ").unwrap().1.split(' ').next().unwrap().to_owned();
+    let (afar, _) = guest(&mut town, "HELLO afar");
+    assert_eq!(source(&say(&mut town, afar, "DOWNLOAD f\n")), "10.0.0.1:40000");
+    let ways = [("near", local), ("nearly", town.addr)];
+    for (name, addr) in ways {
+        let near = town.world.connect(town.server_node, addr);
+        say(&mut town, near, &format!("HELLO {name}\n"));
+        assert_eq!(source(&say(&mut town, near, "DOWNLOAD f\n")), "127.0.0.1:40000", "{name}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The command line, in two stages: as typed, then checked and ready. Starts nothing.
 
+mod amounts;
 mod console;
 mod files;
 mod server;
@@ -20,9 +21,10 @@ use crate::proto::ids::Name;
 use crate::proto::limits::{DURATION_MAX, INTERVAL_MAX, INTERVAL_MIN, PEERS_MAX, SHARE_DEADLINE_MAX};
 use crate::proto::time::Period;
 
+pub(super) use amounts::Rate;
 pub(super) use console::ConsoleOptions;
-pub(super) use files::{FindOptions, GetOptions, Rate, ShareOptions};
-pub(super) use server::ServerOptions;
+pub(super) use files::{FindOptions, GetOptions, ShareOptions};
+pub(super) use server::{ServerOptions, UploadsOptions};
 pub(super) use upload::UploadOptions;
 pub(super) use user::{UserAction, UserOptions};
 

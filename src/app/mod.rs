@@ -20,6 +20,7 @@ mod summary;
 mod terminal;
 mod tty;
 mod upload;
+mod uploads;
 mod user;
 mod watched;
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use crate::app::cli::ServerOptions;
 use crate::app::state::StateLock;
 use crate::app::watched::Watched;
-use crate::app::{drive, logging, prepare_folder, random_secret, state, terminal};
+use crate::app::{drive, logging, prepare_folder, random_secret, state, terminal, uploads};
 use crate::io::{Host, Reactor, Store, return_large_buffers};
 use crate::proto::chat;
 use crate::proto::machine::Why;
@@ -20,9 +20,23 @@ pub(super) fn run(options: &ServerOptions) -> Result<bool> {
     logging::start(&options.log)?;
     prepare_folder(&options.out, "--out")?;
     let kept = open_accounts(options.state.as_deref())?;
+    let mut reactor = Reactor::new().context("cannot start the event loop")?;
+    let mut listen = options.listen.clone();
+    let mut dropbox = match &options.uploads {
+        Some(uploads) => {
+            let state = kept.as_ref().map(|(_, lock)| (lock.folder.as_path(), "the accounts"));
+            let others: Vec<_> = state.into_iter().chain([(options.out.as_path(), "the table")]).collect();
+            Some(uploads::open(uploads, &others)?)
+        }
+        None => None,
+    };
+    let mut keeper = match &options.uploads {
+        Some(uploads) if uploads.register => Some(uploads::keeper(&mut listen, &mut reactor)?),
+        _ => None,
+    };
     let (store, lock) = kept.unzip();
     let config = ServerConfig {
-        listen: options.listen.clone(),
+        listen,
         interval: options.interval,
         duration: options.duration,
         secret: random_secret()?,
@@ -37,12 +51,19 @@ pub(super) fn run(options: &ServerOptions) -> Result<bool> {
     let mut server = Watched::each_input(Server::new(config), move |server: &Server, _| {
         announced = announce(&server.status().listening, announced);
     });
-    let mut reactor = Reactor::new().context("cannot start the event loop")?;
     if let Some(store) = store {
         reactor.keep_in(0, store);
     }
-    drive(reactor, &mut [Host { machine: &mut server, root: options.out.clone() }])?;
-    let outcome = conclude(server.machine());
+    let mut hosts = vec![Host { machine: &mut server, root: options.out.clone() }];
+    if let (Some(uploads), Some(dropbox)) = (&options.uploads, &mut dropbox) {
+        hosts.push(Host { machine: dropbox, root: uploads.dir.clone() });
+        hosts.extend(keeper.iter_mut().map(|machine| Host { machine, root: uploads.dir.clone() }));
+    }
+    drive(reactor, &mut hosts)?;
+    let mut outcome = conclude(server.machine());
+    if let (Some(uploads), Some(dropbox)) = (&options.uploads, &dropbox) {
+        outcome = outcome.and_then(|ended| uploads::conclude(dropbox.machine(), uploads).map(|()| ended));
+    }
     if let (Err(error), Some(_)) = (&outcome, &options.log.file) {
         // The terminal hears it from who called.
         log::error!("{error:#}");

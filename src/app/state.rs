@@ -25,6 +25,7 @@ pub(super) fn default_folder(variable: impl Fn(&str) -> Option<OsString>) -> Opt
 #[derive(Debug)]
 pub(super) struct StateLock {
     _file: Flock<File>,
+    pub(super) folder: PathBuf,
     /// Made at the first start, and the same ever after.
     pub(super) secret: [u8; 32],
 }
@@ -54,7 +55,7 @@ pub(super) fn lock(folder: &Path) -> Result<StateLock> {
         }
         Err(error) => return Err(error).with_context(explain),
     }
-    Ok(StateLock { _file: file, secret })
+    Ok(StateLock { _file: file, folder: folder.to_owned(), secret })
 }
 
 #[cfg(test)]

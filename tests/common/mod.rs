@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test crate uses its part
 
 pub mod console;
+pub mod drop;
 pub mod hall;
 pub mod hand;
 pub mod party;
@@ -59,6 +60,10 @@ impl Running {
 
     pub fn signal(&self, signal: nix::sys::signal::Signal) {
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid()), signal).unwrap();
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.child().try_wait().unwrap().is_some()
     }
 
     fn child(&mut self) -> &mut Child {

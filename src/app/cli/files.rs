@@ -1,6 +1,5 @@
 //! The command lines of `share`, `get` and `find`, checked. Opens no file.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,6 +8,7 @@ use std::time::Duration;
 use argh::FromArgs;
 use log::LevelFilter;
 
+use crate::app::cli::amounts::Rate;
 use crate::app::cli::{address, level, log_options, number};
 use crate::app::logging::LogOptions;
 use crate::proto::ids::{FileName, Name};
@@ -51,10 +51,6 @@ pub(in crate::app) struct FindOptions {
     /// As typed: counted from 1.
     pub(in crate::app) chunks: Vec<u64>,
 }
-
-/// Bytes per second, written `2MB/s`, `500kB/s`, `1MiB/s`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::app) struct Rate(pub(in crate::app) u64);
 
 /// Declares a command line that has, after its own options, those of every guest: no struct can be
 /// embedded in another here.
@@ -205,48 +201,5 @@ fn chunk_number(chunk: u64) -> Result<u64, String> {
     match chunk {
         1..=CHUNKS_MAX => Ok(chunk),
         _ => Err(format!("chunks are counted from 1 to at most {CHUNKS_MAX}, not {chunk}")),
-    }
-}
-
-impl FromStr for Rate {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Rate, String> {
-        let wrong = || format!("{text} is not a rate; write it like 2MB/s, 500kB/s or 1MiB/s");
-        let amount = text.strip_suffix("/s").ok_or_else(wrong)?;
-        let digits = amount.len() - amount.trim_start_matches(|byte: char| byte.is_ascii_digit()).len();
-        let unit: u64 = match &amount[digits..] {
-            "B" => 1,
-            "kB" => 1000,
-            "MB" => 1_000_000,
-            "GB" => 1_000_000_000,
-            "KiB" => 1 << 10,
-            "MiB" => 1 << 20,
-            "GiB" => 1 << 30,
-            _ => return Err(wrong()),
-        };
-        let number: u64 = amount[..digits].parse().map_err(|_| wrong())?;
-        number.checked_mul(unit).filter(|rate| *rate > 0).map(Rate).ok_or_else(wrong)
-    }
-}
-
-impl fmt::Display for Rate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/s", crate::app::summary::bytes(self.0))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rates_have_units() {
-        for (text, rate) in [("2MB/s", 2_000_000), ("1MiB/s", 1 << 20), ("7B/s", 7), ("500kB/s", 500_000)] {
-            assert_eq!(text.parse(), Ok(Rate(rate)), "{text}");
-        }
-        for text in ["", "2", "2MB", "MB/s", "0MB/s", "-1MB/s", "1.5MB/s", "99999999999999GB/s", "2mb/s"] {
-            assert!(text.parse::<Rate>().is_err(), "{text}");
-        }
     }
 }

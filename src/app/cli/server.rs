@@ -7,9 +7,13 @@ use std::time::Duration;
 use argh::FromArgs;
 use log::LevelFilter;
 
+use crate::app::cli::amounts::Size;
 use crate::app::cli::{address, check_duration, check_interval, level, log_options, number};
 use crate::app::logging::LogOptions;
-use crate::proto::limits::DURATION_MAX;
+use crate::proto::limits::{
+    DURATION_MAX, UPLOAD_CLIENTS, UPLOAD_CLIENTS_MAX, UPLOAD_CLIENTS_PER_ADDRESS, UPLOAD_QUOTA_BYTES,
+    UPLOAD_STALL_TIMEOUT,
+};
 use crate::proto::server::LetIn;
 use crate::proto::time::Period;
 
@@ -24,11 +28,29 @@ pub(in crate::app) struct ServerOptions {
     pub(in crate::app) guests: LetIn,
     pub(in crate::app) idle_timeout: Duration,
     pub(in crate::app) block_duration: Duration,
+    /// `None`: there is no drop box.
+    pub(in crate::app) uploads: Option<UploadsOptions>,
     pub(in crate::app) log: LogOptions,
 }
 
+/// The drop box.
+#[derive(Debug)]
+pub(in crate::app) struct UploadsOptions {
+    pub(in crate::app) listen: SocketAddr,
+    pub(in crate::app) dir: PathBuf,
+    pub(in crate::app) quota_bytes: u64,
+    pub(in crate::app) file_bytes_max: u64,
+    pub(in crate::app) clients_max: usize,
+    pub(in crate::app) clients_per_address_max: usize,
+    pub(in crate::app) stall_timeout: Duration,
+    /// What comes in is offered to everybody of the mesh.
+    pub(in crate::app) register: bool,
+}
+
 /// Answers the peers' ticks, writes all of them down in OUT/serverTimeData.txt, and introduces the
-/// peers to each other. People who connect with nc or with a program talk to each other over it. Prints `listening mesh ADDR` when it is ready. Stop it with SIGTERM or Ctrl-C.
+/// peers to each other. People who connect with nc or with a program talk to each other over it. With --upload-listen
+/// it also takes files from whoever sends them there (tickmesh upload, or any client of that protocol).
+/// Prints `listening mesh ADDR` when it is ready, and `listening upload ADDR` when the drop box is. Stop it with SIGTERM or Ctrl-C.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "server")]
 pub(super) struct TypedServer {
@@ -59,6 +81,30 @@ pub(super) struct TypedServer {
     /// how long a name is blocked after three wrong passwords in a row, at most 168h (default 60s)
     #[argh(option, default = "Period(Duration::from_secs(60))")]
     block_duration: Period,
+    /// take uploads at this address, HOST:PORT, usually port 12000; port 0 lets the system choose (default: none are taken)
+    #[argh(option)]
+    upload_listen: Option<String>,
+    /// folder for uploads, and for nothing else (default OUT/uploads)
+    #[argh(option)]
+    upload_dir: Option<PathBuf>,
+    /// most bytes of all files in that folder together, like 500MB or 1GiB (default 100GB)
+    #[argh(option)]
+    upload_quota: Option<Size>,
+    /// largest upload (default: the quota)
+    #[argh(option)]
+    upload_file_max: Option<Size>,
+    /// clients that may upload at once, silent ones included, 1 to 8192 (default 1000)
+    #[argh(option, from_str_fn(number))]
+    upload_clients: Option<usize>,
+    /// the same from one address (default 500)
+    #[argh(option, from_str_fn(number))]
+    upload_clients_per_address: Option<usize>,
+    /// how long an upload may stand still, 1s to 168h (default 60s)
+    #[argh(option)]
+    upload_timeout: Option<Period>,
+    /// offer what is in that folder, and what comes, to everybody of the mesh (tickmesh get), as `dropbox` in the group lab
+    #[argh(switch)]
+    upload_register: bool,
     /// error, warn, info, debug or trace (default info)
     #[argh(option, default = "LevelFilter::Info", from_str_fn(level))]
     log_level: LevelFilter,
@@ -74,6 +120,7 @@ pub(super) struct TypedServer {
 }
 
 pub(super) fn check_server(typed: TypedServer) -> Result<ServerOptions, String> {
+    let uploads = check_uploads(&typed)?;
     let listen = match typed.listen.as_slice() {
         [] => vec![SocketAddr::from(([127, 0, 0, 1], 5555))],
         addrs => addrs.iter().map(|addr| address("--listen", addr)).collect::<Result<_, _>>()?,
@@ -87,8 +134,54 @@ pub(super) fn check_server(typed: TypedServer) -> Result<ServerOptions, String> 
         interval: check_interval(typed.interval)?,
         duration: check_duration(typed.duration)?,
         out: typed.out,
+        uploads,
         log: log_options(typed.log_level, typed.log_file, typed.log_bytes, typed.log_keep)?,
     })
+}
+
+fn check_uploads(typed: &TypedServer) -> Result<Option<UploadsOptions>, String> {
+    let Some(listen) = &typed.upload_listen else {
+        let given = [
+            ("--upload-dir", typed.upload_dir.is_some()),
+            ("--upload-quota", typed.upload_quota.is_some()),
+            ("--upload-file-max", typed.upload_file_max.is_some()),
+            ("--upload-clients", typed.upload_clients.is_some()),
+            ("--upload-clients-per-address", typed.upload_clients_per_address.is_some()),
+            ("--upload-timeout", typed.upload_timeout.is_some()),
+            ("--upload-register", typed.upload_register),
+        ];
+        return match given.iter().find(|(_, given)| *given) {
+            Some((flag, _)) => Err(format!("{flag} is of no use without --upload-listen")),
+            None => Ok(None),
+        };
+    };
+    let quota = typed.upload_quota.unwrap_or(Size(UPLOAD_QUOTA_BYTES));
+    let file_max = typed.upload_file_max.unwrap_or(quota);
+    if file_max > quota {
+        return Err(format!("--upload-file-max is at most the quota of {} B, not {} B", quota.0, file_max.0));
+    }
+    let clients_max = typed.upload_clients.unwrap_or(UPLOAD_CLIENTS);
+    check_clients("--upload-clients", clients_max)?;
+    let clients_per_address_max = typed.upload_clients_per_address.unwrap_or(UPLOAD_CLIENTS_PER_ADDRESS);
+    check_clients("--upload-clients-per-address", clients_per_address_max)?;
+    let timeout = typed.upload_timeout.unwrap_or(Period(UPLOAD_STALL_TIMEOUT));
+    Ok(Some(UploadsOptions {
+        listen: address("--upload-listen", listen)?,
+        dir: typed.upload_dir.clone().unwrap_or_else(|| typed.out.join("uploads")),
+        quota_bytes: quota.0,
+        file_bytes_max: file_max.0,
+        clients_max,
+        clients_per_address_max,
+        stall_timeout: check_period("--upload-timeout", timeout, Duration::from_secs(1))?,
+        register: typed.upload_register,
+    }))
+}
+
+fn check_clients(flag: &str, clients: usize) -> Result<(), String> {
+    match clients {
+        1..=UPLOAD_CLIENTS_MAX => Ok(()),
+        _ => Err(format!("{flag} is from 1 to {UPLOAD_CLIENTS_MAX}, not {clients}")),
+    }
 }
 
 fn check_period(flag: &str, period: Period, least: Duration) -> Result<Duration, String> {

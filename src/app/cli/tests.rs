@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::proto::limits::{
-    CHUNKS_MAX, FILES_PER_MEMBER_MAX, SEARCH_CHUNKS_MAX, UPLOAD_FILES_MAX, UPLOAD_JOBS_MAX,
-    UPLOAD_TIMEOUT_MAX, UPLOAD_TIMEOUT_MIN,
+    CHUNKS_MAX, FILES_PER_MEMBER_MAX, SEARCH_CHUNKS_MAX, UPLOAD_CLIENTS_MAX, UPLOAD_FILES_MAX,
+    UPLOAD_JOBS_MAX, UPLOAD_TIMEOUT_MAX, UPLOAD_TIMEOUT_MIN,
 };
 
 fn parse_line(line: &str) -> Parsed {
@@ -28,6 +28,29 @@ fn defaults_are_those_of_the_specification() {
     assert_eq!(peer.server, "127.0.0.1:5555".parse().unwrap());
     let Command::Demo(demo) = command("tickmesh demo") else { panic!() };
     assert_eq!((demo.peers, demo.duration), (3, Duration::from_secs(10)));
+}
+
+#[test]
+fn uploads_are_taken_where_an_address_is_given() {
+    let Command::Server(server) = command("tickmesh server --out there") else { panic!() };
+    assert!(server.uploads.is_none());
+    let Command::Server(server) = command("tickmesh server --out there --upload-listen 127.0.0.1:12000")
+    else {
+        panic!()
+    };
+    let uploads = server.uploads.unwrap();
+    assert_eq!((uploads.listen.port(), uploads.dir), (12000, "there/uploads".into()));
+    assert_eq!((uploads.quota_bytes, uploads.file_bytes_max), (100_000_000_000, 100_000_000_000));
+    assert_eq!((uploads.clients_max, uploads.clients_per_address_max), (1000, 500));
+    assert_eq!((uploads.stall_timeout, uploads.register), (Duration::from_secs(60), false));
+    let line = "tickmesh server --upload-listen [::1]:0 --upload-dir in --upload-quota 1GiB --upload-file-max 5MB \
+        --upload-clients 3 --upload-clients-per-address 2 --upload-timeout 5s --upload-register";
+    let Command::Server(server) = command(line) else { panic!() };
+    let uploads = server.uploads.unwrap();
+    assert_eq!((uploads.quota_bytes, uploads.file_bytes_max), (1 << 30, 5_000_000));
+    assert_eq!((uploads.clients_max, uploads.clients_per_address_max), (3, 2));
+    assert_eq!((uploads.stall_timeout, uploads.register), (Duration::from_secs(5), true));
+    assert_eq!(uploads.dir, PathBuf::from("in"));
 }
 
 #[test]
@@ -102,6 +125,26 @@ fn wrong_usage_says_what_and_how() {
         ("tickmesh server --listen 127.0.0.1", "--listen 127.0.0.1 is no address"),
         ("tickmesh server --log-level loud", "'loud': the levels are error, warn, info, debug and trace"),
         ("tickmesh server --log-bytes 1", "--log-bytes is at least 4096"),
+        ("tickmesh server --upload-listen 12000", "--upload-listen 12000 is no address; write HOST:PORT"),
+        ("tickmesh server --upload-dir in", "--upload-dir is of no use without --upload-listen"),
+        ("tickmesh server --upload-register", "--upload-register is of no use without --upload-listen"),
+        ("tickmesh server --upload-quota 5", "5 is not a size; write it like 500MB"),
+        (
+            "tickmesh server --upload-listen 127.0.0.1:0 --upload-quota 1MB --upload-file-max 1MiB",
+            "--upload-file-max is at most the quota of 1000000 B, not 1048576 B",
+        ),
+        (
+            "tickmesh server --upload-listen 127.0.0.1:0 --upload-clients 0",
+            "--upload-clients is from 1 to 8192, not 0",
+        ),
+        (
+            "tickmesh server --upload-listen 127.0.0.1:0 --upload-clients-per-address 9000",
+            "--upload-clients-per-address is from 1 to 8192, not 9000",
+        ),
+        (
+            "tickmesh server --upload-listen 127.0.0.1:0 --upload-timeout 1ms",
+            "--upload-timeout is from 1s to 168h, not 1ms",
+        ),
         ("tickmesh share", "share needs the name of a file"),
         ("tickmesh share a --chunks 0", "--chunks is from 1 to 8192, not 0"),
         ("tickmesh share a --chunks 8193", "--chunks is from 1 to 8192, not 8193"),
@@ -221,6 +264,7 @@ fn help_names_the_limits() {
             format!("{} to {}", Period(UPLOAD_TIMEOUT_MIN), Period(UPLOAD_TIMEOUT_MAX)),
         ),
         ("tickmesh find --help", format!("at most {SEARCH_CHUNKS_MAX}")),
+        ("tickmesh server --help", format!("1 to {UPLOAD_CLIENTS_MAX}")),
     ] {
         let Parsed::Show(text) = parse_line(line) else { panic!() };
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -2,6 +2,7 @@
 //! attempt to connect, or a file belongs to. Decides nothing.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use crate::proto::ids::{DialId, FileId, LinkId};
 use crate::proto::limits::FILES_OPEN_MAX;
@@ -23,6 +24,8 @@ pub(super) struct Common {
     pub(super) dials: BTreeMap<DialId, DialFor>,
     pub(super) files: BTreeMap<FileId, FileFor>,
     pub(super) listener: Listener,
+    /// Where to listen; `None`: where we reach the server.
+    pub(super) listen_ip: Option<IpAddr>,
     /// Chunks that others asked for, of all members.
     pub(super) serving: Serving,
     /// Those of them that are being packed.
@@ -133,6 +136,7 @@ impl Common {
             dials: BTreeMap::new(),
             files: BTreeMap::new(),
             listener: Listener::None,
+            listen_ip: None,
             serving: Serving::new(None),
             packing: Packing::default(),
             unpacker: Unpacker::new(),

@@ -55,7 +55,8 @@ impl Member {
             // Others reach us where the server does: a peer is not offered to networks that it did not choose.
             Listener::None if common.config.share_deadline.is_some() || self.serves() => {
                 common.listener = Listener::Asked;
-                os.perform(Effect::Listen { addr: SocketAddr::new(local.ip(), 0) });
+                let ip = common.listen_ip.unwrap_or(local.ip());
+                os.perform(Effect::Listen { addr: SocketAddr::new(ip, 0) });
             }
             Listener::Asked => {}
             Listener::None | Listener::Ready(_) => self.join(link, common, now, os),
@@ -111,7 +112,7 @@ impl Member {
             return;
         }
         let since = common.started.max(self.contacting_since);
-        if self.contacts_made == 0 && now.mono - since >= FIRST_CONTACT_TIMEOUT {
+        if self.contacts_made == 0 && now.mono - since >= FIRST_CONTACT_TIMEOUT && !self.stays() {
             let why =
                 format!("cannot reach the server at {}: {why}; is one running there?", common.config.server);
             self.fail(&why, common, now, os);

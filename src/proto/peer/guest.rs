@@ -13,6 +13,7 @@ use crate::proto::peer::common::{Common, DialFor, Timer};
 use crate::proto::peer::library::ItemId;
 use crate::proto::peer::member::{Member, Stage};
 use crate::proto::peer::other::Way;
+use crate::proto::peer::presented::Presented;
 use crate::proto::peer::report::Outcome;
 use crate::proto::peer::status::FileStatus;
 use crate::proto::peer::talk::{Talk, Talker};
@@ -46,6 +47,9 @@ pub struct Orders {
     pub find: Option<Find>,
     /// Talk, and do what is typed.
     pub talk: Option<Talk>,
+    /// Most files that are offered of those that other machines of the driver present
+    /// ([`Input::Presented`](crate::proto::machine::Input::Presented)); they lie in its folder. With any it ends only when it is asked to.
+    pub presented_max: usize,
 }
 
 /// A file to offer.
@@ -116,6 +120,8 @@ pub(super) struct Guest {
     pub(super) available: Option<bool>,
     /// When it is told again what has come.
     pub(super) next_news: Mono,
+    /// Files that other machines have for it.
+    pub(super) presented: Presented,
     /// What it says and shows, if it talks.
     pub(super) talker: Option<Box<Talker>>,
     /// How the files stood at the end.
@@ -159,6 +165,7 @@ impl Guest {
             found: Vec::new(),
             available: None,
             next_news: Mono(0),
+            presented: Presented::default(),
             talker,
             left: None,
         }
@@ -166,6 +173,11 @@ impl Guest {
 
     pub(super) fn offers(&self, item: ItemId) -> bool {
         self.offered.iter().any(|offered| offered.item == item)
+    }
+
+    /// A file is still to be looked at.
+    pub(super) fn waits(&self, item: ItemId) -> bool {
+        self.to_look_at.iter().any(|place| self.offered[*place].item == item)
     }
 
     /// One more file to look at and offer, or the same once more.
@@ -192,6 +204,7 @@ impl Member {
         guest.asked.clear();
         guest.to_register.clear();
         guest.put_off.clear();
+        guest.presented.told = None;
         guest.ask_anew(now.mono);
         guest.next_news = now.mono;
         for item in 0..self.library.len() as ItemId {
@@ -211,10 +224,11 @@ impl Member {
         self.give_up_privates(common, now, os);
         self.note_got(now);
         let Some(guest) = &mut self.guest else { return };
-        let is_over = |want: &Want| want.got_at.is_some_and(|got_at| now.mono - got_at >= want.get.stay);
-        let served = guest.wants.iter().all(is_over);
+        let is_served = |want: &Want| want.got_at.is_some_and(|got_at| now.mono - got_at >= want.get.stay);
+        let served = guest.wants.iter().all(is_served);
         let found = guest.orders.find.is_none() || guest.available.is_some();
-        if served && found && guest.orders.offers.is_empty() && guest.talker.is_none() {
+        let is_over = served && found && guest.orders.offers.is_empty();
+        if is_over && guest.talker.is_none() && !guest.stays() {
             self.outcome = Outcome::Complete;
             return self.end("done", common, os);
         }
@@ -225,6 +239,7 @@ impl Member {
                 return self.fail(&why, common, now, os);
             }
         }
+        self.look_at_folder(now, os);
         self.register_put_off(common, now, os);
         self.report_news(common, now, os);
         self.ask_for_files(common, now, os);

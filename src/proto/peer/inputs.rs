@@ -20,6 +20,7 @@ impl Machine for Peers {
             }
             Input::Listening { addr } => self.on_listening(addr.port(), now, os),
             Input::ListenFailed { addr, error } => {
+                common.listener = Listener::None;
                 let why = format!("cannot listen for the other peers at {}: {}", addr.ip(), Why(error));
                 members.iter_mut().for_each(|member| member.fail(&why, common, now, os));
             }
@@ -89,9 +90,9 @@ impl Machine for Peers {
             | Input::Row { .. }
             | Input::Loaded { .. }
             | Input::LoadFailed { .. }
-            | Input::Surveyed { .. }
-            | Input::SurveyFailed { .. }
-            | Input::Presented { .. } => {}
+            | Input::SurveyFailed { .. } => {}
+            Input::Surveyed { names, .. } => self.on_surveyed(names, now, os),
+            Input::Presented { path } => self.on_presented(path, now, os),
             Input::Derived { job, key } => {
                 members.iter_mut().for_each(|member| member.on_derived(job, key, common, os));
             }

@@ -195,6 +195,9 @@ impl Member {
 
     /// Ends without having done what it is for.
     pub(super) fn fail(&mut self, why: &str, common: &mut Common, now: Now, os: &mut dyn Os) {
+        if self.stays() && !self.is_ended() {
+            return self.stay(why, common, now, os);
+        }
         if !matches!(self.stage, Stage::Closing { .. } | Stage::Ended) {
             // A guest's user is told by who runs it, at once.
             let level = if self.guest.is_some() { log::Level::Info } else { log::Level::Error };

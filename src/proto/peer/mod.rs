@@ -14,6 +14,7 @@ mod offer;
 mod other;
 mod pack;
 mod pair;
+mod presented;
 mod report;
 mod run;
 mod serve;
@@ -24,7 +25,7 @@ mod talk;
 mod visit;
 mod want;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU64;
 use std::time::Duration;
 
@@ -117,6 +118,13 @@ impl Peers {
     /// What came of it, member by member.
     pub fn report(&self) -> Report {
         Report { peers: self.members.iter().map(Member::report).collect() }
+    }
+
+    /// Others are told to reach it there, where it also listens on all networks; without this it
+    /// listens where it reaches the server, and nowhere else.
+    pub fn with_listener_at(mut self, ip: IpAddr) -> Peers {
+        self.common.listen_ip = Some(ip);
+        self
     }
 
     fn on_link_up(

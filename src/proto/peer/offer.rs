@@ -99,7 +99,9 @@ impl Member {
             let registered = self.library.at_mut(item);
             if registered.file().is_some() {
                 (registered.is_registered, registered.registers_refused) = (true, 0);
-                log::info!("file offered file={file} holders={holders}");
+                // The server on the same loop says it as well.
+                let level = if guest.stays() { log::Level::Debug } else { log::Level::Info };
+                log::log!(level, "file offered file={file} holders={holders}");
             }
             self.on_typed_registered(item, holders);
             self.register_more(common, os);
@@ -190,14 +192,18 @@ impl Member {
         (dropped.is_registered, dropped.trouble) = (false, Some(trouble));
         let offered = guest.offers(item);
         // Who shares is told by who runs it, at once.
-        let level = if offered { log::Level::Info } else { log::Level::Error };
+        let level = match offered {
+            true if guest.stays() => log::Level::Warn,
+            true => log::Level::Info,
+            false => log::Level::Error,
+        };
         log::log!(level, "file not offered why=\"{why}\"");
         let all_gone = guest.offered.iter().all(|offered| self.library.at(offered.item).trouble.is_some());
         if guest.talker.is_some() {
             if !is_told {
                 self.show_file(item);
             }
-        } else if offered && all_gone && guest.orders.get.is_none() {
+        } else if offered && all_gone && guest.orders.get.is_none() && !guest.stays() {
             self.fail(&why, common, now, os);
         }
     }

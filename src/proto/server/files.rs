@@ -299,7 +299,8 @@ impl Server {
     fn source<'a>(&self, to: &Who, about: &Who, file: &'a str) -> Option<Message<'a>> {
         let (reader, source) = (self.contact(to)?, self.contact(about)?);
         let ticket = ticket((&to.id, reader.key), (&about.id, source.key));
-        Some(Message::Source { file, id: about.id, addr: source.addr, ticket })
+        let addr = self.sessions.get(reader.link).map_or(source.addr, |session| session.reaches(source.addr));
+        Some(Message::Source { file, id: about.id, addr, ticket })
     }
 
     fn tell_source(&mut self, to: &Who, about: &Who, file: &str, os: &mut dyn Os) {

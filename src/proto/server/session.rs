@@ -52,6 +52,15 @@ impl Session {
         let last_heard = Mono(0);
         Session { remote, seat: None, local, reader, errors: 0, blocked: false, last_heard, talk, talker }
     }
+
+    /// Where the one at this link finds somebody who is at `addr` for the server: what is the
+    /// server's own host for itself is the host that it has reached, for one that is elsewhere.
+    pub(super) fn reaches(&self, addr: SocketAddr) -> SocketAddr {
+        let (local, remote) = (self.local.ip(), self.remote.ip());
+        let is_elsewhere = !remote.is_loopback() && remote != local;
+        let ip = if addr.ip().is_loopback() && is_elsewhere { local } else { addr.ip() };
+        SocketAddr::new(ip, addr.port())
+    }
 }
 
 impl Server {

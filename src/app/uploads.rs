@@ -1,0 +1,125 @@
+//! The drop box of `tickmesh server`, and who offers what comes in to the mesh: made, announced, and summed up.
+
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, ensure};
+
+use crate::app::cli::UploadsOptions;
+use crate::app::watched::Watched;
+use crate::app::{prepare_folder, random_secret, terminal};
+use crate::io::{Reactor, descriptors_max};
+use crate::proto::limits::FILES_PER_MEMBER_MAX;
+use crate::proto::machine::Why;
+use crate::proto::peer::{GuestConfig, Orders, Peers};
+use crate::proto::upload::{DropBox, DropBoxConfig, Failure, Refusal};
+use crate::proto::wire::GROUP_DEFAULT;
+
+/// What files of the drop box are offered under.
+const KEEPER: &str = "dropbox";
+
+/// A drop box whose folder can be written to. `others`: folders that are for something else, and what for.
+pub(super) fn open(options: &UploadsOptions, others: &[(&Path, &str)]) -> Result<Watched<DropBox>> {
+    prepare_folder(&options.dir, "--upload-dir")?;
+    let real = |folder: &Path| folder.canonicalize();
+    let dir = real(&options.dir).with_context(|| format!("cannot use {}", options.dir.display()))?;
+    for (other, purpose) in others {
+        ensure!(
+            real(other).is_ok_and(|other| other != dir),
+            "{} is the folder of {purpose}; choose another one for uploads with --upload-dir",
+            options.dir.display()
+        );
+    }
+    let [a, b, c, d, ..] = random_secret()?;
+    let dropbox = DropBox::new(DropBoxConfig {
+        listen: options.listen,
+        file_bytes_max: options.file_bytes_max,
+        quota_bytes: options.quota_bytes,
+        clients_max: options.clients_max,
+        clients_per_address_max: options.clients_per_address_max,
+        stall_timeout: options.stall_timeout,
+        present: options.register,
+        first_tag: u32::from_le_bytes([a, b, c, d]),
+    });
+    let mut is_announced = false;
+    Ok(Watched::each_input(dropbox, move |dropbox: &DropBox, _| {
+        if let (Some(addr), false) = (dropbox.status().listening, is_announced) {
+            is_announced = true;
+            announce(addr);
+        }
+    }))
+}
+
+fn announce(addr: SocketAddr) {
+    if let Err(error) = terminal::print(&format!("listening upload {addr}\n")) {
+        log::warn!("nobody is told where the drop box listens error=\"{error:#}\"");
+    }
+}
+
+/// Who offers the files of the drop box to the mesh: a guest of the server on the same loop, at the
+/// address that others reach best. A port that the system is to choose is chosen here.
+pub(super) fn keeper(listen: &mut [SocketAddr], reactor: &mut Reactor) -> Result<Peers> {
+    let outer = listen.iter().position(|addr| !addr.ip().is_loopback()).unwrap_or(0);
+    let addr = listen.get_mut(outer).context("the server listens nowhere")?;
+    if addr.port() == 0 {
+        let explain = || format!("cannot listen at {addr}; choose another address with --listen");
+        let listener = TcpListener::bind(*addr).with_context(explain)?;
+        *addr = listener.local_addr().with_context(explain)?;
+        reactor.inherit(listener);
+    }
+    let keeper = Peers::guest(GuestConfig {
+        server: SocketAddr::new(dialed(addr.ip()), addr.port()),
+        group: GROUP_DEFAULT.parse().expect("a name"),
+        id: Some(KEEPER.parse().expect("a name")),
+        orders: Orders { presented_max: files_max(), ..Orders::default() },
+        upload_limit: None,
+    });
+    // Who serves all networks is reached over all.
+    Ok(if addr.ip().is_unspecified() { keeper.with_listener_at(addr.ip()) } else { keeper })
+}
+
+/// How this host reaches itself at an address that it listens at.
+fn dialed(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) if ip.is_unspecified() => std::net::Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    }
+}
+
+/// Each file that is offered stays open: a quarter of the descriptors may be taken by them.
+fn files_max() -> usize {
+    usize::try_from(descriptors_max() / 4).unwrap_or(usize::MAX).clamp(1, FILES_PER_MEMBER_MAX)
+}
+
+/// What the drop box has come to.
+pub(super) fn conclude(dropbox: &DropBox, options: &UploadsOptions) -> Result<()> {
+    let status = dropbox.status();
+    if let Some((addr, error)) = status.listen_failed {
+        let why = Why(error);
+        return Err(anyhow!("cannot listen at {addr}: {why}; choose another address with --upload-listen"));
+    }
+    if let Some(error) = status.folder_failed {
+        let (dir, why) = (options.dir.display(), Why(error));
+        return Err(anyhow!("cannot read {dir}: {why}; choose another folder with --upload-dir"));
+    }
+    log::info!(
+        "dropbox ended files={} bytes={} refused={} failed={} excess={} unlogged={}",
+        status.files,
+        status.bytes,
+        status.refused_total(),
+        status.failed_total(),
+        status.excess,
+        status.unlogged
+    );
+    let refused = Refusal::ALL.iter().map(|why| (why.to_string(), status.refused(*why)));
+    let failed = Failure::ALL.iter().map(|why| (why.to_string(), status.failed(*why)));
+    for (what, counts) in [("refusals", refused.collect::<Vec<_>>()), ("failures", failed.collect())] {
+        let counts = counts.iter().filter(|(_, count)| *count > 0);
+        let counts: String = counts.map(|(why, count)| format!(" {why}={count}")).collect();
+        if !counts.is_empty() {
+            log::info!("dropbox {what}{counts}");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,199 @@
+//! Stories in the simulator about a guest that offers what another machine on its host presents to it, as the one of a
+//! drop box does: who gets it, what becomes of files that are replaced or removed, and that nothing ends it.
+
+mod common;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use common::town::new_server;
+use tickmesh::proto::machine::{Input, Machine as _};
+use tickmesh::proto::peer::{Get, GuestConfig, Orders, Peers};
+use tickmesh::proto::upload::{DropBox, DropBoxConfig};
+use tickmesh::sim::{MachineId, NodeConfig, NodeId, World};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A host with a server for all networks, and a keeper of files on it.
+struct Store {
+    world: World,
+    node: NodeId,
+    keeper: MachineId,
+    addr: SocketAddr,
+    hosts: u8,
+}
+
+fn everywhere(port: u16) -> SocketAddr {
+    SocketAddr::from(([0, 0, 0, 0], port))
+}
+
+fn guest(server: SocketAddr, id: Option<&str>, orders: Orders) -> Peers {
+    let (group, id) = ("lab".parse().unwrap(), id.map(|id| id.parse().unwrap()));
+    Peers::guest(GuestConfig { server, group, id, orders, upload_limit: None })
+}
+
+fn keeper(presented_max: usize) -> Box<Peers> {
+    let server = SocketAddr::from(([127, 0, 0, 1], 5555));
+    let keeper = guest(server, Some("dropbox"), Orders { presented_max, ..Orders::default() });
+    Box::new(keeper.with_listener_at(everywhere(0).ip()))
+}
+
+impl Store {
+    fn new(seed: u64, presented_max: usize) -> Store {
+        let mut world = World::new(seed);
+        let node = world.add_node(&NodeConfig::new([10, 0, 0, 1]));
+        let addr = world.addr(node, 5555);
+        world.start(node, Box::new(new_server(everywhere(5555), 0)));
+        let keeper = world.start(node, keeper(presented_max));
+        Store { world, node, keeper, addr, hosts: 1 }
+    }
+
+    fn put(&mut self, path: &str, content: &[u8]) {
+        self.world.disk_mut(self.node).write(path, content);
+        self.present(path);
+    }
+
+    fn present(&mut self, path: &str) {
+        let tell = |keeper: &mut Peers, now, os: &mut dyn tickmesh::proto::machine::Os| {
+            keeper.handle_input(Input::Presented { path }, now, os);
+        };
+        self.world.act(self.keeper, tell).expect("it runs");
+    }
+
+    /// What somebody on another host gets, if anything.
+    fn get(&mut self, name: &str) -> Option<Vec<u8>> {
+        self.hosts += 1;
+        let node = self.world.add_node(&NodeConfig::new([10, 0, 0, self.hosts]));
+        let get = Get { name: name.parse().unwrap(), chunk: None, wait: 5 * SECOND, stay: Duration::ZERO };
+        let getter = guest(self.addr, None, Orders { get: Some(get), ..Orders::default() });
+        let getter = self.world.start(node, Box::new(getter));
+        assert!(self.world.run_until(|world| !world.is_running(getter), 60 * SECOND));
+        self.world.disk(node).read(name).map(<[u8]>::to_vec)
+    }
+
+    fn is_offered(&self, name: &str) -> bool {
+        let files = self.world.machine::<Peers>(self.keeper).unwrap().files();
+        files.iter().any(|file| file.name == name && file.is_offered)
+    }
+}
+
+#[test]
+fn what_is_presented_can_be_got_from_another_host() {
+    let mut store = Store::new(1, 10);
+    let film: Vec<u8> = (0..700_000_u32).map(|place| (place % 251) as u8).collect();
+    store.put("film.bin", &film);
+    store.put("my film.bin", &film[1..]);
+    store.put("empty", b"");
+    store.world.run_for(SECOND);
+    assert_eq!(store.get("film.bin").as_deref(), Some(&film[..]));
+    assert_eq!(store.get("my_film.bin").as_deref(), Some(&film[1..]));
+    assert_eq!(store.get("empty").as_deref(), Some(&[][..]));
+    // The same name once more, and another file.
+    store.put("film.bin", &film[2..]);
+    store.present("film.bin");
+    store.world.run_for(SECOND);
+    assert_eq!(store.get("film.bin").as_deref(), Some(&film[2..]));
+    // Another file whose name becomes the same.
+    store.put("my%film.bin", b"other");
+    store.world.run_for(SECOND);
+    assert_eq!(store.get("my_film.bin.1").as_deref(), Some(&b"other"[..]));
+    assert_eq!(store.get("my_film.bin").as_deref(), Some(&film[1..]));
+    store.world.shutdown(store.node);
+    assert!(store.world.run_until(|world| !world.is_running(store.keeper), 5 * SECOND));
+}
+
+/// The whole way: a drop box beside the server and the keeper, somebody who uploads, and somebody who gets it.
+#[test]
+fn what_comes_to_a_drop_box_can_be_got_from_another_host() {
+    let mut store = Store::new(5, 10);
+    store.world.disk_mut(store.node).write("old", b"was there");
+    let dropbox = store.world.start(
+        store.node,
+        Box::new(DropBox::new(DropBoxConfig {
+            listen: everywhere(12000),
+            file_bytes_max: 1000,
+            quota_bytes: 1000,
+            clients_max: 10,
+            clients_per_address_max: 10,
+            stall_timeout: SECOND,
+            present: true,
+            first_tag: 0,
+        })),
+    );
+    store.world.run_for(SECOND);
+    let other = store.world.add_node(&NodeConfig::new([10, 0, 0, 99]));
+    let link = store.world.connect(other, store.world.addr(store.node, 12000));
+    store.world.write(link, b"\0\0\0\0\0\0\0\x05../a b");
+    store.world.run_for(SECOND);
+    assert_eq!(store.world.read(link), b"go ahead");
+    store.world.write(link, b"12345");
+    store.world.run_for(SECOND);
+    assert!(store.world.is_closed(link));
+    assert_eq!(store.get("a_b").as_deref(), Some(&b"12345"[..]));
+    assert_eq!(store.get("old").as_deref(), Some(&b"was there"[..]));
+    assert_eq!(store.world.machine::<DropBox>(dropbox).unwrap().status().files, 1);
+    // An operator empties the folder.
+    store.world.disk_mut(store.node).remove("a b");
+    store.world.run_for(40 * SECOND);
+    assert_eq!(store.get("a_b"), None);
+    store.world.shutdown(store.node);
+    assert!(store.world.run_until(|world| world.machines_on(store.node).is_empty(), 10 * SECOND));
+}
+
+#[test]
+fn what_is_removed_is_withdrawn_and_may_come_again() {
+    let mut store = Store::new(2, 10);
+    store.put("stays", b"12345");
+    store.put("goes", b"12345");
+    store.world.run_for(SECOND);
+    assert!(store.is_offered("stays") && store.is_offered("goes"));
+    store.world.disk_mut(store.node).remove("goes");
+    store.world.run_for(40 * SECOND);
+    assert!(store.is_offered("stays") && !store.is_offered("goes"));
+    assert_eq!(store.get("goes"), None);
+    store.put("goes", b"another");
+    store.world.run_for(SECOND);
+    assert_eq!(store.get("goes").as_deref(), Some(&b"another"[..]));
+    assert_eq!(store.get("stays").as_deref(), Some(&b"12345"[..]));
+}
+
+#[test]
+fn nothing_ends_it_but_the_wish_to() {
+    let mut store = Store::new(3, 2);
+    // None of its files is there, and more are presented than it takes.
+    ["a", "b", "c", "d"].iter().for_each(|path| store.present(path));
+    store.world.run_for(60 * SECOND);
+    store.put("b", b"12345");
+    store.put("d", b"12345");
+    store.world.run_for(SECOND);
+    assert!(store.is_offered("b") && !store.is_offered("d"));
+    assert_eq!(store.get("b").as_deref(), Some(&b"12345"[..]));
+    store.world.shutdown(store.node);
+    assert!(store.world.run_until(|world| !world.is_running(store.keeper), 5 * SECOND));
+}
+
+/// On a host without a server, and then with one where somebody else has its name.
+#[test]
+fn it_waits_for_its_server_and_for_its_name() {
+    let mut store = Store::new(4, 10);
+    store.world.crash(store.node);
+    store.world.run_for(SECOND);
+    store.keeper = store.world.start(store.node, keeper(10));
+    store.put("a", b"12345");
+    store.world.run_for(60 * SECOND);
+    assert!(store.world.is_running(store.keeper));
+    store.world.crash(store.node);
+    store.world.start(store.node, Box::new(new_server(everywhere(5555), 1)));
+    let other = store.world.add_node(&NodeConfig::new([10, 0, 0, 99]));
+    let link = store.world.connect(other, store.addr);
+    store.world.write(link, b"HELLO dropbox 40000\n");
+    store.world.run_for(SECOND);
+    store.keeper = store.world.start(store.node, keeper(10));
+    store.put("a", b"12345");
+    store.world.run_for(60 * SECOND);
+    assert!(store.world.is_running(store.keeper) && !store.is_offered("a"));
+    store.world.write(link, b"BYE x\n");
+    store.world.run_for(10 * SECOND);
+    assert!(store.is_offered("a"));
+    assert_eq!(store.get("a").as_deref(), Some(&b"12345"[..]));
+}
