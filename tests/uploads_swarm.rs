@@ -152,7 +152,7 @@ impl Town {
 
     /// Plays until every client has done what it does and the drop box has forgotten all of them.
     fn play(&mut self) {
-        let end = Duration::from_secs(1800);
+        let end = HEADER_TIMEOUT * (TRIES + 1);
         while self.clients.iter().any(|client| !client.is_done()) {
             assert!(self.world.now() < end, "somebody waits for ever");
             self.step();

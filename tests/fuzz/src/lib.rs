@@ -2,6 +2,7 @@
 //! keeps its side of the contract is checked after each step. Knows no role.
 
 pub mod talkers;
+pub mod uploads;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io::ErrorKind;

@@ -43,7 +43,7 @@ pub struct DropBoxConfig {
     pub clients_per_address_max: usize,
     /// How long a client may bring nothing when it is its turn.
     pub stall_timeout: Duration,
-    /// Other machines of the driver hear of each file, [`Effect::Present`](crate::proto::machine::Effect::Present).
+    /// Other machines of the driver hear of each file, [`Effect::Present`].
     pub present: bool,
     /// Where the tags of unfinished files begin: another number in each life, so that they are not those of files that
     /// an earlier one left.

@@ -62,7 +62,10 @@ impl Os for Hand {
     fn perform(&mut self, effect: Effect<'_>) {
         assert!(!self.exited, "{effect:?} after the end");
         match effect {
-            Effect::Send { link, bytes } => self.sent.entry(link).or_default().extend_from_slice(bytes),
+            Effect::Send { link, bytes } => {
+                assert!(self.held.contains(&link), "our end would follow the client's");
+                self.sent.entry(link).or_default().extend_from_slice(bytes);
+            }
             Effect::Hold { link } => {
                 assert!(!self.sent.contains_key(&link), "held before anybody could end");
                 self.held.insert(link);
