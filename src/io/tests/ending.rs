@@ -2,7 +2,9 @@
 
 use super::*;
 
-use nix::sys::socket::{setsockopt, sockopt};
+use std::os::fd::AsRawFd;
+
+use nix::sys::socket::{MsgFlags, send, setsockopt, sockopt};
 
 /// Remembers why links went down, and ends with the first.
 fn note_down(state: &mut Vec<DownReason>, what: What<'_>, desk: &mut Desk<'_>) {
@@ -71,7 +73,10 @@ fn who_closes_before_what_is_sent_has_come_has_not() {
     let (downs, (), _) = run(Vec::new(), act, |addr| {
         let mut stream = connect(addr);
         stream.read_exact(&mut [0; 100]).unwrap();
-        stream.write_all(b"go").unwrap();
+        // It leaves together with the end.
+        send(stream.as_raw_fd(), b"go", MsgFlags::from_bits_retain(libc::MSG_MORE)).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        stream.read_to_end(&mut Vec::new()).unwrap();
     });
     assert_eq!(downs, [DownReason::Unread]);
 }

@@ -151,6 +151,7 @@ impl Uploader {
             (_, DownReason::FileFailed) => Err(UploadTrouble::FileChanged),
             (Stage::Opening | Stage::Dialing, _) => return,
             (Stage::Asking { .. }, DownReason::Eof | DownReason::Unread) => Err(UploadTrouble::ServerRefused),
+            (Stage::Asking { .. }, _) if self.is_all(place, 0) => Err(UploadTrouble::LinkBrokeAtEnd(reason)),
             (Stage::Asking { .. }, _) => Err(UploadTrouble::LinkBrokeEarly(reason)),
             // The other side has taken everything that was sent.
             (Stage::Sending { given, .. }, DownReason::Eof) if self.is_all(place, *given) => Ok(()),
@@ -200,8 +201,9 @@ impl Uploader {
     fn interrupt(&mut self, now: Now, os: &mut dyn Os) {
         let running: Vec<u32> = self.jobs.keys().copied().collect();
         for place in running {
-            let trouble = match self.files[place as usize].state {
-                UploadState::Closing => UploadTrouble::InterruptedAtEnd,
+            let trouble = match &self.jobs[&place].stage {
+                Stage::Ending { .. } => UploadTrouble::InterruptedAtEnd,
+                Stage::Asking { .. } if self.is_all(place, 0) => UploadTrouble::InterruptedAtEnd,
                 _ => UploadTrouble::Interrupted,
             };
             self.give_up(place, (trouble, CloseReason::Shutdown), now, os);

@@ -26,7 +26,8 @@ pub(super) enum Stage {
     Opening,
     /// The connection is being made.
     Dialing,
-    /// The header is out, and so many bytes of `go ahead` have come.
+    /// The header is out, and so many bytes of `go ahead` have come. Of an empty file that is all: it may be stored
+    /// without another word.
     Asking { link: LinkId, heard: usize },
     /// So many bytes were given to the driver, which has not got rid of the last of them.
     Sending { link: LinkId, given: u64 },
@@ -139,10 +140,11 @@ impl Uploader {
 
     /// The other end has taken too long.
     pub(super) fn on_time(&mut self, place: u32, now: Now, os: &mut dyn Os) {
+        let (timeout, is_empty) = (self.config.timeout, self.is_all(place, 0));
         let Some(job) = self.jobs.get_mut(&place) else { return };
-        let timeout = self.config.timeout;
         let trouble = match &mut job.stage {
             Stage::Opening | Stage::Dialing => return,
+            Stage::Asking { .. } if is_empty => UploadTrouble::ServerSilentAtEnd(timeout),
             Stage::Asking { .. } => UploadTrouble::ServerSilent(timeout),
             Stage::Sending { .. } => UploadTrouble::ServerStalled(timeout),
             Stage::Ending { link, since, shut: shut @ false } => {
