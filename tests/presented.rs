@@ -197,3 +197,29 @@ fn it_waits_for_its_server_and_for_its_name() {
     assert!(store.is_offered("a"));
     assert_eq!(store.get("a").as_deref(), Some(&b"12345"[..]));
 }
+
+/// The server has started anew, and has given its name to another.
+#[test]
+fn it_comes_back_when_its_name_is_free_again() {
+    let mut store = Store::new(6, 10);
+    let (node, server_node) = (store.world.add_node(&NodeConfig::new([10, 0, 0, 88])), store.node);
+    store.world.crash(server_node);
+    store.world.start(server_node, Box::new(new_server(everywhere(5555), 1)));
+    let away = guest(store.addr, Some("dropbox"), Orders { presented_max: 10, ..Orders::default() });
+    (store.keeper, store.node) = (store.world.start(node, Box::new(away)), node);
+    store.put("a", b"12345");
+    store.world.run_for(SECOND);
+    assert!(store.is_offered("a"));
+    store.world.crash(server_node);
+    store.world.run_for(SECOND);
+    store.world.start(server_node, Box::new(new_server(everywhere(5555), 2)));
+    let other = store.world.add_node(&NodeConfig::new([10, 0, 0, 99]));
+    let link = store.world.connect(other, store.addr);
+    store.world.write(link, b"HELLO dropbox 40000\n");
+    store.world.run_for(30 * SECOND);
+    assert!(store.world.is_running(store.keeper));
+    assert_eq!(store.get("a"), None);
+    store.world.write(link, b"BYE x\n");
+    store.world.run_for(10 * SECOND);
+    assert_eq!(store.get("a").as_deref(), Some(&b"12345"[..]));
+}

@@ -9,7 +9,7 @@ use crate::app::cli::UploadsOptions;
 use crate::app::watched::Watched;
 use crate::app::{prepare_folder, random_secret, terminal};
 use crate::io::{Reactor, descriptors_max};
-use crate::proto::limits::FILES_PER_MEMBER_MAX;
+use crate::proto::limits::{DESCRIPTORS_SPARE, FILES_PER_MEMBER_MAX};
 use crate::proto::machine::Why;
 use crate::proto::peer::{GuestConfig, Orders, Peers};
 use crate::proto::upload::{DropBox, DropBoxConfig, Failure, Refusal};
@@ -28,6 +28,13 @@ pub(super) fn open(options: &UploadsOptions, others: &[(&Path, &str)]) -> Result
             real(other).is_ok_and(|other| other != dir),
             "{} is the folder of {purpose}; choose another one for uploads with --upload-dir",
             options.dir.display()
+        );
+    }
+    let (needed, max) = (2 * options.clients_max as u64 + DESCRIPTORS_SPARE, descriptors_max());
+    if needed > max {
+        // A connection and a file each; who finds none left waits at the door.
+        log::warn!(
+            "descriptors may run out needed={needed} max={max}; raise the hard limit (ulimit -Hn), or lower --upload-clients"
         );
     }
     let [a, b, c, d, ..] = random_secret()?;

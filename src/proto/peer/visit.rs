@@ -46,6 +46,9 @@ impl Member {
         if let (ErrorCode::IdTaken, false, Listener::Ready(port)) = (code, chosen, common.listener) {
             return self.say_hello(link, (None, None), port, common, os);
         }
+        if self.stays() {
+            return self.stay(text, common, now, os);
+        }
         log::warn!("server does not take a guest back id={} why=\"{text}\"; trying again", self.label());
         common.close(link, CloseReason::Unwanted, os);
         self.on_server_down(text, common, now, os);
