@@ -35,7 +35,8 @@ fn what_was_sent_before_the_end_arrives_after_it() {
         stream.read_to_end(&mut got).unwrap();
         got
     });
-    assert_eq!(downs, [DownReason::Unread]);
+    // It may have all of it by the time that its end is seen.
+    assert!(matches!(downs[..], [DownReason::Eof | DownReason::Unread]), "{downs:?}");
     assert!(got.len() == 500_007 && got.ends_with(b"xanswer\n"));
 }
 
