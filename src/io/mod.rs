@@ -40,6 +40,7 @@ mod place;
 mod queue;
 mod reactor;
 mod room;
+mod scheduling;
 mod signals;
 mod sockets;
 mod stats;

@@ -23,6 +23,7 @@ use crate::io::link::State;
 use crate::io::links::Links;
 use crate::io::listener::Listener;
 use crate::io::queue::Spares;
+use crate::io::scheduling::ask_for_short_slices;
 use crate::io::signals::Signals;
 use crate::io::stats::Stats;
 use crate::io::store::Store;
@@ -186,6 +187,7 @@ impl Reactor {
         };
         let stores = std::mem::take(&mut self.stores).into_iter().chain(iter::repeat_with(|| None));
         self.seats = hosts.iter().zip(stores).map(seat).collect();
+        ask_for_short_slices();
         self.turn_began = self.clock.mono();
         // Before anything that one of them has for another.
         self.answers.extend((0..hosts.len()).map(|machine| (machine, Answer::Start)));

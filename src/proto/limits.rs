@@ -35,6 +35,9 @@ pub const FLUSHES_UNTIMED: usize = 8;
 /// How much earlier a long sleep ends than its deadline: longer than almost every way from a sleeping
 /// processor to us (99 % in 110 µs where this was measured), short against an interval.
 pub const WAKE_AHEAD: Duration = Duration::from_micros(150);
+/// Slice of a processor that the loop asks the kernel for, where it can: the shortest that there is. A tick that is due
+/// while others compute does not wait for a usual one of theirs to end, which is 3 ms.
+pub const LOOP_SLICE: Duration = Duration::from_micros(100);
 /// A longer time between two readings of the monotonic clock means that the loop was held up
 /// between them, and the wall clock's reading may be as far off: a step that never was.
 pub const CLOCK_GAP_NS_MAX: u64 = 20_000;
