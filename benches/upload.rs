@@ -83,7 +83,7 @@ fn one_file(folder: &Path, file: &Path, mib: u64, rounds: usize) {
     }
     let ours = median(&mut ours);
     println!("one upload, {mib} MiB (medians of {rounds}):");
-    println!("    tickmesh server {ours:.2} s, a pause of 0.25 s before its go ahead included");
+    println!("    tickmesh server {ours:.2} s, a pause of 0.1 s before its go ahead included");
     if with_socat {
         let other = median(&mut others);
         println!("    socat and sync {other:.2} s, ratio {:.2}", ours / other);

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use crate::proto::limits::{LINKS_MAX, WRITE_BUDGET_BYTES};
 
-/// A header ends where its sender has been quiet for so long. A lost segment of it comes again within that time on a short
-/// path (the kernel waits 200 ms), and the price is that each file takes as much longer.
-pub const HEADER_QUIET: Duration = Duration::from_millis(250);
+/// A header ends where its sender has been quiet for so long: each file takes as much longer. Almost all headers come in one
+/// segment, or the size in one and the name in another, and then nothing more will come.
+pub const HEADER_QUIET: Duration = Duration::from_millis(100);
+/// The same when its name has come in pieces already: a piece that was lost comes again within that time on a short path, for
+/// the kernel waits 200 ms.
+pub const HEADER_QUIET_PIECES: Duration = Duration::from_millis(250);
 /// Bytes before the name in a header: the size.
 pub const HEADER_SIZE_BYTES: usize = 8;
 /// Longest name in a header, with all the folders that a client may put before it: the longest path that Linux has.
@@ -74,6 +77,7 @@ const _: () = {
     assert!(STORED_NAME_BYTES_MAX + 14 <= 255 && FRESH_TRIES_MAX <= 10_000);
     assert!(ENDING_BYTES_MAX < STORED_NAME_BYTES_MAX / 2);
     assert!(HEADER_LATE.as_millis() * 2 < HEADER_QUIET.as_millis());
+    assert!(HEADER_QUIET.as_millis() < HEADER_QUIET_PIECES.as_millis());
     // Otherwise nobody would say when it is gone, see `Input::Blocked`.
     assert!(UPLOAD_SLICE_BYTES > WRITE_BUDGET_BYTES as u64);
     assert!(UPLOAD_NAME_BYTES_MAX <= HEADER_NAME_BYTES_MAX);

@@ -13,14 +13,15 @@
 //!
 //! ```text
 //! C>S  00 00 00 00 00 00 00 05  61 2e 74 78 74        . . . . . . . . a . t x t
-//!      (nothing for a quarter of a second)
+//!      (nothing for a tenth of a second)
 //! S>C  67 6f 20 61 68 65 61 64                        g o   a h e a d
 //! C>S  68 65 6c 6c 6f                                 h e l l o
 //! S>C  (the end, when the file is on disk)
 //! ```
 //!
 //! - **Where a header ends.** The name has no length and no end, so a header is over when its sender has said nothing for
-//!   [`HEADER_QUIET`](crate::proto::limits::HEADER_QUIET) and there are 9 bytes at least. It may come in any pieces; it is
+//!   [`HEADER_QUIET`](crate::proto::limits::HEADER_QUIET), or
+//!   [`HEADER_QUIET_PIECES`](crate::proto::limits::HEADER_QUIET_PIECES) once the name has come in pieces, and there are 9 bytes at least. It may come in any pieces; it is
 //!   read for [`HEADER_TIMEOUT`](crate::proto::limits::HEADER_TIMEOUT) at most, silence before it included, and has
 //!   [`HEADER_NAME_BYTES_MAX`](crate::proto::limits::HEADER_NAME_BYTES_MAX) bytes of name at most. A client that pauses in
 //!   the middle of its name and goes on before `go ahead` is refused, and nothing of it is kept. One that goes on after it

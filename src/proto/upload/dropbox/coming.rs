@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use crate::proto::ids::LinkId;
 use crate::proto::limits::{
-    HEADER_LATE, HEADER_NAME_BYTES_MAX, HEADER_QUIET, HEADER_SIZE_BYTES, HEADER_TIMEOUT,
+    HEADER_LATE, HEADER_NAME_BYTES_MAX, HEADER_QUIET, HEADER_QUIET_PIECES, HEADER_SIZE_BYTES, HEADER_TIMEOUT,
 };
 use crate::proto::machine::{CloseReason, DownReason, Effect, Os};
 use crate::proto::time::{Mono, Now};
@@ -56,9 +56,10 @@ impl DropBox {
                 if head.len() + bytes.len() > HEADER_BYTES_MAX {
                     return self.refuse(link, Refusal::HeaderTooLong, now, os);
                 }
+                let quiet = if head.len() > HEADER_SIZE_BYTES { HEADER_QUIET_PIECES } else { HEADER_QUIET };
                 head.extend_from_slice(bytes);
                 if head.len() > HEADER_SIZE_BYTES {
-                    self.wheel.insert(Timer::Quiet(link), now.mono + HEADER_QUIET);
+                    self.wheel.insert(Timer::Quiet(link), now.mono + quiet);
                 }
             }
             State::Counting { .. } | State::Opening { .. } => {

@@ -1,7 +1,9 @@
 //! Headers: in any pieces, cut, too long, silent, and with names of every kind.
 
 use super::*;
-use crate::proto::limits::{HEADER_LATE, HEADER_NAME_BYTES_MAX, HEADER_TIMEOUT, STORED_NAME_BYTES_MAX};
+use crate::proto::limits::{
+    HEADER_LATE, HEADER_NAME_BYTES_MAX, HEADER_QUIET_PIECES, HEADER_TIMEOUT, STORED_NAME_BYTES_MAX,
+};
 
 #[test]
 fn the_documented_exchange_is_what_happens() {
@@ -30,7 +32,7 @@ fn a_header_may_be_split_at_every_byte() {
         desk.bring(link, &whole[..cut]);
         desk.elapse(HEADER_QUIET - Duration::from_nanos(1));
         desk.bring(link, &whole[cut..]);
-        desk.elapse(HEADER_QUIET);
+        desk.elapse(HEADER_QUIET_PIECES);
         assert!(desk.may_go_ahead(link), "cut at {cut}");
         desk.bring(link, b"abc");
         assert_eq!(desk.stored("long name.txt"), Some(b"abc".as_slice()));
@@ -39,9 +41,11 @@ fn a_header_may_be_split_at_every_byte() {
     let link = desk.connect();
     for byte in whole {
         desk.bring(link, [byte]);
-        desk.elapse(HEADER_QUIET / 2);
+        desk.elapse(HEADER_QUIET - Duration::from_nanos(1));
     }
-    desk.elapse(HEADER_QUIET / 2);
+    desk.elapse(HEADER_QUIET_PIECES - HEADER_QUIET);
+    assert!(!desk.may_go_ahead(link), "a lost piece may come again");
+    desk.elapse(Duration::from_nanos(1));
     assert!(desk.may_go_ahead(link));
 }
 
@@ -92,8 +96,9 @@ fn who_brings_no_whole_header_for_minutes_is_sent_away() {
     let mut desk = Desk::new();
     let link = desk.connect();
     desk.bring(link, header(3, "x"));
+    desk.bring(link, "x");
     while desk.ended(link).is_none() {
-        desk.elapse(HEADER_QUIET * 4 / 5);
+        desk.elapse(HEADER_QUIET_PIECES * 4 / 5);
         desk.bring(link, "x");
     }
     assert_eq!(desk.refused(Refusal::HeaderTimeout), 1, "a byte now and then does not help");
@@ -192,7 +197,7 @@ fn a_loop_that_was_held_up_reads_before_it_takes_a_header_for_over() {
     desk.go_to(desk.now.mono + HEADER_QUIET * 3);
     desk.fire();
     desk.bring(link, "g name");
-    desk.elapse(HEADER_QUIET);
+    desk.elapse(HEADER_QUIET_PIECES);
     assert_eq!(desk.hand.open[&FileId(0)].path, "long name");
 
     let link = desk.connect();
