@@ -5,6 +5,7 @@ use super::*;
 
 use std::fs;
 use std::io::ErrorKind;
+use std::path::PathBuf;
 
 use crate::proto::limits::RESERVE_BYTES_MIN;
 use crate::proto::machine::{FileOp, temp_name};
@@ -138,18 +139,19 @@ fn unfinished_files_are_gone_when_their_machine_has_ended() {
 
 #[test]
 fn a_file_whose_folder_is_gone_cannot_be_finished() {
-    fn act(told: &mut Option<(FileOp, ErrorKind)>, what: What<'_>, desk: &mut Desk<'_>) {
+    fn act(state: &mut (PathBuf, Vec<(FileOp, ErrorKind)>), what: What<'_>, desk: &mut Desk<'_>) {
         let file = FileId(1);
+        let (folder, told) = state;
         match what {
             What::Told(Input::Start) => desk.open(file, "sub/a", fresh(5, 1)),
             What::Told(Input::FileReady { .. }) => {
                 desk.os.perform(Effect::WriteAt { file, offset: 0, bytes: b"whole" });
-                // Another program removes the folder meanwhile.
-                desk.wake_in(Duration::from_millis(300));
+                // As another program might.
+                fs::remove_dir_all(folder).unwrap();
+                desk.os.perform(Effect::Finish { file });
             }
-            What::Timeout => desk.os.perform(Effect::Finish { file }),
             What::Told(Input::FileFailed { op, error, .. }) => {
-                *told = Some((op, error));
+                told.push((op, error));
                 desk.os.perform(Effect::Release { file });
                 desk.exit();
             }
@@ -157,15 +159,8 @@ fn a_file_whose_folder_is_gone_cannot_be_finished() {
         }
     }
     let root = tempfile::tempdir().unwrap();
-    let folder = root.path().join("sub");
-    let thread = spawn(move || {
-        while fs::remove_dir_all(&folder).is_err() {
-            pause(10);
-        }
-    });
-    let told = run_alone(root.path(), None, act);
-    thread.join().unwrap();
-    assert_eq!(told, Some((FileOp::Finish, ErrorKind::NotFound)));
+    let (_, told) = run_alone(root.path(), (root.path().join("sub"), Vec::new()), act);
+    assert_eq!(told, [(FileOp::Finish, ErrorKind::NotFound)]);
 }
 
 /// Whoever adds what is finished to what was counted counts each file once.
