@@ -19,6 +19,7 @@ mod state;
 mod summary;
 mod terminal;
 mod tty;
+mod unit;
 mod upload;
 mod uploads;
 mod user;
@@ -59,6 +60,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
             Command::Upload(options) => upload::run(&options),
             Command::User(options) => user::run(&options),
             Command::Console(options) => console::run(&options),
+            Command::Unit(options) => unit::run(&options),
         },
     };
     match outcome {

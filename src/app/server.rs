@@ -18,6 +18,7 @@ use crate::proto::server::{Server, ServerConfig, TalkConfig};
 pub(super) fn run(options: &ServerOptions) -> Result<bool> {
     return_large_buffers();
     logging::start(&options.log)?;
+    options.notes.iter().for_each(|note| log::warn!("configuration {note}"));
     prepare_folder(&options.out, "--out")?;
     let kept = open_accounts(options.state.as_deref())?;
     let mut reactor = Reactor::new().context("cannot start the event loop")?;

@@ -11,7 +11,7 @@
 //!   thread of its own, `errands` what it does there, `finish` how files are brought to disk, `room` how it is set
 //!   aside for them, and `survey` what there is in a folder.
 //! - `store`: the database, and `keeping` whose orders it carries out when.
-//! - `typing`: standard input. `clock`, `descriptors`, `memory`, `timer`, `signals`, `token`, `answer`, `stats`: small parts.
+//! - `passed`: listeners that are open already. `typing`: standard input. `clock`, `descriptors`, `memory`, `timer`, `signals`, `token`, `answer`, `stats`: small parts.
 //!
 //! # One turn
 //! Timeouts that are due; answers to effects; each link that has output is flushed once; wait,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use log::LevelFilter;
 
 use crate::app::cli::amounts::Size;
@@ -31,6 +31,10 @@ pub(in crate::app) struct ServerOptions {
     /// `None`: there is no drop box.
     pub(in crate::app) uploads: Option<UploadsOptions>,
     pub(in crate::app) log: LogOptions,
+    /// `listen` was said somewhere, and is not the default.
+    pub(in crate::app) listen_is_given: bool,
+    /// What an operator should know of the configuration.
+    pub(in crate::app) notes: Vec<String>,
 }
 
 /// The drop box.
@@ -51,7 +55,7 @@ pub(in crate::app) struct UploadsOptions {
 /// peers to each other. People who connect with nc or with a program talk to each other over it. With --upload-listen
 /// it also takes files from whoever sends them there (tickmesh upload, or any client of that protocol).
 /// Prints `listening mesh ADDR` when it is ready, and `listening upload ADDR` when the drop box is. Stop it with SIGTERM or Ctrl-C.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "server")]
 pub(super) struct TypedServer {
     /// address to listen at, HOST:PORT; port 0 lets the system choose; may be given several times
@@ -84,7 +88,7 @@ pub(super) struct TypedServer {
     /// take uploads at this address, HOST:PORT, usually port 12000; port 0 lets the system choose (default: none are taken)
     #[argh(option)]
     upload_listen: Option<String>,
-    /// folder for uploads, and for nothing else (default OUT/uploads)
+    /// folder for uploads, and for nothing else (default: uploads in OUT)
     #[argh(option)]
     upload_dir: Option<PathBuf>,
     /// most bytes of all files in that folder together, like 500MB or 1GiB (default 100GB)
@@ -117,6 +121,17 @@ pub(super) struct TypedServer {
     /// number of old log files to keep, as FILE.1, FILE.2 and so on, at most 1000 (default 5)
     #[argh(option, default = "5", from_str_fn(number))]
     log_keep: usize,
+
+    /// take what is not typed here from this file (TOML): its keys are the names of these flags, with _ for -. The environment
+    /// is asked before it: TICKMESH_LISTEN, TICKMESH_LOG_FILE and so on
+    #[argh(option)]
+    pub(super) config: Option<PathBuf>,
+    /// only say what is wrong in that file and in the environment, with line and key; exit code 2 if anything is
+    #[argh(switch)]
+    pub(super) check_config: bool,
+    /// only print what is in force, and where each value is from; it can be read back with --config
+    #[argh(switch)]
+    pub(super) print_config: bool,
 }
 
 pub(super) fn check_server(typed: TypedServer) -> Result<ServerOptions, String> {
@@ -136,6 +151,8 @@ pub(super) fn check_server(typed: TypedServer) -> Result<ServerOptions, String> 
         out: typed.out,
         uploads,
         log: log_options(typed.log_level, typed.log_file, typed.log_bytes, typed.log_keep)?,
+        listen_is_given: !typed.listen.is_empty(),
+        notes: Vec::new(),
     })
 }
 
