@@ -3,6 +3,7 @@
 mod amounts;
 mod console;
 mod files;
+mod process;
 mod server;
 mod upload;
 mod user;
