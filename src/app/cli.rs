@@ -5,6 +5,7 @@ mod completions;
 mod config;
 mod console;
 mod files;
+mod process;
 mod server;
 mod unit;
 mod upload;

@@ -54,8 +54,9 @@ impl Helper {
         }
     }
 
-    pub(super) fn is_idle(&self) -> bool {
-        self.under_way == 0
+    /// How much it has to do.
+    pub(super) fn under_way(&self) -> usize {
+        self.under_way
     }
 }
 

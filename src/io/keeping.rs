@@ -59,6 +59,11 @@ impl Keeping {
         self.orders.is_empty()
     }
 
+    /// How many orders wait for the database.
+    pub(super) fn waiting(&self) -> usize {
+        self.orders.len()
+    }
+
     /// When [`Keeping::carry_out`] has to be called, if nothing else happens before.
     pub(super) fn next_at(&self) -> Option<Mono> {
         self.busy.map(|busy| busy.again_at)

@@ -18,10 +18,6 @@ impl Links {
         self.places.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.places.is_empty()
-    }
-
     /// The id that the next link gets.
     pub(super) fn next_id(&self) -> LinkId {
         let place = self.places.vacant_key();

@@ -4,14 +4,14 @@
 //!
 //! # Map
 //! - `reactor`: [`Reactor`], and one turn of it. `visit` serves one socket, `closing` is how links
-//!   end, `effects` is what machines may ask for.
+//!   end and `ending` how a run does, `effects` is what machines may ask for.
 //! - `links`, `link`, `queue`: the table of links, one link, and what waits to be sent on it.
 //! - `listener`, `dialer`, `sockets`: how links begin, and the options that all of them have.
 //! - `disk`, `open_file`, `opening`, `place`: files, one of them, how they are opened, and their names. `helper` is a
 //!   thread of its own, `errands` what it does there, `finish` how files are brought to disk, `room` how it is set
 //!   aside for them, and `survey` what there is in a folder.
 //! - `store`: the database, and `keeping` whose orders it carries out when.
-//! - `passed`: listeners that are open already. `typing`: standard input. `clock`, `descriptors`, `memory`, `timer`, `signals`, `token`, `answer`, `stats`: small parts.
+//! - `typing`: standard input. `passed`: listeners that are open already. `detach`: a process of its own, before any of this. `clock`, `descriptors`, `memory`, `timer`, `signals`, `token`, `answer`, `stats`: small parts.
 //!
 //! # One turn
 //! Timeouts that are due; answers to effects; each link that has output is flushed once; wait,
@@ -23,9 +23,11 @@ mod answer;
 mod clock;
 mod closing;
 mod descriptors;
+mod detach;
 mod dialer;
 mod disk;
 mod effects;
+mod ending;
 mod errands;
 mod finish;
 mod helper;
@@ -51,8 +53,11 @@ mod typing;
 mod visit;
 
 pub use descriptors::descriptors_max;
+pub use detach::{Detached, Started, Starting, detach};
+pub use ending::RunEnd;
+pub use listener::bind;
 pub use memory::return_large_buffers;
-pub use reactor::{Host, Reactor, RunEnd};
+pub use reactor::{Host, Reactor};
 pub use stats::Stats;
 pub use store::{Store, StoreError};
 

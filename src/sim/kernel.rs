@@ -233,9 +233,11 @@ impl Kernel {
         self.answers.push_back((machine, answer));
     }
 
-    /// Each machine is told once.
+    /// Each machine is told once. Nothing is accepted for it any more.
     pub(super) fn tell_shutdown(&mut self, machine: MachineId) {
-        if !std::mem::replace(&mut self.processes[machine.at()].told_shutdown, true) {
+        let process = &mut self.processes[machine.at()];
+        if !std::mem::replace(&mut process.told_shutdown, true) {
+            self.nodes[process.node.at()].listeners.retain(|_, owner| *owner != machine);
             self.answer(machine, Answer::Shutdown);
         }
     }

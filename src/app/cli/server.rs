@@ -8,6 +8,7 @@ use argh::{ArgsInfo, FromArgs};
 use log::LevelFilter;
 
 use crate::app::cli::amounts::Size;
+use crate::app::cli::process::{ProcessOptions, check_process};
 use crate::app::cli::{address, check_duration, check_interval, level, log_options, number};
 use crate::app::logging::LogOptions;
 use crate::proto::limits::{
@@ -31,6 +32,7 @@ pub(in crate::app) struct ServerOptions {
     /// `None`: there is no drop box.
     pub(in crate::app) uploads: Option<UploadsOptions>,
     pub(in crate::app) log: LogOptions,
+    pub(in crate::app) process: ProcessOptions,
     /// `listen` was said somewhere, and is not the default.
     pub(in crate::app) listen_is_given: bool,
     /// What an operator should know of the configuration.
@@ -122,6 +124,20 @@ pub(super) struct TypedServer {
     #[argh(option, default = "5", from_str_fn(number))]
     log_keep: usize,
 
+    /// leave the terminal and go on as a process of its own, with umask 027; this command prints the `listening` lines and
+    /// exits 0 when every one of them is true, else 1 with the reason; needs --log-file
+    #[argh(switch)]
+    daemon: bool,
+    /// write the process's number into this file; one server at a time may have it, and removes it when it ends
+    #[argh(option)]
+    pid_file: Option<PathBuf>,
+    /// become this user when the addresses are bound and the pid file is there; for root only
+    #[argh(option)]
+    user: Option<String>,
+    /// how long an orderly end may take, at most 168h; what is not done by then is left, and the exit code is 1 (default 5s)
+    #[argh(option, default = "Period(Duration::from_secs(5))")]
+    grace: Period,
+
     /// take what is not typed here from this file (TOML): its keys are the names of these flags, with _ for -. The environment
     /// is asked before it: TICKMESH_LISTEN, TICKMESH_LOG_FILE and so on
     #[argh(option)]
@@ -150,6 +166,13 @@ pub(super) fn check_server(typed: TypedServer) -> Result<ServerOptions, String> 
         duration: check_duration(typed.duration)?,
         out: typed.out,
         uploads,
+        process: check_process(
+            typed.daemon,
+            typed.pid_file,
+            typed.user,
+            typed.grace,
+            typed.log_file.is_some(),
+        )?,
         log: log_options(typed.log_level, typed.log_file, typed.log_bytes, typed.log_keep)?,
         listen_is_given: !typed.listen.is_empty(),
         notes: Vec::new(),

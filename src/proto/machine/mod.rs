@@ -133,7 +133,7 @@ pub enum Input<'a> {
     Typed { bytes: &'a [u8] },
     /// No more will come from there.
     TypedEnd,
-    /// End soon and orderly.
+    /// End soon and orderly. Nobody listens for this machine any more: who dials is refused.
     Shutdown,
 }
 

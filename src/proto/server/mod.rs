@@ -164,6 +164,11 @@ impl Server {
         &self.status
     }
 
+    /// Its tables that do not have their last line yet, or are not yet on disk.
+    pub fn tables_open(&self) -> usize {
+        self.syncing.len() + usize::from(self.run.is_some())
+    }
+
     /// What was said over it.
     pub fn messages(&self) -> &Counts {
         self.chat.counts()
