@@ -21,6 +21,7 @@ pub(super) fn run(options: &ServerOptions) -> Result<bool> {
     prepare_folder(&options.out, "--out")?;
     let kept = open_accounts(options.state.as_deref())?;
     let mut reactor = Reactor::new().context("cannot start the event loop")?;
+    reactor.serve_signals().context("cannot catch signals")?;
     let mut listen = options.listen.clone();
     let mut dropbox = match &options.uploads {
         Some(uploads) => {
