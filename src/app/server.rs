@@ -75,6 +75,7 @@ fn serve(
     prepare_folder(&options.out, "--out").map_err(as_whom)?;
     let (store, lock) = open_accounts(options.state.as_deref(), target).map_err(as_whom)?.unzip();
     let mut reactor = Reactor::new().context("cannot start the event loop")?;
+    reactor.serve_signals().context("cannot catch signals")?;
     reactor.end_within(options.process.grace);
     tell_descriptors();
     let mut dropbox = match (&options.uploads, listeners.upload) {
