@@ -9,9 +9,11 @@ use anyhow::{Context, Result, anyhow};
 use crate::app::announce::Announcer;
 use crate::app::cli::ServerOptions;
 use crate::app::daemon::{self, Side};
+use crate::app::keeper::Keeper;
 use crate::app::listeners::Listeners;
 use crate::app::privileges::Target;
 use crate::app::state::StateLock;
+use crate::app::systemd::Manager;
 use crate::app::watched::Watched;
 use crate::app::{drive, logging, pid_file, prepare_folder, random_secret, state, uploads};
 use crate::io::{Host, Reactor, Store, descriptors_max, return_large_buffers};
@@ -28,8 +30,7 @@ pub(super) fn run(options: &ServerOptions) -> Result<bool> {
         Some(Side::Last(starting)) => Some(starting),
         None => None,
     };
-    let listeners = options.listen.len() + usize::from(options.uploads.is_some());
-    let announcer = Announcer::new(listeners, starting);
+    let announcer = Announcer::new(starting);
     let outcome = start(options, &announcer);
     if let Err(error) = &outcome {
         announcer.fail(&format!("{error:#}"));
@@ -91,6 +92,9 @@ fn serve(
         _ => None,
     };
     let config = server_config(options, listeners.mesh.clone(), lock.as_ref())?;
+    listeners.notes.iter().for_each(|note| log::warn!("listen {note}"));
+    let manager = Manager::from_environment().map(Rc::new);
+    announcer.expect(listeners.mesh.len() + usize::from(listeners.upload.is_some()), manager.as_ref());
     listeners.hand_to(&mut reactor);
     let (mut announced, announcer) = (0, Rc::clone(announcer));
     let mut server = Watched::each_input(Server::new(config), move |server: &Server, _| {
@@ -106,6 +110,8 @@ fn serve(
         hosts.push(Host { machine: dropbox, root: uploads.dir.clone() });
         hosts.extend(keeper.iter_mut().map(|machine| Host { machine, root: uploads.dir.clone() }));
     }
+    let mut wiring = Keeper::new(manager);
+    hosts.push(Host { machine: &mut wiring, root: options.out.clone() });
     drive(reactor, &mut hosts).inspect_err(|_| tell_undone(server.machine()))?;
     let outcome = conclude(server.machine());
     match (&options.uploads, &dropbox) {
