@@ -90,6 +90,8 @@ pub(super) enum Answer {
     Presented {
         path: Box<str>,
     },
+    Reload,
+    Report,
     Shutdown,
 }
 
@@ -127,6 +129,8 @@ impl Answer {
             }
             Answer::SurveyFailed { error } => Input::SurveyFailed { error: *error },
             Answer::Presented { path } => Input::Presented { path },
+            Answer::Reload => Input::Reload,
+            Answer::Report => Input::Report,
             Answer::Shutdown => Input::Shutdown,
         })
     }

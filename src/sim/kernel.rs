@@ -140,6 +140,8 @@ pub(super) enum Answer {
     Surveyed(Surveyed),
     SurveyFailed { error: ErrorKind },
     Presented { path: Box<str> },
+    Reload,
+    Report,
     Shutdown,
 }
 
@@ -193,6 +195,8 @@ impl Answer {
             }
             Answer::SurveyFailed { error } => Input::SurveyFailed { error },
             Answer::Presented { ref path } => Input::Presented { path },
+            Answer::Reload => Input::Reload,
+            Answer::Report => Input::Report,
             Answer::Shutdown => Input::Shutdown,
         }
     }

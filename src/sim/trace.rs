@@ -68,6 +68,8 @@ pub(super) enum What {
     Surveyed,
     SurveyFailed,
     Presented,
+    Reload,
+    Report,
     Shutdown,
     DoListen,
     DoDial,
@@ -202,6 +204,8 @@ impl Trace {
             Input::Surveyed { bytes, removed, .. } => (What::Surveyed, *removed, *bytes, &[]),
             Input::SurveyFailed { error } => (What::SurveyFailed, 0, *error as u64, &[]),
             Input::Presented { path } => (What::Presented, 0, 0, path.as_bytes()),
+            Input::Reload => (What::Reload, 0, 0, &[]),
+            Input::Report => (What::Report, 0, 0, &[]),
             Input::Shutdown => (What::Shutdown, 0, 0, &[]),
         };
         self.record(place, what, subject, amount, bytes);

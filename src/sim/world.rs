@@ -101,14 +101,6 @@ impl World {
         id
     }
 
-    /// Asks the machines of a node to end soon, each only once.
-    pub fn shutdown(&mut self, node: NodeId) {
-        for machine in self.kernel.nodes[node.at()].machines.clone() {
-            self.kernel.tell_shutdown(machine);
-        }
-        self.settle();
-    }
-
     /// A machine as it is, or as it was when it ended; `None` if it is no `M`.
     pub fn machine<M: Machine>(&self, id: MachineId) -> Option<&M> {
         let machine: &dyn Any = &*self.machines[id.at()].machine;

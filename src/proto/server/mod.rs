@@ -297,6 +297,8 @@ impl Machine for Server {
             Input::FileFailed { file, op, error, .. } => {
                 self.on_file(file, |run| run.on_failed(op, error, os))
             }
+            Input::Reload => self.on_reload(now, os),
+            Input::Report => {}
             Input::Shutdown => self.stop(now, os),
             Input::DialFailed { .. } | Input::Hashed { .. } | Input::Read { .. } => {}
             Input::Typed { .. } | Input::TypedEnd | Input::Presented { .. } => {}

@@ -38,6 +38,10 @@ pub struct ServerStatus {
     pub logins_failed: u64,
     /// Changes that the store did not make, and looks into it that failed.
     pub store_failures: u64,
+    /// Times that the accounts were read because an operator asked for it.
+    pub reloads: u64,
+    /// The same, when they could not be read.
+    pub reloads_failed: u64,
     /// Chunks that were reported to have failed their hashes.
     pub chunks_reported: u64,
 }

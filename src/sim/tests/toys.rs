@@ -34,6 +34,8 @@ pub(super) enum Seen {
     Surveyed(u64, Vec<String>, u64),
     SurveyFailed(ErrorKind),
     Presented(String),
+    Reload,
+    Report,
     Shutdown,
 }
 
@@ -91,6 +93,8 @@ impl Machine for Puppet {
             Input::Surveyed { bytes, names, removed } => Seen::Surveyed(bytes, names.to_vec(), removed),
             Input::SurveyFailed { error } => Seen::SurveyFailed(error),
             Input::Presented { path } => Seen::Presented(path.to_owned()),
+            Input::Reload => Seen::Reload,
+            Input::Report => Seen::Report,
             Input::Shutdown => Seen::Shutdown,
         };
         self.seen.push(seen);
