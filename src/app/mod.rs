@@ -9,6 +9,7 @@ mod demo;
 mod find;
 mod get;
 mod given;
+mod keeper;
 mod logging;
 mod password;
 mod peer;
@@ -16,6 +17,7 @@ mod progress;
 mod server;
 mod share;
 mod state;
+mod stderr;
 mod summary;
 mod terminal;
 mod tty;
@@ -74,6 +76,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 
 /// Runs machines on the real system to their end.
 fn drive(mut reactor: Reactor, hosts: &mut [Host<'_>]) -> Result<()> {
+    logging::use_helper(&mut reactor);
     let end = reactor.run(hosts)?;
     terminal::clear_progress();
     log::debug!("driver {:?}", reactor.stats());

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow};
 
 use crate::app::cli::ServerOptions;
+use crate::app::keeper::Keeper;
 use crate::app::state::StateLock;
 use crate::app::watched::Watched;
 use crate::app::{drive, logging, prepare_folder, random_secret, state, terminal, uploads};
@@ -60,6 +61,8 @@ pub(super) fn run(options: &ServerOptions) -> Result<bool> {
         hosts.push(Host { machine: dropbox, root: uploads.dir.clone() });
         hosts.extend(keeper.iter_mut().map(|machine| Host { machine, root: uploads.dir.clone() }));
     }
+    let mut wiring = Keeper;
+    hosts.push(Host { machine: &mut wiring, root: options.out.clone() });
     drive(reactor, &mut hosts)?;
     let mut outcome = conclude(server.machine());
     if let (Some(uploads), Some(dropbox)) = (&options.uploads, &dropbox) {

@@ -11,6 +11,7 @@
 //!   thread of its own, `errands` what it does there, `finish` how files are brought to disk, `room` how it is set
 //!   aside for them, and `survey` what there is in a folder.
 //! - `store`: the database, and `keeping` whose orders it carries out when.
+//! - `log_file`: a log that makes room by itself; its old files are the helper's.
 //! - `typing`: standard input. `clock`, `descriptors`, `memory`, `timer`, `signals`, `token`, `answer`, `stats`: small parts.
 //!
 //! # One turn
@@ -33,6 +34,7 @@ mod keeping;
 mod link;
 mod links;
 mod listener;
+mod log_file;
 mod memory;
 mod open_file;
 mod opening;
@@ -50,7 +52,9 @@ mod token;
 mod typing;
 mod visit;
 
+pub use clock::wall;
 pub use descriptors::descriptors_max;
+pub use log_file::{Hand, LogFile, LogRules, Shelf};
 pub use memory::return_large_buffers;
 pub use reactor::{Host, Reactor, RunEnd};
 pub use stats::Stats;
