@@ -99,6 +99,8 @@ fn the_script_of_readme_does_what_it_says() {
     assert_eq!(text(&output.stderr), "");
     assert!(said.contains("\n all  "), "the table of the peers: {said}");
     assert!(said.lines().last().unwrap().contains("[INFO] server ended members=3 "), "{said}");
+    assert!(place.read("tickmesh.log.old").contains("] member joined "), "moved away with what is in it");
+    assert!(log.contains("] log reopened"), "{log}");
     assert!(!place.path().join("tickmesh.pid").exists());
     assert_eq!(table(&place.path().join("out/serverTimeData.txt")).complete.unwrap().cause, None);
 }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, anyhow};
 use crate::app::announce::Announcer;
 use crate::app::cli::ServerOptions;
 use crate::app::daemon::{self, Side};
+use crate::app::keeper::Keeper;
 use crate::app::listeners::Listeners;
 use crate::app::privileges::Target;
 use crate::app::state::StateLock;
@@ -101,6 +102,8 @@ fn serve(
         hosts.push(Host { machine: dropbox, root: uploads.dir.clone() });
         hosts.extend(keeper.iter_mut().map(|machine| Host { machine, root: uploads.dir.clone() }));
     }
+    let mut wiring = Keeper;
+    hosts.push(Host { machine: &mut wiring, root: options.out.clone() });
     log::info!("server starts version={} pid={}", env!("CARGO_PKG_VERSION"), std::process::id());
     drive(reactor, &mut hosts).inspect_err(|_| tell_undone(server.machine()))?;
     let outcome = conclude(server.machine());
