@@ -4,6 +4,7 @@
 mod common;
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -98,6 +99,8 @@ fn the_script_of_readme_does_what_it_says() {
     assert_eq!(text(&output.stderr), "");
     assert!(said.contains("\n all  "), "the table of the peers: {said}");
     assert!(said.lines().last().unwrap().contains("[INFO] server ended members=3 "), "{said}");
+    assert!(place.read("tickmesh.log.old").contains("] member joined "), "moved away with what is in it");
+    assert!(log.contains("] log reopened"), "{log}");
     assert!(!place.path().join("tickmesh.pid").exists());
     assert_eq!(table(&place.path().join("out/serverTimeData.txt")).complete.unwrap().cause, None);
 }
@@ -260,7 +263,8 @@ fn root_serves_as_another_user() {
     let output = place.daemon(&format!("--listen 127.0.0.1:0 --out out {args}"));
     let expected = "tickmesh: as the user nobody: cannot write to out; choose another folder with --out: ";
     assert!(text(&output.stderr).starts_with(expected), "{}", text(&output.stderr));
-    assert!(!place.path().join("a.pid").exists());
+    // Its folder is root's, so it cannot be removed by that user: it is emptied.
+    assert_eq!(place.read("a.pid"), "");
     // A port that only root may bind, if there are such.
     let low = (600..1024).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap_or(0);
     let output =
@@ -275,10 +279,23 @@ fn root_serves_as_another_user() {
     for file in ["theirs/log", "theirs/out", "theirs/state/tickmesh.db"] {
         assert_eq!(fs::metadata(place.path().join(file)).unwrap().uid(), uid.as_raw(), "{file}");
     }
-    // Its folder is root's, so it cannot be removed by that user: it is emptied.
     place.stop();
     assert_eq!(place.read("a.pid"), "");
     assert!(place.read("theirs/log").contains("server ended "));
+}
+
+#[test]
+fn who_does_not_close_in_turn_makes_no_end_a_forced_one() {
+    let place = Place::new();
+    let server = common::server(place.path(), "--grace 100ms");
+    let mut guest = BufReader::new(TcpStream::connect(server.addr).unwrap());
+    let mut said = String::new();
+    guest.read_line(&mut said).unwrap();
+    server.running.signal(Signal::SIGTERM);
+    let output = finish(server.running);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    guest.read_line(&mut said).unwrap();
+    assert!(said.ends_with("\nBYE the server stops\n"), "{said}");
 }
 
 #[test]
@@ -291,7 +308,6 @@ fn an_end_that_takes_too_long_is_an_end_by_force() {
     // Another program has the database for itself.
     let db = rusqlite::Connection::open(place.path().join("people/tickmesh.db")).unwrap();
     db.execute_batch("BEGIN IMMEDIATE").unwrap();
-    use std::io::{BufRead as _, BufReader, Write as _};
     guest.write_all(b"login alice sesame\n").unwrap();
     let mut lines = BufReader::new(guest.try_clone().unwrap()).lines();
     let welcome = lines.find(|line| line.as_ref().unwrap().starts_with("OK login ")).unwrap();
@@ -303,7 +319,9 @@ fn an_end_that_takes_too_long_is_an_end_by_force() {
     let said = text(&output.stderr);
     assert!(said.starts_with("tickmesh: ended by force, for --grace was over; "), "{said}");
     let log = place.read("a.log");
-    assert!(log.contains("[ERROR] run end=Overdue undone: machines=0 "), "{log}");
-    assert!(log.contains(" store_orders=1\n"), "{log}");
+    assert!(
+        log.contains("[ERROR] run end=Overdue undone: machines=0 links=0 disk_jobs=0 store_orders="),
+        "{log}"
+    );
     db.execute_batch("ROLLBACK").unwrap();
 }

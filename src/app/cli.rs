@@ -21,8 +21,11 @@ use argh::{ArgsInfo, FromArgs};
 use log::LevelFilter;
 
 use crate::app::logging::LogOptions;
+use crate::io::LogRules;
 use crate::proto::ids::Name;
-use crate::proto::limits::{DURATION_MAX, INTERVAL_MAX, INTERVAL_MIN, PEERS_MAX, SHARE_DEADLINE_MAX};
+use crate::proto::limits::{
+    DURATION_MAX, INTERVAL_MAX, INTERVAL_MIN, LOG_BYTES_MIN, LOG_KEEP_MAX, PEERS_MAX, SHARE_DEADLINE_MAX,
+};
 use crate::proto::time::Period;
 
 pub(super) use amounts::Rate;
@@ -173,7 +176,7 @@ struct TypedPeer {
     /// log into this file, not to the terminal
     #[argh(option)]
     log_file: Option<PathBuf>,
-    /// begin a new log file at this many bytes, at least 4096 (default 10000000)
+    /// begin a new log file at this many bytes, at least 4096; 0: never (default 10000000)
     #[argh(option, default = "10_000_000", from_str_fn(number))]
     log_bytes: u64,
     /// number of old log files to keep, as FILE.1, FILE.2 and so on, at most 1000 (default 5)
@@ -264,6 +267,7 @@ fn check_demo(typed: TypedDemo) -> Result<DemoOptions, String> {
 
 fn check_peer(typed: TypedPeer) -> Result<PeerOptions, String> {
     check_count("--count", typed.count)?;
+    let rules = log_rules(typed.log_bytes, typed.log_keep, false, false)?;
     let deadline = typed.share_deadline;
     if deadline.0 > SHARE_DEADLINE_MAX {
         return Err(format!("--share-deadline is at most {}, not {deadline}", Period(SHARE_DEADLINE_MAX)));
@@ -278,7 +282,7 @@ fn check_peer(typed: TypedPeer) -> Result<PeerOptions, String> {
         upload_limit: typed.upload_limit,
         out: typed.out,
         json: typed.json,
-        log: log_options(typed.log_level, typed.log_file, typed.log_bytes, typed.log_keep)?,
+        log: LogOptions { level: typed.log_level, file: typed.log_file, rules },
     })
 }
 
@@ -333,19 +337,14 @@ fn address(flag: &str, text: &str) -> Result<SocketAddr, String> {
     found.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| format!("{flag} {text}: the name has no address"))
 }
 
-fn log_options(
-    level: LevelFilter,
-    file: Option<PathBuf>,
-    bytes: u64,
-    keep: usize,
-) -> Result<LogOptions, String> {
-    if bytes < 4096 {
-        return Err(format!("--log-bytes is at least 4096, not {bytes}"));
+fn log_rules(bytes: u64, keep: usize, daily: bool, compress: bool) -> Result<LogRules, String> {
+    if (1..LOG_BYTES_MIN).contains(&bytes) {
+        return Err(format!("--log-bytes is at least {LOG_BYTES_MIN}, or 0, not {bytes}"));
     }
-    if keep > 1000 {
-        return Err(format!("--log-keep is at most 1000, not {keep}"));
+    if keep > LOG_KEEP_MAX {
+        return Err(format!("--log-keep is at most {LOG_KEEP_MAX}, not {keep}"));
     }
-    Ok(LogOptions { level, file, bytes_max: bytes, keep })
+    Ok(LogRules { bytes_max: (bytes > 0).then_some(bytes), daily, keep, compress })
 }
 
 #[cfg(test)]

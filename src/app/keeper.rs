@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use crate::app::logging;
 use crate::app::systemd::{Manager, Watchdog};
 use crate::proto::machine::{Effect, Input, Machine, Os};
 use crate::proto::time::{Mono, Now};
@@ -22,6 +23,7 @@ impl Keeper {
 
     fn reload(&self) {
         self.manager.iter().for_each(|manager| manager.reloading());
+        logging::reopen();
         self.manager.iter().for_each(|manager| manager.reloaded());
     }
 }

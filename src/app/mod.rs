@@ -22,6 +22,7 @@ mod progress;
 mod server;
 mod share;
 mod state;
+mod stderr;
 mod summary;
 mod systemd;
 mod terminal;
@@ -83,6 +84,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 
 /// Runs machines on the real system to their end.
 fn drive(mut reactor: Reactor, hosts: &mut [Host<'_>]) -> Result<()> {
+    logging::use_helper(&mut reactor);
     let end = reactor.run(hosts)?;
     terminal::clear_progress();
     log::debug!("driver {:?}", reactor.stats());

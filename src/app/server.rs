@@ -48,9 +48,8 @@ fn start(options: &ServerOptions, announcer: &Rc<Announcer>) -> Result<bool> {
     if let Some(target) = &target {
         target.become_it()?;
     }
-    logging::start(&options.log)?;
+    logging::start(&options.log).map_err(as_whom(target.as_ref()))?;
     options.notes.iter().for_each(|note| log::warn!("configuration {note}"));
-    log::info!("server starts version={} pid={}", env!("CARGO_PKG_VERSION"), std::process::id());
     if let Some(pid) = pid_file.as_ref().and_then(|file| file.stale) {
         log::warn!("pid file of a server that did not end well taken over pid={pid}");
     }
@@ -69,12 +68,9 @@ fn serve(
     target: Option<&Target>,
     announcer: &Rc<Announcer>,
 ) -> Result<bool> {
-    let as_whom = |error: anyhow::Error| match target {
-        Some(target) => error.context(format!("as the user {}", target.name())),
-        None => error,
-    };
-    prepare_folder(&options.out, "--out").map_err(as_whom)?;
-    let (store, lock) = open_accounts(options.state.as_deref(), target).map_err(as_whom)?.unzip();
+    let as_whom = as_whom(target);
+    prepare_folder(&options.out, "--out").map_err(&as_whom)?;
+    let (store, lock) = open_accounts(options.state.as_deref(), target).map_err(&as_whom)?.unzip();
     let mut reactor = Reactor::new().context("cannot start the event loop")?;
     reactor.serve_signals().context("cannot catch signals")?;
     reactor.end_within(options.process.grace);
@@ -83,7 +79,7 @@ fn serve(
         (Some(uploads), Some(addr)) => {
             let state = lock.as_ref().map(|lock| (lock.folder.as_path(), "the accounts"));
             let others: Vec<_> = state.into_iter().chain([(options.out.as_path(), "the table")]).collect();
-            Some(uploads::open(uploads, addr, &others, Rc::clone(announcer)).map_err(as_whom)?)
+            Some(uploads::open(uploads, addr, &others, Rc::clone(announcer)).map_err(&as_whom)?)
         }
         _ => None,
     };
@@ -112,6 +108,7 @@ fn serve(
     }
     let mut wiring = Keeper::new(manager);
     hosts.push(Host { machine: &mut wiring, root: options.out.clone() });
+    log::info!("server starts version={} pid={}", env!("CARGO_PKG_VERSION"), std::process::id());
     drive(reactor, &mut hosts).inspect_err(|_| tell_undone(server.machine()))?;
     let outcome = conclude(server.machine());
     match (&options.uploads, &dropbox) {
@@ -119,6 +116,14 @@ fn serve(
             outcome.and_then(|ended| uploads::conclude(dropbox.machine(), uploads).map(|()| ended))
         }
         _ => outcome,
+    }
+}
+
+/// Who could not do it, if that is not who started the program.
+fn as_whom(target: Option<&Target>) -> impl Fn(anyhow::Error) -> anyhow::Error {
+    move |error| match target {
+        Some(target) => error.context(format!("as the user {}", target.name())),
+        None => error,
     }
 }
 

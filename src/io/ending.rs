@@ -6,6 +6,7 @@ use log::{error, warn};
 
 use crate::io::answer::Answer;
 use crate::io::helper::Helper;
+use crate::io::link::State;
 use crate::io::reactor::Reactor;
 
 /// Why [`Reactor::run`] came back.
@@ -53,20 +54,32 @@ impl Reactor {
         let machines = self.seats.iter().filter(|seat| !seat.ended).count();
         let disk_jobs = self.helper.as_ref().map_or(0, Helper::under_way);
         let store_orders: usize = self.seats.iter().map(|seat| seat.keeping.waiting()).sum();
-        let links = self.links.len();
-        let undone =
-            || format!("machines={machines} links={links} disk_jobs={disk_jobs} store_orders={store_orders}");
-        if machines + disk_jobs + store_orders + links == 0 {
+        let decided = machines + disk_jobs + store_orders == 0;
+        if decided && self.links.len() == 0 {
             return Some(RunEnd::Exited);
         }
-        if self.signals_seen > 1 {
+        let overdue = self.end_by.is_some_and(|at| at <= self.clock.mono());
+        if !overdue && self.signals_seen < 2 {
+            return None;
+        }
+        let links = self.links_unsent();
+        let undone =
+            || format!("machines={machines} links={links} disk_jobs={disk_jobs} store_orders={store_orders}");
+        Some(if self.signals_seen > 1 {
             warn!("run end=Forced undone: {}", undone());
-            return Some(RunEnd::Forced);
-        }
-        if self.end_by.is_some_and(|at| at <= self.clock.mono()) {
+            RunEnd::Forced
+        } else if decided && links == 0 {
+            // The others have all of it, and only do not close in turn.
+            RunEnd::Exited
+        } else {
             error!("run end=Overdue undone: {}", undone());
-            return Some(RunEnd::Overdue);
-        }
-        None
+            RunEnd::Overdue
+        })
+    }
+
+    /// Links that still have something to send, or of which a machine might.
+    fn links_unsent(&self) -> usize {
+        let is_sent = |id| self.links.get(id).is_some_and(|link| link.state == State::Ending);
+        self.links.len() - self.lingers.iter().filter(|(_, id)| is_sent(*id)).count()
     }
 }

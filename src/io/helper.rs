@@ -42,6 +42,11 @@ impl Helper {
         self.jobs.send(job).expect("the helper waits for work");
     }
 
+    /// For what is not answered, from somebody who is not on the loop's path. The thread stays as long as this.
+    pub(super) fn jobs(&self) -> Sender<Job> {
+        self.jobs.clone()
+    }
+
     /// The next answer, if one is there.
     pub(super) fn take(&mut self) -> Option<Done> {
         match self.done.try_recv() {

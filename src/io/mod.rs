@@ -11,7 +11,8 @@
 //!   thread of its own, `errands` what it does there, `finish` how files are brought to disk, `room` how it is set
 //!   aside for them, and `survey` what there is in a folder.
 //! - `store`: the database, and `keeping` whose orders it carries out when.
-//! - `typing`: standard input. `passed`: listeners that are open already. `detach`: a process of its own, before any of this. `clock`, `descriptors`, `memory`, `timer`, `signals`, `token`, `answer`, `stats`: small parts.
+//! - `log_file`: a log that makes room by itself; its old files are the helper's.
+//! - `detach`: a process of its own, before any of this. `passed`: listeners that are open already. `typing`: standard input. `clock`, `descriptors`, `memory`, `timer`, `signals`, `token`, `answer`, `stats`: small parts.
 //!
 //! # One turn
 //! Timeouts that are due; answers to effects; each link that has output is flushed once; wait,
@@ -35,6 +36,7 @@ mod keeping;
 mod link;
 mod links;
 mod listener;
+mod log_file;
 mod memory;
 mod open_file;
 mod opening;
@@ -53,10 +55,12 @@ mod token;
 mod typing;
 mod visit;
 
+pub use clock::wall;
 pub use descriptors::descriptors_max;
 pub use detach::{Detached, Started, Starting, detach};
 pub use ending::RunEnd;
 pub use listener::bind;
+pub use log_file::{Hand, LogFile, LogRules, Shelf};
 pub use memory::return_large_buffers;
 pub use passed::{Passed, WrongPassed, take_passed};
 pub use reactor::{Host, Reactor};

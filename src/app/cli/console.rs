@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use argh::{ArgsInfo, FromArgs};
 use log::LevelFilter;
 
-use crate::app::cli::{address, level, log_options};
+use crate::app::cli::{address, level};
 use crate::app::logging::LogOptions;
 use crate::proto::accounts::user_name;
 use crate::proto::ids::Name;
@@ -61,6 +61,6 @@ pub(super) fn check_console(typed: TypedConsole) -> Result<ConsoleOptions, Strin
         user,
         password_file: typed.password_file,
         files: typed.files,
-        log: log_options(typed.log_level, typed.log_file, 10_000_000, 5)?,
+        log: LogOptions::of(typed.log_level, typed.log_file),
     })
 }

@@ -9,7 +9,7 @@ use argh::{ArgsInfo, FromArgs};
 use log::LevelFilter;
 
 use crate::app::cli::amounts::Rate;
-use crate::app::cli::{address, level, log_options, number};
+use crate::app::cli::{address, level, number};
 use crate::app::logging::LogOptions;
 use crate::proto::ids::{FileName, Name};
 use crate::proto::limits::{CHUNKS_MAX, FILES_PER_MEMBER_MAX, SEARCH_CHUNKS_MAX};
@@ -87,7 +87,7 @@ macro_rules! guest_command {
                     group: name("--group", &self.group)?,
                     upload_limit,
                     json: self.json,
-                    log: log_options(self.log_level, self.log_file.clone(), 10_000_000, 5)?,
+                    log: LogOptions::of(self.log_level, self.log_file.clone()),
                 })
             }
         }

@@ -9,7 +9,7 @@ use log::LevelFilter;
 
 use crate::app::cli::amounts::Size;
 use crate::app::cli::process::{ProcessOptions, check_process};
-use crate::app::cli::{address, check_duration, check_interval, level, log_options, number};
+use crate::app::cli::{address, check_duration, check_interval, level, log_rules, number};
 use crate::app::logging::LogOptions;
 use crate::proto::limits::{
     DURATION_MAX, UPLOAD_CLIENTS, UPLOAD_CLIENTS_MAX, UPLOAD_CLIENTS_PER_ADDRESS, UPLOAD_QUOTA_BYTES,
@@ -117,12 +117,18 @@ pub(super) struct TypedServer {
     /// log into this file, not to the terminal
     #[argh(option)]
     log_file: Option<PathBuf>,
-    /// begin a new log file at this many bytes, at least 4096 (default 10000000)
+    /// begin a new log file at this many bytes, at least 4096; 0: never (default 10000000)
     #[argh(option, default = "10_000_000", from_str_fn(number))]
     log_bytes: u64,
     /// number of old log files to keep, as FILE.1, FILE.2 and so on, at most 1000 (default 5)
     #[argh(option, default = "5", from_str_fn(number))]
     log_keep: usize,
+    /// begin a new log file also with the first record of each day (UTC)
+    #[argh(switch)]
+    log_daily: bool,
+    /// compress old log files, to FILE.1.gz and so on
+    #[argh(switch)]
+    log_compress: bool,
 
     /// leave the terminal and go on as a process of its own, with umask 027; this command prints the `listening` lines and
     /// exits 0 when every one of them is true, else 1 with the reason; needs --log-file
@@ -152,6 +158,7 @@ pub(super) struct TypedServer {
 
 pub(super) fn check_server(typed: TypedServer) -> Result<ServerOptions, String> {
     let uploads = check_uploads(&typed)?;
+    let rules = log_rules(typed.log_bytes, typed.log_keep, typed.log_daily, typed.log_compress)?;
     let listen = match typed.listen.as_slice() {
         [] => vec![SocketAddr::from(([127, 0, 0, 1], 5555))],
         addrs => addrs.iter().map(|addr| address("--listen", addr)).collect::<Result<_, _>>()?,
@@ -173,7 +180,7 @@ pub(super) fn check_server(typed: TypedServer) -> Result<ServerOptions, String> 
             typed.grace,
             typed.log_file.is_some(),
         )?,
-        log: log_options(typed.log_level, typed.log_file, typed.log_bytes, typed.log_keep)?,
+        log: LogOptions { level: typed.log_level, file: typed.log_file, rules },
         listen_is_given: !typed.listen.is_empty(),
         notes: Vec::new(),
     })

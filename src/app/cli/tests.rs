@@ -124,7 +124,7 @@ fn wrong_usage_says_what_and_how() {
         ),
         ("tickmesh server --listen 127.0.0.1", "--listen 127.0.0.1 is no address"),
         ("tickmesh server --log-level loud", "'loud': the levels are error, warn, info, debug and trace"),
-        ("tickmesh server --log-bytes 1", "--log-bytes is at least 4096"),
+        ("tickmesh server --log-bytes 1", "--log-bytes is at least 4096, or 0, not 1"),
         ("tickmesh server --upload-listen 12000", "--upload-listen 12000 is no address; write HOST:PORT"),
         ("tickmesh server --upload-dir in", "--upload-dir is of no use without --upload-listen"),
         ("tickmesh server --upload-register", "--upload-register is of no use without --upload-listen"),

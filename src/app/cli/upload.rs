@@ -7,7 +7,7 @@ use std::time::Duration;
 use argh::{ArgsInfo, FromArgs};
 use log::LevelFilter;
 
-use crate::app::cli::{address, level, log_options, number};
+use crate::app::cli::{address, level, number};
 use crate::app::logging::LogOptions;
 use crate::proto::limits::{UPLOAD_FILES_MAX, UPLOAD_JOBS_MAX, UPLOAD_TIMEOUT_MAX, UPLOAD_TIMEOUT_MIN};
 use crate::proto::time::Period;
@@ -71,6 +71,6 @@ pub(super) fn check_upload(typed: TypedUpload) -> Result<UploadOptions, String> 
         jobs: typed.jobs,
         timeout: typed.timeout.0,
         json: typed.json,
-        log: log_options(typed.log_level, typed.log_file, 10_000_000, 5)?,
+        log: LogOptions::of(typed.log_level, typed.log_file),
     })
 }

@@ -228,8 +228,10 @@ fn a_machine_that_does_not_end_is_left_when_its_time_is_over() {
         dialed: Option<ErrorKind>,
     }
     fn first(_: &mut State, what: What<'_>, desk: &mut Desk<'_>) {
-        if let What::Told(Input::Start) = what {
-            desk.exit();
+        match what {
+            What::Told(Input::Start) => desk.wake_in(Duration::from_millis(20)),
+            What::Timeout => desk.exit(),
+            What::Told(_) => {}
         }
     }
     fn second(state: &mut State, what: What<'_>, _: &mut Desk<'_>) {

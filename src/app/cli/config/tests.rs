@@ -61,7 +61,7 @@ fn flags_come_before_the_environment_and_that_before_the_file() {
     let ports: Vec<u16> = options.listen.iter().map(|addr| addr.port()).collect();
     assert_eq!(ports, [1, 2]);
     assert_eq!(options.interval.as_millis(), 30);
-    assert_eq!((options.log.keep, options.out), (7, PathBuf::from("here")));
+    assert_eq!((options.log.rules.keep, options.out), (7, PathBuf::from("here")));
     // A list is overruled as a whole.
     let options = case.options("--config=FILE --listen 127.0.0.1:3");
     assert_eq!((options.listen.len(), options.listen[0].port()), (1, 3));
@@ -77,7 +77,7 @@ fn the_environment_names_the_file() {
     let case = Case::new("log_keep = 3");
     let path = case.folder.path().join("t.toml").display().to_string();
     let case = case.with("TICKMESH_CONFIG", &path);
-    assert_eq!(case.options("").log.keep, 3);
+    assert_eq!(case.options("").log.rules.keep, 3);
 }
 
 #[test]
