@@ -54,6 +54,11 @@ impl Helper {
         }
     }
 
+    /// Jobs without an answer yet.
+    pub(super) fn under_way(&self) -> usize {
+        self.under_way
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.under_way == 0
     }

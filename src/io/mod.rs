@@ -11,7 +11,7 @@
 //!   thread of its own, `errands` what it does there, `finish` how files are brought to disk, `room` how it is set
 //!   aside for them, and `survey` what there is in a folder.
 //! - `store`: the database, and `keeping` whose orders it carries out when.
-//! - `typing`: standard input. `clock`, `descriptors`, `memory`, `timer`, `signals`, `token`, `answer`, `stats`: small parts.
+//! - `typing`: standard input. `clock`, `descriptors`, `memory`, `timer`, `signals`, `token`, `answer`, `stats`, `spread`, `measure`: small parts.
 //!
 //! # One turn
 //! Timeouts that are due; answers to effects; each link that has output is flushed once; wait,
@@ -33,6 +33,7 @@ mod keeping;
 mod link;
 mod links;
 mod listener;
+mod measure;
 mod memory;
 mod open_file;
 mod opening;
@@ -42,6 +43,7 @@ mod reactor;
 mod room;
 mod signals;
 mod sockets;
+mod spread;
 mod stats;
 mod store;
 mod survey;
@@ -53,6 +55,7 @@ mod visit;
 pub use descriptors::descriptors_max;
 pub use memory::return_large_buffers;
 pub use reactor::{Host, Reactor, RunEnd};
+pub use spread::Spread;
 pub use stats::Stats;
 pub use store::{Store, StoreError};
 

@@ -2,12 +2,14 @@
 //! happens at a bound, which is said where the bound is used.
 
 mod console;
+mod operator;
 mod people;
 mod uploads;
 
 use std::time::Duration;
 
 pub use console::*;
+pub use operator::*;
 pub use people::*;
 pub use uploads::*;
 
