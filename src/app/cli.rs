@@ -7,6 +7,7 @@ mod console;
 mod files;
 mod process;
 mod server;
+mod status;
 mod unit;
 mod upload;
 mod user;
@@ -32,6 +33,7 @@ pub(super) use amounts::Rate;
 pub(super) use console::ConsoleOptions;
 pub(super) use files::{FindOptions, GetOptions, ShareOptions};
 pub(super) use server::{ServerOptions, UploadsOptions};
+pub(super) use status::StatusOptions;
 pub(super) use unit::{UnitOptions, UnitPart};
 pub(super) use upload::UploadOptions;
 pub(super) use user::{UserAction, UserOptions};
@@ -59,6 +61,7 @@ pub(super) enum Command {
     Upload(UploadOptions),
     User(UserOptions),
     Console(ConsoleOptions),
+    Status(StatusOptions),
     Unit(UnitOptions),
 }
 
@@ -108,6 +111,7 @@ enum TypedCommand {
     Upload(upload::TypedUpload),
     User(user::TypedUser),
     Console(console::TypedConsole),
+    Status(status::TypedStatus),
     Unit(unit::TypedUnit),
     Completions(completions::TypedCompletions),
 }
@@ -212,6 +216,7 @@ pub(super) fn parse(args: &[OsString]) -> Parsed {
         Some(TypedCommand::Upload(typed)) => upload::check_upload(typed).map(Command::Upload),
         Some(TypedCommand::User(typed)) => user::check_user(typed).map(Command::User),
         Some(TypedCommand::Console(typed)) => console::check_console(typed).map(Command::Console),
+        Some(TypedCommand::Status(typed)) => status::check_status(typed).map(Command::Status),
         Some(TypedCommand::Unit(typed)) => unit::check_unit(typed).map(Command::Unit),
         Some(TypedCommand::Completions(typed)) => match completions::of(&typed, &Typed::get_args_info()) {
             Ok(script) => return Parsed::Show(script),

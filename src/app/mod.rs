@@ -22,6 +22,7 @@ mod progress;
 mod server;
 mod share;
 mod state;
+mod status;
 mod stderr;
 mod summary;
 mod systemd;
@@ -69,6 +70,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
             Command::User(options) => user::run(&options),
             Command::Console(options) => console::run(&options),
             Command::Unit(options) => unit::run(&options),
+            Command::Status(options) => status::run(&options),
         },
     };
     match outcome {

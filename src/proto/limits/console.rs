@@ -23,5 +23,3 @@ const _: () = {
     assert!(TYPED_BUDGET_BYTES >= LINE_BYTES_MAX && EDITED_BYTES_MAX >= LINE_BYTES_MAX);
     assert!(HISTORY_BYTES_MAX as usize >= HISTORY_LINES_MAX * LINE_BYTES_MAX);
 };
-/// Longest configuration file: a hundred times what all keys need.
-pub const CONFIG_BYTES_MAX: u64 = 256 * 1024;
