@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -148,6 +148,18 @@ fn it_is_ready_only_when_every_listener_is() {
     kinds.sort_unstable();
     assert_eq!(kinds, ["mesh", "mesh", "upload"]);
     place.stop();
+}
+
+#[test]
+fn where_nobody_can_be_told_of_it_there_is_none() {
+    let place = Place::new();
+    let mut command = tickmesh(place.path(), &format!("server --daemon --listen 127.0.0.1:0 {USUAL}"));
+    command.stdout(File::options().write(true).open("/dev/full").unwrap());
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.starts_with("tickmesh: cannot write to standard output: "), "{said}");
+    wait_for("the end of the daemon", || place.pid().is_none().then_some(()));
 }
 
 #[test]

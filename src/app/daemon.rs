@@ -4,6 +4,8 @@
 use std::panic;
 
 use anyhow::{Context, Result, anyhow};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::app::terminal;
 use crate::io::{Detached, Starting, detach};
@@ -23,7 +25,7 @@ pub(super) enum Side {
 pub(super) fn leave_terminal() -> Result<Side> {
     match detach().context("cannot leave the terminal")? {
         Detached::First(started) => Ok(Side::First(match started.wait() {
-            Ok(Ok(lines)) => terminal::print(&lines).map(|()| true),
+            Ok(Ok((pid, lines))) => tell(pid, &lines).map(|()| true),
             Ok(Err(why)) => Err(anyhow!("{why}")),
             Err(_) => Err(anyhow!("the server ended while it started; its log may say why")),
         })),
@@ -35,4 +37,11 @@ pub(super) fn leave_terminal() -> Result<Side> {
             Ok(Side::Last(starting))
         }
     }
+}
+
+/// Says what the server has to say. If nobody can be told where it is, there shall be none.
+fn tell(pid: u32, lines: &str) -> Result<()> {
+    terminal::print(lines).inspect_err(|_| {
+        let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGTERM);
+    })
 }

@@ -13,9 +13,9 @@ use nix::unistd::{ForkResult, close, dup2_stderr, dup2_stdin, dup2_stdout, fork,
 
 /// What nobody but the owner and the group may read, and only the owner change.
 const UMASK: Mode = Mode::from_bits_truncate(0o027);
-/// First byte of what the last process says: it is ready, or cannot be.
-const READY: u8 = b'+';
-const FAILED: u8 = b'-';
+/// What the last process says begins so: it is ready, or cannot be.
+const READY: char = '+';
+const FAILED: char = '-';
 
 /// Which process this is after [`detach`].
 #[derive(Debug)]
@@ -109,19 +109,19 @@ fn give_up(starting: Starting, error: &io::Error) -> ! {
 }
 
 impl Started {
-    /// Waits until the other process is ready and returns what it has to say then; `Err` if it cannot be, with its reason.
+    /// Waits until the other process is ready and returns its number and what it has to say then; `Err` if it cannot be,
+    /// with its reason.
     ///
     /// # Errors
     /// `UnexpectedEof` if it has ended without a word.
-    pub fn wait(mut self) -> io::Result<Result<String, String>> {
-        let mut said = Vec::new();
-        self.pipe.read_to_end(&mut said)?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        match said.split_first() {
-            Some((&READY, lines)) => Ok(Ok(text(lines))),
-            Some((_, why)) => Ok(Err(text(why))),
-            None => Err(io::ErrorKind::UnexpectedEof.into()),
+    pub fn wait(mut self) -> io::Result<Result<(u32, String), String>> {
+        let mut said = String::new();
+        self.pipe.read_to_string(&mut said)?;
+        let ready = said.strip_prefix(READY).and_then(|said| said.split_once('\n'));
+        if let Some((pid, lines)) = ready.and_then(|(pid, lines)| Some((pid.parse().ok()?, lines))) {
+            return Ok(Ok((pid, lines.to_owned())));
         }
+        said.strip_prefix(FAILED).map(|why| Err(why.to_owned())).ok_or(io::ErrorKind::UnexpectedEof.into())
     }
 }
 
@@ -131,7 +131,7 @@ impl Starting {
     /// # Errors
     /// `BrokenPipe` if it has ended already.
     pub fn ready(self, text: &str) -> io::Result<()> {
-        self.tell(READY, text)
+        self.tell(&format!("{READY}{}\n{text}", std::process::id()))
     }
 
     /// Tells the first process why nothing will come of it.
@@ -139,10 +139,10 @@ impl Starting {
     /// # Errors
     /// `BrokenPipe` if it has ended already.
     pub fn failed(self, why: &str) -> io::Result<()> {
-        self.tell(FAILED, why)
+        self.tell(&format!("{FAILED}{why}"))
     }
 
-    fn tell(mut self, first: u8, text: &str) -> io::Result<()> {
-        self.pipe.write_all(&[&[first], text.as_bytes()].concat())
+    fn tell(mut self, text: &str) -> io::Result<()> {
+        self.pipe.write_all(text.as_bytes())
     }
 }
