@@ -22,7 +22,9 @@ pub const SERVER_LINKS_PER_ADDRESS: usize = 5000;
 pub const TURNED_AWAY_LINES_BURST: u64 = 20;
 /// See [`TURNED_AWAY_LINES_BURST`].
 pub const TURNED_AWAY_LINES_PERIOD: Duration = Duration::from_secs(3);
+/// Longest configuration file: ten times what all keys need, with a remark on each.
+pub const CONFIG_BYTES_MAX: u64 = 64 * 1024;
+/// Mistakes of one configuration that are told: a screen or two.
+pub const CONFIG_MISTAKES_MAX: usize = 100;
 
 const _: () = assert!(PEERS_MAX < SERVER_LINKS_PER_ADDRESS && SERVER_LINKS_PER_ADDRESS < SERVER_LINKS);
-/// Longest configuration file: a hundred times what all keys need.
-pub const CONFIG_BYTES_MAX: u64 = 256 * 1024;

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::app::cli::config::flags::{Flags, is_list, is_switch};
 use crate::app::cli::config::{Found, Mistake, Origin, Setting};
-use crate::proto::limits::CONFIG_BYTES_MAX;
+use crate::proto::limits::{CONFIG_BYTES_MAX, CONFIG_MISTAKES_MAX};
 
 pub(super) fn read(flags: &Flags, path: &Path) -> Found {
     match text(path) {
@@ -38,8 +38,8 @@ fn text(path: &Path) -> Result<String, String> {
 fn understand(flags: &Flags, path: &Path, text: &str) -> Found {
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut reader = Reader { flags, path, text, found: Found::default(), broken: Vec::new() };
-    for error in errors {
-        reader.syntax(&error);
+    for error in errors.iter().take(CONFIG_MISTAKES_MAX) {
+        reader.syntax(error);
     }
     let mut entries: Vec<_> = table.get_ref().iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
@@ -66,6 +66,9 @@ impl Reader<'_> {
     }
 
     fn wrong(&mut self, at: usize, text: String) {
+        if self.found.mistakes.len() >= CONFIG_MISTAKES_MAX {
+            return;
+        }
         self.found.mistakes.push(Mistake { origin: self.origin(at), text });
     }
 

@@ -14,6 +14,7 @@ use argh::FromArgs;
 use crate::app::cli::Parsed;
 use crate::app::cli::config::flags::Flags;
 use crate::app::cli::server::{ServerOptions, TypedServer, check_server};
+use crate::proto::limits::CONFIG_MISTAKES_MAX;
 
 /// One value of one flag, as it would be typed. `true` or `false` if the flag is a switch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +110,9 @@ fn all_mistakes(settings: &[Setting], mut mistakes: Vec<Mistake>) -> Vec<Mistake
     for front in [Some(Layer::File), Some(Layer::Variable), None] {
         let mut set = winners(settings, front);
         let mut removed: Vec<&str> = Vec::new();
-        while let Err(wrong) = attempt(&set) {
+        while mistakes.len() < CONFIG_MISTAKES_MAX
+            && let Err(wrong) = attempt(&set)
+        {
             let Some(place) = culprit(&set, &wrong) else {
                 mistakes.push(Mistake { origin: Origin::Typed, text: wrong });
                 break;

@@ -1,5 +1,7 @@
 //! Files, variables and flags together.
 
+use proptest::strategy::Strategy as _;
+
 use super::*;
 use crate::app::cli::{Parsed, usual};
 
@@ -125,7 +127,7 @@ listen = 'a'
         ("t.toml:3: interval: ", "is from 1ms to 1s, not 5s"),
         ("t.toml:4: log_level: ", "the levels are error"),
         ("t.toml:5: log_keep: ", "text or a number is expected, not a boolean"),
-        ("t.toml:6: log_bytes: ", "is at least 4096, not 12"),
+        ("t.toml:6: log_bytes: ", "is at least 4096"),
         ("t.toml:7: guests: ", "one value is expected, not a list"),
         ("t.toml:8: listen: ", "nowhere is no address"),
         ("t.toml:9: listen: ", "127.0.0.1:x is no address"),
@@ -183,8 +185,8 @@ fn files_that_cannot_be_read_are_mistakes() {
     );
     std::fs::write(case.folder.path().join("t.toml"), [0xff, b'=']).unwrap();
     assert_eq!(case.mistakes("--config FILE"), ["tickmesh: --config t.toml: it is no UTF-8 text"]);
-    std::fs::write(case.folder.path().join("t.toml"), vec![b'#'; 300_000]).unwrap();
-    assert_eq!(case.mistakes("--config FILE"), ["tickmesh: --config t.toml: it is longer than 262144 bytes"]);
+    std::fs::write(case.folder.path().join("t.toml"), vec![b'#'; 70_000]).unwrap();
+    assert_eq!(case.mistakes("--config FILE"), ["tickmesh: --config t.toml: it is longer than 65536 bytes"]);
 }
 
 #[test]
@@ -251,6 +253,85 @@ fn the_help_tells_the_true_defaults() {
                 format!("{options:?}")
             });
             assert_eq!(before, after, "{}", flag.long);
+        }
+    }
+}
+
+#[test]
+fn a_file_full_of_mistakes_is_told_in_part() {
+    let wrong = format!("listen = [{}]", "'x', ".repeat(8000));
+    let told = Case::new(&wrong).mistakes("--config FILE").len();
+    assert_eq!(told, 1, "the same mistake in the same place");
+    let wrong: String = (0..3000).map(|key| format!("key{key} = {key}\n")).collect();
+    assert_eq!(Case::new(&wrong).mistakes("--config FILE").len(), CONFIG_MISTAKES_MAX);
+    let deep = format!("listen = {}", "[".repeat(50_000));
+    assert!(!Case::new(&deep).mistakes("--config FILE").is_empty());
+}
+
+/// Pieces of what is right, and of what is not.
+const PIECES: [&str; 36] = [
+    "listen",
+    "interval",
+    "log_keep",
+    "upload_listen",
+    "upload_register",
+    "config",
+    "daemon",
+    "=",
+    " = ",
+    "'10ms'",
+    "\"a\"",
+    "7",
+    "0x7",
+    "1_0",
+    "true",
+    "[",
+    "]",
+    "[[",
+    "]]",
+    "{",
+    "}",
+    ",",
+    ".",
+    "\n",
+    "\n",
+    "\n",
+    "\r\n",
+    "#",
+    "'''",
+    "\"\"\"",
+    "\\",
+    "1979-05-27",
+    "nan",
+    "-",
+    "é",
+    "\0",
+];
+
+proptest::proptest! {
+    #[test]
+    fn no_file_is_too_odd_to_be_told_what_is_wrong(
+        pieces in proptest::collection::vec(
+            proptest::prop_oneof![
+                proptest::sample::select(&PIECES[..]).prop_map(ToOwned::to_owned),
+                "\\PC{0,8}",
+            ],
+            0..40,
+        )
+    ) {
+        let text = pieces.concat();
+        let lines = 1 + text.matches('\n').count();
+        let case = Case::new(&text);
+        match case.settle("--config FILE") {
+            Ok(_) => {}
+            Err(Parsed::Wrong(wrong)) => {
+                let place = format!("{}:", case.folder.path().join("t.toml").display());
+                for line in wrong.lines().filter_map(|line| line.strip_prefix(&place)) {
+                    let number: usize = line.split(':').next().unwrap().parse().unwrap();
+                    proptest::prop_assert!((1..=lines).contains(&number), "{line}");
+                }
+            }
+            Err(other) => panic!("{other:?}"),
         }
     }
 }
