@@ -22,6 +22,7 @@ mod progress;
 mod server;
 mod share;
 mod state;
+mod status;
 mod stderr;
 mod summary;
 mod terminal;
@@ -66,6 +67,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
             Command::Upload(options) => upload::run(&options),
             Command::User(options) => user::run(&options),
             Command::Console(options) => console::run(&options),
+            Command::Status(options) => status::run(&options),
         },
     };
     match outcome {

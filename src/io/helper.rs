@@ -59,7 +59,7 @@ impl Helper {
         }
     }
 
-    /// How much it has to do.
+    /// Jobs without an answer yet.
     pub(super) fn under_way(&self) -> usize {
         self.under_way
     }

@@ -54,14 +54,14 @@ impl Keeping {
         self.orders.push_back(Order::Load(load));
     }
 
+    /// How much waits for the database.
+    pub(super) fn waiting(&self) -> usize {
+        self.orders.len()
+    }
+
     /// Nothing waits for the database.
     pub(super) fn is_idle(&self) -> bool {
         self.orders.is_empty()
-    }
-
-    /// How many orders wait for the database.
-    pub(super) fn waiting(&self) -> usize {
-        self.orders.len()
     }
 
     /// When [`Keeping::carry_out`] has to be called, if nothing else happens before.

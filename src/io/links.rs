@@ -50,6 +50,11 @@ impl Links {
         self.places.try_remove(id.index as usize)
     }
 
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Link> {
+        self.places.iter().map(|(_, link)| link)
+    }
+
     /// All links of a machine. Looks at every link: for the end of a machine only.
     pub(super) fn of_machine(&self, machine: usize) -> Vec<LinkId> {
         let own = self.places.iter().filter(|(_, link)| link.machine == machine);

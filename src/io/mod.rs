@@ -12,7 +12,7 @@
 //!   aside for them, and `survey` what there is in a folder.
 //! - `store`: the database, and `keeping` whose orders it carries out when.
 //! - `log_file`: a log that makes room by itself; its old files are the helper's.
-//! - `detach`: a process of its own, before any of this. `typing`: standard input. `clock`, `descriptors`, `memory`, `timer`, `signals`, `token`, `answer`, `stats`: small parts.
+//! - `detach`: a process of its own, before any of this. `typing`: standard input. `clock`, `descriptors`, `memory`, `timer`, `signals`, `token`, `answer`, `stats`, `spread`, `measure`: small parts.
 //!
 //! # One turn
 //! Timeouts that are due; answers to effects; each link that has output is flushed once; wait,
@@ -37,6 +37,7 @@ mod link;
 mod links;
 mod listener;
 mod log_file;
+mod measure;
 mod memory;
 mod open_file;
 mod opening;
@@ -46,6 +47,7 @@ mod reactor;
 mod room;
 mod signals;
 mod sockets;
+mod spread;
 mod stats;
 mod store;
 mod survey;
@@ -62,6 +64,7 @@ pub use listener::bind;
 pub use log_file::{Hand, LogFile, LogRules, Shelf};
 pub use memory::return_large_buffers;
 pub use reactor::{Host, Reactor};
+pub use spread::Spread;
 pub use stats::Stats;
 pub use store::{Store, StoreError};
 

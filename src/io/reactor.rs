@@ -220,12 +220,14 @@ impl Reactor {
     fn fire_timeouts(&mut self, hosts: &mut [Host<'_>]) {
         for machine in 0..hosts.len() {
             let now = self.clock.now();
-            let due = |host: &Host<'_>| host.machine.poll_timeout().is_some_and(|at| at <= now.mono);
-            if self.seats[machine].ended || !due(&hosts[machine]) {
-                continue;
-            }
+            let due = |host: &Host<'_>| host.machine.poll_timeout().filter(|at| *at <= now.mono);
+            let Some(at) = due(&hosts[machine]).filter(|_| !self.seats[machine].ended) else { continue };
+            self.stats.late.count(now.mono.since_ns(at));
             hosts[machine].machine.handle_timeout(now, &mut Hands { reactor: self, machine });
-            debug_assert!(self.seats[machine].ended || !due(&hosts[machine]), "a timer that was due is left");
+            debug_assert!(
+                self.seats[machine].ended || due(&hosts[machine]).is_none(),
+                "a timer that was due is left"
+            );
             self.deliver(hosts);
         }
     }
@@ -237,7 +239,9 @@ impl Reactor {
             if self.seats[machine].ended {
                 continue;
             }
-            if let Some(input) = self.input_of(&answer) {
+            if let Answer::Measured = answer {
+                self.tell_measured(hosts, machine);
+            } else if let Some(input) = self.input_of(&answer) {
                 let now = self.clock.now();
                 hosts[machine].machine.handle_input(input, now, &mut Hands { reactor: self, machine });
             }

@@ -140,6 +140,7 @@ pub(super) enum Answer {
     Surveyed(Surveyed),
     SurveyFailed { error: ErrorKind },
     Presented { path: Box<str> },
+    Measured,
     Reload,
     Report,
     Shutdown,
@@ -195,6 +196,7 @@ impl Answer {
             }
             Answer::SurveyFailed { error } => Input::SurveyFailed { error },
             Answer::Presented { ref path } => Input::Presented { path },
+            Answer::Measured => unreachable!("the world has the figures"),
             Answer::Reload => Input::Reload,
             Answer::Report => Input::Report,
             Answer::Shutdown => Input::Shutdown,
