@@ -3,7 +3,9 @@
 mod amounts;
 mod console;
 mod files;
+mod process;
 mod server;
+mod status;
 mod upload;
 mod user;
 
@@ -28,6 +30,7 @@ pub(super) use amounts::Rate;
 pub(super) use console::ConsoleOptions;
 pub(super) use files::{FindOptions, GetOptions, ShareOptions};
 pub(super) use server::{ServerOptions, UploadsOptions};
+pub(super) use status::StatusOptions;
 pub(super) use upload::UploadOptions;
 pub(super) use user::{UserAction, UserOptions};
 
@@ -54,6 +57,7 @@ pub(super) enum Command {
     Upload(UploadOptions),
     User(UserOptions),
     Console(ConsoleOptions),
+    Status(StatusOptions),
 }
 
 #[derive(Debug)]
@@ -102,6 +106,7 @@ enum TypedCommand {
     Upload(upload::TypedUpload),
     User(user::TypedUser),
     Console(console::TypedConsole),
+    Status(status::TypedStatus),
 }
 
 /// A server and peers in one process, on one loop: the main job at a glance.
@@ -201,6 +206,7 @@ pub(super) fn parse(args: &[OsString]) -> Parsed {
         Some(TypedCommand::Upload(typed)) => upload::check_upload(typed).map(Command::Upload),
         Some(TypedCommand::User(typed)) => user::check_user(typed).map(Command::User),
         Some(TypedCommand::Console(typed)) => console::check_console(typed).map(Command::Console),
+        Some(TypedCommand::Status(typed)) => status::check_status(typed).map(Command::Status),
     };
     checked.map_or_else(
         |wrong| Parsed::Wrong(format!("tickmesh: {wrong}")),
@@ -213,7 +219,7 @@ fn explain(message: &str, command: Option<&&str>) -> String {
     let help = match command {
         Some(
             name @ (&"demo" | &"server" | &"peer" | &"share" | &"get" | &"find" | &"upload" | &"user"
-            | &"console"),
+            | &"console" | &"status"),
         ) => {
             format!("tickmesh {name} --help")
         }

@@ -127,11 +127,7 @@ impl Reactor {
         let unread = seat.disk.release_all();
         unread.into_iter().for_each(|file| self.hand_over(Job::Forget((machine, file))));
         self.let_go(machine);
-        for listener in &mut self.listeners {
-            if listener.as_ref().is_some_and(|listener| listener.machine == machine) {
-                *listener = None;
-            }
-        }
+        self.stop_listening(machine);
         for id in self.links.of_machine(machine) {
             if matches!(self.links.get(id), Some(Link { state: State::Connecting { .. }, .. })) {
                 self.remove(id);

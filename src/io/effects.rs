@@ -95,6 +95,7 @@ impl Os for Hands<'_> {
                 let derivation = Derivation { job, password, salt, iterations };
                 self.reactor.hand_over(Job::Derive(self.machine, derivation));
             }
+            Effect::Measure => self.answer(Answer::Measured),
             Effect::Exit => self.reactor.retire(self.machine),
         }
     }

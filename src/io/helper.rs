@@ -59,8 +59,9 @@ impl Helper {
         }
     }
 
-    pub(super) fn is_idle(&self) -> bool {
-        self.under_way == 0
+    /// Jobs without an answer yet.
+    pub(super) fn under_way(&self) -> usize {
+        self.under_way
     }
 }
 

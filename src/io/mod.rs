@@ -4,7 +4,7 @@
 //!
 //! # Map
 //! - `reactor`: [`Reactor`], and one turn of it. `visit` serves one socket, `closing` is how links
-//!   end, `effects` is what machines may ask for.
+//!   end and `ending` how a run does, `effects` is what machines may ask for.
 //! - `links`, `link`, `queue`: the table of links, one link, and what waits to be sent on it.
 //! - `listener`, `dialer`, `sockets`: how links begin, and the options that all of them have.
 //! - `disk`, `open_file`, `opening`, `place`: files, one of them, how they are opened, and their names. `helper` is a
@@ -12,7 +12,7 @@
 //!   aside for them, and `survey` what there is in a folder.
 //! - `store`: the database, and `keeping` whose orders it carries out when.
 //! - `log_file`: a log that makes room by itself; its old files are the helper's.
-//! - `typing`: standard input. `clock`, `descriptors`, `memory`, `timer`, `signals`, `token`, `answer`, `stats`: small parts.
+//! - `detach`: a process of its own, before any of this. `typing`: standard input. `clock`, `descriptors`, `memory`, `timer`, `signals`, `token`, `answer`, `stats`, `spread`, `measure`: small parts.
 //!
 //! # One turn
 //! Timeouts that are due; answers to effects; each link that has output is flushed once; wait,
@@ -24,9 +24,11 @@ mod answer;
 mod clock;
 mod closing;
 mod descriptors;
+mod detach;
 mod dialer;
 mod disk;
 mod effects;
+mod ending;
 mod errands;
 mod finish;
 mod helper;
@@ -35,6 +37,7 @@ mod link;
 mod links;
 mod listener;
 mod log_file;
+mod measure;
 mod memory;
 mod open_file;
 mod opening;
@@ -44,6 +47,7 @@ mod reactor;
 mod room;
 mod signals;
 mod sockets;
+mod spread;
 mod stats;
 mod store;
 mod survey;
@@ -54,9 +58,13 @@ mod visit;
 
 pub use clock::wall;
 pub use descriptors::descriptors_max;
+pub use detach::{Detached, Started, Starting, detach};
+pub use ending::RunEnd;
+pub use listener::bind;
 pub use log_file::{Hand, LogFile, LogRules, Shelf};
 pub use memory::return_large_buffers;
-pub use reactor::{Host, Reactor, RunEnd};
+pub use reactor::{Host, Reactor};
+pub use spread::Spread;
 pub use stats::Stats;
 pub use store::{Store, StoreError};
 

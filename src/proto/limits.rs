@@ -3,6 +3,7 @@
 
 mod console;
 mod helper;
+mod operator;
 mod people;
 mod uploads;
 
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 pub use console::*;
 pub use helper::*;
+pub use operator::*;
 pub use people::*;
 pub use uploads::*;
 

@@ -140,6 +140,7 @@ pub(super) enum Answer {
     Surveyed(Surveyed),
     SurveyFailed { error: ErrorKind },
     Presented { path: Box<str> },
+    Measured,
     Reload,
     Report,
     Shutdown,
@@ -195,6 +196,7 @@ impl Answer {
             }
             Answer::SurveyFailed { error } => Input::SurveyFailed { error },
             Answer::Presented { ref path } => Input::Presented { path },
+            Answer::Measured => unreachable!("the world has the figures"),
             Answer::Reload => Input::Reload,
             Answer::Report => Input::Report,
             Answer::Shutdown => Input::Shutdown,
@@ -237,9 +239,11 @@ impl Kernel {
         self.answers.push_back((machine, answer));
     }
 
-    /// Each machine is told once.
+    /// Each machine is told once. Nothing is accepted for it any more.
     pub(super) fn tell_shutdown(&mut self, machine: MachineId) {
-        if !std::mem::replace(&mut self.processes[machine.at()].told_shutdown, true) {
+        let process = &mut self.processes[machine.at()];
+        if !std::mem::replace(&mut process.told_shutdown, true) {
+            self.nodes[process.node.at()].listeners.retain(|_, owner| *owner != machine);
             self.answer(machine, Answer::Shutdown);
         }
     }

@@ -1,7 +1,9 @@
-//! What an operator asks of all machines of a node: what signals do elsewhere. Waits for no answer.
+//! What an operator asks of all machines of a node: what signals do elsewhere; and what is told of a node's driver.
+//! Waits for no answer.
 
+use crate::proto::machine::{DriverFigures, Input};
 use crate::sim::kernel::Answer;
-use crate::sim::node::NodeId;
+use crate::sim::node::{MachineId, NodeId};
 use crate::sim::world::World;
 
 impl World {
@@ -28,5 +30,18 @@ impl World {
             self.kernel.answer(machine, answer());
         }
         self.settle();
+    }
+
+    /// A machine is told how the other machines of its node stand. There is little to say of a driver without turns.
+    pub(super) fn hand_over_figures(&mut self, id: MachineId) {
+        let node = self.kernel.node_of(id);
+        let mut others = Vec::new();
+        for machine in self.machines_on(node).iter().filter(|machine| **machine != id) {
+            let machine = &self.machines[machine.at()].machine;
+            machine.tell_figures(&mut |name, value| others.push((name.to_owned(), value)));
+        }
+        let links = self.kernel.nodes[node.at()].ids.len() as u64;
+        let driver = DriverFigures { uptime_ns: self.kernel.now_ns, links, ..DriverFigures::default() };
+        self.input(id, Input::Measured { driver: &driver, others: &others });
     }
 }

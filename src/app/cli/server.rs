@@ -8,6 +8,7 @@ use argh::FromArgs;
 use log::LevelFilter;
 
 use crate::app::cli::amounts::Size;
+use crate::app::cli::process::{ProcessOptions, check_process};
 use crate::app::cli::{address, check_duration, check_interval, level, log_rules, number};
 use crate::app::logging::LogOptions;
 use crate::proto::limits::{
@@ -31,6 +32,7 @@ pub(in crate::app) struct ServerOptions {
     /// `None`: there is no drop box.
     pub(in crate::app) uploads: Option<UploadsOptions>,
     pub(in crate::app) log: LogOptions,
+    pub(in crate::app) process: ProcessOptions,
 }
 
 /// The drop box.
@@ -123,6 +125,20 @@ pub(super) struct TypedServer {
     /// compress old log files, to FILE.1.gz and so on
     #[argh(switch)]
     log_compress: bool,
+
+    /// leave the terminal and go on as a process of its own, with umask 027; this command prints the `listening` lines and
+    /// exits 0 when every one of them is true, else 1 with the reason; needs --log-file
+    #[argh(switch)]
+    daemon: bool,
+    /// write the process's number into this file; one server at a time may have it, and removes it when it ends
+    #[argh(option)]
+    pid_file: Option<PathBuf>,
+    /// become this user when the addresses are bound and the pid file is there; for root only
+    #[argh(option)]
+    user: Option<String>,
+    /// how long an orderly end may take, at most 168h; what is not done by then is left, and the exit code is 1 (default 5s)
+    #[argh(option, default = "Period(Duration::from_secs(5))")]
+    grace: Period,
 }
 
 pub(super) fn check_server(typed: TypedServer) -> Result<ServerOptions, String> {
@@ -142,6 +158,13 @@ pub(super) fn check_server(typed: TypedServer) -> Result<ServerOptions, String> 
         duration: check_duration(typed.duration)?,
         out: typed.out,
         uploads,
+        process: check_process(
+            typed.daemon,
+            typed.pid_file,
+            typed.user,
+            typed.grace,
+            typed.log_file.is_some(),
+        )?,
         log: LogOptions { level: typed.log_level, file: typed.log_file, rules },
     })
 }

@@ -23,6 +23,7 @@ fn defaults_are_those_of_the_specification() {
     let Command::Server(server) = command("tickmesh server") else { panic!() };
     assert_eq!(server.listen, ["127.0.0.1:5555".parse().unwrap()]);
     assert_eq!((server.interval, server.duration), (Duration::from_millis(10), Duration::from_secs(300)));
+    assert_eq!((server.process.daemon, server.process.grace), (false, Duration::from_secs(5)));
     let Command::Peer(peer) = command("tickmesh peer") else { panic!() };
     assert_eq!((peer.ids.len(), peer.share_deadline), (1, Some(Duration::from_secs(120))));
     assert_eq!(peer.server, "127.0.0.1:5555".parse().unwrap());
@@ -125,6 +126,8 @@ fn wrong_usage_says_what_and_how() {
         ("tickmesh server --listen 127.0.0.1", "--listen 127.0.0.1 is no address"),
         ("tickmesh server --log-level loud", "'loud': the levels are error, warn, info, debug and trace"),
         ("tickmesh server --log-bytes 1", "--log-bytes is at least 4096, or 0, not 1"),
+        ("tickmesh server --daemon", "--daemon needs --log-file"),
+        ("tickmesh server --grace 200h", "--grace is at most 168h, not 200h"),
         ("tickmesh server --upload-listen 12000", "--upload-listen 12000 is no address; write HOST:PORT"),
         ("tickmesh server --upload-dir in", "--upload-dir is of no use without --upload-listen"),
         ("tickmesh server --upload-register", "--upload-register is of no use without --upload-listen"),

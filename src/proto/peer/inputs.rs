@@ -91,6 +91,7 @@ impl Machine for Peers {
             | Input::Loaded { .. }
             | Input::LoadFailed { .. }
             | Input::SurveyFailed { .. }
+            | Input::Measured { .. }
             | Input::Reload
             | Input::Report => {}
             Input::Surveyed { names, .. } => self.on_surveyed(names, now, os),

@@ -4,7 +4,7 @@
 use crate::proto::ids::{LinkId, Name};
 use crate::proto::machine::{CloseReason, Effect, Os};
 use crate::proto::server::session::silence_timeout;
-use crate::proto::server::{Server, Timer};
+use crate::proto::server::{Limit, Server, Timer};
 use crate::proto::time::Now;
 use crate::proto::wire::{Departure, Message};
 
@@ -70,6 +70,7 @@ impl Server {
     }
 
     pub(super) fn on_greet_timeout(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
+        self.status.hit(Limit::Greet);
         self.send(link, &Message::Bye { why: "you have not joined in time" }, os);
         self.close(link, CloseReason::Silent, now, os);
     }
@@ -84,6 +85,7 @@ impl Server {
             return;
         }
         log::warn!("member silent group={} id={} from={}", seat.group, seat.id, session.remote);
+        self.status.hit(Limit::Silence);
         self.send(link, &Message::Bye { why: "you have been silent for too long" }, os);
         self.close(link, CloseReason::Silent, now, os);
     }

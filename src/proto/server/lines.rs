@@ -108,7 +108,7 @@ impl Server {
         let known = session.seat.is_some() || session.talk.guest.is_some() || session.talker.name.is_some();
         session.errors += u32::from(!is_honest(code, known));
         let errors = session.errors;
-        self.status.errors += 1;
+        self.status.count_error(code);
         log::debug!("refused from={} code={} text=\"{text}\"", session.remote, code.as_str());
         if errors > ERRORS_MAX {
             self.expel(link, ErrorCode::TooManyErrors, "too many errors", now, os);
@@ -121,7 +121,7 @@ impl Server {
         if let Some(session) = self.sessions.get(link) {
             log::warn!("link closed from={} code={} text=\"{text}\"", session.remote, code.as_str());
         }
-        self.status.errors += 1;
+        self.status.count_error(code);
         self.send(link, &Message::Err { code, text }, os);
         self.close(link, CloseReason::Misbehaved, now, os);
     }

@@ -4,6 +4,7 @@
 mod catalog;
 mod chat;
 mod directory;
+mod figures;
 mod files;
 mod guests;
 mod leaving;
@@ -29,6 +30,7 @@ use crate::proto::machine::{CloseReason, DownReason, Effect, Input, LinkMap, Mac
 use crate::proto::server::catalog::Catalog;
 use crate::proto::server::chat::{Awaited, Book, Comings, Landings, Logins};
 use crate::proto::server::directory::Directory;
+use crate::proto::server::figures::Inquiries;
 use crate::proto::server::guests::Guests;
 use crate::proto::server::registry::Registry;
 use crate::proto::server::run::Run;
@@ -38,7 +40,8 @@ use crate::proto::wheel::Wheel;
 use crate::proto::wire::{Message, Role};
 
 pub use chat::{LetIn, TalkConfig};
-pub use status::ServerStatus;
+pub use figures::{RATED, per_second};
+pub use status::{Limit, ServerStatus};
 
 /// What an operator sets.
 #[derive(Clone, Debug)]
@@ -73,6 +76,7 @@ pub struct Server {
     batches: u64,
     awaited: VecDeque<(u64, Awaited)>,
     logins: Logins,
+    inquiries: Inquiries,
     /// Octets of hashes that links have announced and not sent yet.
     octets_announced: usize,
     wheel: Wheel<Timer>,
@@ -141,6 +145,7 @@ impl Server {
             batches: 0,
             awaited: VecDeque::new(),
             logins: Logins::default(),
+            inquiries: Inquiries::default(),
             config,
             guests: Guests::default(),
             catalog: Catalog::default(),
@@ -162,6 +167,11 @@ impl Server {
     /// What it has come to.
     pub fn status(&self) -> &ServerStatus {
         &self.status
+    }
+
+    /// Its tables that do not have their last line yet, or are not yet on disk.
+    pub fn tables_open(&self) -> usize {
+        self.syncing.len() + usize::from(self.run.is_some())
     }
 
     /// What was said over it.
@@ -293,7 +303,8 @@ impl Machine for Server {
                 self.on_file(file, |run| run.on_failed(op, error, os))
             }
             Input::Reload => self.on_reload(now, os),
-            Input::Report => {}
+            Input::Report => self.on_report_wanted(os),
+            Input::Measured { driver, others } => self.on_measured(driver, others, now, os),
             Input::Shutdown => self.stop(now, os),
             Input::DialFailed { .. } | Input::Hashed { .. } | Input::Read { .. } => {}
             Input::Typed { .. } | Input::TypedEnd | Input::Presented { .. } => {}

@@ -300,3 +300,15 @@ fn when_one_machine_exits_the_others_are_asked_to_end() {
     pair.world.shutdown(pair.nodes[1]);
     assert_eq!(pair.puppet(1).seen.last(), Some(&Seen::Shutdown));
 }
+
+#[test]
+fn whoever_is_asked_to_end_accepts_nobody_any_more() {
+    let mut pair = Pair::new(20);
+    let addr = pair.world.addr(pair.nodes[1], PORT);
+    pair.world.shutdown(pair.nodes[1]);
+    assert_eq!(pair.world.listeners(pair.nodes[1]).count(), 0);
+    pair.perform(0, Effect::Dial { dial: DialId(2), addr });
+    pair.run_ms(100);
+    assert!(pair.has_seen(0, &Seen::DialFailed(DialId(2), ErrorKind::ConnectionRefused)));
+    assert_eq!(pair.down(0), None, "what is up stays up");
+}

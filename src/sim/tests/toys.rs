@@ -89,7 +89,7 @@ impl Machine for Puppet {
             Input::Row { row } => Seen::Row(row.into_owned()),
             Input::Loaded { load, version } => Seen::Loaded(load, Ok(version)),
             Input::LoadFailed { load, error } => Seen::Loaded(load, Err(error)),
-            Input::Derived { .. } | Input::Typed { .. } | Input::TypedEnd => return,
+            Input::Derived { .. } | Input::Typed { .. } | Input::TypedEnd | Input::Measured { .. } => return,
             Input::Surveyed { bytes, names, removed } => Seen::Surveyed(bytes, names.to_vec(), removed),
             Input::SurveyFailed { error } => Seen::SurveyFailed(error),
             Input::Presented { path } => Seen::Presented(path.to_owned()),

@@ -1,0 +1,26 @@
+//! Bounds of what operators ask and set.
+
+use std::time::Duration;
+
+use crate::proto::limits::{LINKS_MAX, PEERS_MAX};
+
+/// Lines that a `status` counts as: a look at all links takes a fraction of a millisecond.
+pub const STATUS_COMMANDS: u64 = 100;
+/// How long `tickmesh status` waits for a server that takes the connection and says nothing.
+pub const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time between its two looks, from which it knows how fast things go: as long as a person likes to wait.
+pub const STATUS_SPAN: Duration = Duration::from_secs(1);
+/// Figures that it takes from a server. There are about 150.
+pub const FIGURES_MAX: usize = 4096;
+/// Links that a server takes at once, unless an operator says otherwise: with those of the driver that are left, whoever comes
+/// beyond them is told so.
+pub const SERVER_LINKS: usize = LINKS_MAX - 1024;
+/// The same from one address: the most peers that one process has, and as many people beside them as sit at one host.
+pub const SERVER_LINKS_PER_ADDRESS: usize = 5000;
+/// Lines in the log about links that were turned away or closed for a fault, in a row; then one each
+/// [`TURNED_AWAY_LINES_PERIOD`], which says how many were left out.
+pub const TURNED_AWAY_LINES_BURST: u64 = 20;
+/// See [`TURNED_AWAY_LINES_BURST`].
+pub const TURNED_AWAY_LINES_PERIOD: Duration = Duration::from_secs(3);
+
+const _: () = assert!(PEERS_MAX < SERVER_LINKS_PER_ADDRESS && SERVER_LINKS_PER_ADDRESS < SERVER_LINKS);
