@@ -12,7 +12,7 @@ use crate::app::{drive, logging, prepare_folder, random_secret, state, terminal,
 use crate::io::{Host, Reactor, Store, return_large_buffers};
 use crate::proto::chat;
 use crate::proto::machine::Why;
-use crate::proto::server::{Server, ServerConfig, TalkConfig};
+use crate::proto::server::{LetIn, Server, ServerConfig, TalkConfig};
 
 /// Serves until a signal; true if everything went well.
 pub(super) fn run(options: &ServerOptions) -> Result<bool> {
@@ -22,6 +22,8 @@ pub(super) fn run(options: &ServerOptions) -> Result<bool> {
     let kept = open_accounts(options.state.as_deref())?;
     let mut reactor = Reactor::new().context("cannot start the event loop")?;
     reactor.serve_signals().context("cannot catch signals")?;
+    reactor.set_slow_timeout(options.slow_timeout);
+    warn_of_outside(options);
     let mut listen = options.listen.clone();
     let mut dropbox = match &options.uploads {
         Some(uploads) => {
@@ -49,9 +51,10 @@ pub(super) fn run(options: &ServerOptions) -> Result<bool> {
         },
     };
     let mut announced = 0;
-    let mut server = Watched::each_input(Server::new(config), move |server: &Server, _| {
-        announced = announce(&server.status().listening, announced);
-    });
+    let mut server =
+        Watched::each_input(Server::new(config).with_door(options.door), move |server: &Server, _| {
+            announced = announce(&server.status().listening, announced);
+        });
     if let Some(store) = store {
         reactor.keep_in(0, store);
     }
@@ -70,6 +73,21 @@ pub(super) fn run(options: &ServerOptions) -> Result<bool> {
         log::error!("{error:#}");
     }
     outcome
+}
+
+/// Whoever is between here and another host can read everything that goes over a listener which is not this host's own.
+fn warn_of_outside(options: &ServerOptions) {
+    let guests = match options.guests {
+        LetIn::All => "yes",
+        LetIn::Loopback => "loopback",
+        LetIn::None => "no",
+    };
+    for addr in options.listen.iter().filter(|addr| !addr.ip().is_loopback()) {
+        log::warn!("traffic is not encrypted listener=mesh addr={addr} guests={guests}");
+    }
+    for addr in options.uploads.iter().map(|uploads| uploads.listen).filter(|addr| !addr.ip().is_loopback()) {
+        log::warn!("traffic is not encrypted listener=upload addr={addr}");
+    }
 }
 
 /// What is kept for people with accounts. A folder that somebody names has to be right; without the usual one

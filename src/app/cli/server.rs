@@ -11,10 +11,10 @@ use crate::app::cli::amounts::Size;
 use crate::app::cli::{address, check_duration, check_interval, level, log_options, number};
 use crate::app::logging::LogOptions;
 use crate::proto::limits::{
-    DURATION_MAX, UPLOAD_CLIENTS, UPLOAD_CLIENTS_MAX, UPLOAD_CLIENTS_PER_ADDRESS, UPLOAD_QUOTA_BYTES,
-    UPLOAD_STALL_TIMEOUT,
+    DURATION_MAX, GREET_TIMEOUT, LINKS_MAX, SERVER_LINKS, SERVER_LINKS_PER_ADDRESS, SLOW_READER_TIMEOUT,
+    UPLOAD_CLIENTS, UPLOAD_CLIENTS_MAX, UPLOAD_CLIENTS_PER_ADDRESS, UPLOAD_QUOTA_BYTES, UPLOAD_STALL_TIMEOUT,
 };
-use crate::proto::server::LetIn;
+use crate::proto::server::{DoorConfig, LetIn};
 use crate::proto::time::Period;
 
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub(in crate::app) struct ServerOptions {
     /// `None`: there is no drop box.
     pub(in crate::app) uploads: Option<UploadsOptions>,
     pub(in crate::app) log: LogOptions,
+    pub(in crate::app) door: DoorConfig,
+    pub(in crate::app) slow_timeout: Duration,
 }
 
 /// The drop box.
@@ -117,10 +119,24 @@ pub(super) struct TypedServer {
     /// number of old log files to keep, as FILE.1, FILE.2 and so on, at most 1000 (default 5)
     #[argh(option, default = "5", from_str_fn(number))]
     log_keep: usize,
+    // --- limits of links
+    /// connections that are taken at once, 1 to 16384; those of the drop box have limits of their own (default 15360)
+    #[argh(option, default = "SERVER_LINKS", from_str_fn(number))]
+    links: usize,
+    /// the same from one address, or from one network of 64 bits of IPv6 (default 5000)
+    #[argh(option, default = "SERVER_LINKS_PER_ADDRESS", from_str_fn(number))]
+    links_per_address: usize,
+    /// how long a connection may take to join, to greet or to log in, 1s to 168h (default 60s)
+    #[argh(option, default = "Period(GREET_TIMEOUT)")]
+    greet_timeout: Period,
+    /// how long a connection may leave more than 512 KiB waiting for it, 1s to 168h (default 30s)
+    #[argh(option, default = "Period(SLOW_READER_TIMEOUT)")]
+    slow_timeout: Period,
 }
 
 pub(super) fn check_server(typed: TypedServer) -> Result<ServerOptions, String> {
     let uploads = check_uploads(&typed)?;
+    let door = check_door(&typed)?;
     let listen = match typed.listen.as_slice() {
         [] => vec![SocketAddr::from(([127, 0, 0, 1], 5555))],
         addrs => addrs.iter().map(|addr| address("--listen", addr)).collect::<Result<_, _>>()?,
@@ -136,6 +152,21 @@ pub(super) fn check_server(typed: TypedServer) -> Result<ServerOptions, String> 
         out: typed.out,
         uploads,
         log: log_options(typed.log_level, typed.log_file, typed.log_bytes, typed.log_keep)?,
+        door,
+        slow_timeout: check_period("--slow-timeout", typed.slow_timeout, Duration::from_secs(1))?,
+    })
+}
+
+fn check_door(typed: &TypedServer) -> Result<DoorConfig, String> {
+    for (flag, links) in [("--links", typed.links), ("--links-per-address", typed.links_per_address)] {
+        if !(1..=LINKS_MAX).contains(&links) {
+            return Err(format!("{flag} is from 1 to {LINKS_MAX}, not {links}"));
+        }
+    }
+    Ok(DoorConfig {
+        links_max: typed.links,
+        links_per_address_max: typed.links_per_address,
+        greet_timeout: check_period("--greet-timeout", typed.greet_timeout, Duration::from_secs(1))?,
     })
 }
 
