@@ -20,7 +20,7 @@ use crate::io::{Host, Reactor, Store, descriptors_max, return_large_buffers};
 use crate::proto::chat;
 use crate::proto::limits::{DESCRIPTORS_SPARE, LINKS_MAX};
 use crate::proto::machine::Why;
-use crate::proto::server::{Server, ServerConfig, TalkConfig};
+use crate::proto::server::{LetIn, Server, ServerConfig, TalkConfig};
 
 /// Serves until a signal; true if everything went well.
 pub(super) fn run(options: &ServerOptions) -> Result<bool> {
@@ -74,6 +74,8 @@ fn serve(
     let mut reactor = Reactor::new().context("cannot start the event loop")?;
     reactor.serve_signals().context("cannot catch signals")?;
     reactor.end_within(options.process.grace);
+    reactor.set_slow_timeout(options.slow_timeout);
+    warn_of_outside(options, &listeners);
     tell_descriptors();
     let mut dropbox = match (&options.uploads, listeners.upload) {
         (Some(uploads), Some(addr)) => {
@@ -93,11 +95,12 @@ fn serve(
     announcer.expect(listeners.mesh.len() + usize::from(listeners.upload.is_some()), manager.as_ref());
     listeners.hand_to(&mut reactor);
     let (mut announced, announcer) = (0, Rc::clone(announcer));
-    let mut server = Watched::each_input(Server::new(config), move |server: &Server, _| {
-        let listening = &server.status().listening;
-        listening[announced..].iter().for_each(|addr| announcer.announce("mesh", *addr));
-        announced = listening.len();
-    });
+    let mut server =
+        Watched::each_input(Server::new(config).with_door(options.door), move |server: &Server, _| {
+            let listening = &server.status().listening;
+            listening[announced..].iter().for_each(|addr| announcer.announce("mesh", *addr));
+            announced = listening.len();
+        });
     if let Some(store) = store {
         reactor.keep_in(0, store);
     }
@@ -161,6 +164,21 @@ fn tell_undone(server: &Server) {
     let tables = server.tables_open();
     if tables > 0 {
         log::error!("not done: tables without their last line or not yet on disk tables={tables}");
+    }
+}
+
+/// Whoever is between here and another host can read everything that goes over a listener which is not this host's own.
+fn warn_of_outside(options: &ServerOptions, listeners: &Listeners) {
+    let guests = match options.guests {
+        LetIn::All => "yes",
+        LetIn::Loopback => "loopback",
+        LetIn::None => "no",
+    };
+    for addr in listeners.mesh.iter().filter(|addr| !addr.ip().is_loopback()) {
+        log::warn!("traffic is not encrypted listener=mesh addr={addr} guests={guests}");
+    }
+    for addr in listeners.upload.iter().filter(|addr| !addr.ip().is_loopback()) {
+        log::warn!("traffic is not encrypted listener=upload addr={addr}");
     }
 }
 
