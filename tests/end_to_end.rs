@@ -175,7 +175,7 @@ fn wrong_usage_ends_with_2_and_what_cannot_be_done_with_1() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("cannot write to occupied/out"), "{}", text(&output.stderr));
 
-    let output = run(folder.path(), "server --log-file occupied/log");
+    let output = run(folder.path(), "server --listen 127.0.0.1:0 --log-file occupied/log");
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("cannot log into occupied/log"), "{}", text(&output.stderr));
 }

@@ -16,7 +16,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::low_level::raise;
 use tickmesh::io::{Host, Reactor, RunEnd, Stats};
 use tickmesh::proto::ids::FileId;
@@ -104,6 +104,37 @@ fn alone(test: &str, wrapper: &[&str]) {
 fn a_signal_asks_to_end_and_a_second_one_insists() {
     alone("part_signal", &[]);
     alone("part_two_signals", &[]);
+}
+
+#[test]
+fn an_operator_speaks_by_signals() {
+    alone("part_operator", &[]);
+}
+
+#[test]
+#[ignore = "a part"]
+fn part_operator() {
+    if !is_alone() {
+        return;
+    }
+    fn act(heard: &mut Vec<&str>, input: Option<Input<'_>>, os: &mut dyn Os) {
+        match input {
+            Some(Input::Start) => raise(SIGHUP).unwrap(),
+            Some(Input::Reload) => {
+                heard.push("reload");
+                raise(SIGUSR1).unwrap();
+            }
+            Some(Input::Report) => heard.push("report"),
+            Some(Input::Shutdown) => panic!("none of them asks to end"),
+            None if heard.len() == 2 => os.perform(Effect::Exit),
+            _ => {}
+        }
+    }
+    let mut toy = toy(Vec::new(), act);
+    let mut reactor = Reactor::new().unwrap();
+    reactor.serve_signals().unwrap();
+    let (end, _) = run(&mut reactor, &mut toy, Path::new("unused"));
+    assert_eq!((end, toy.state), (RunEnd::Exited, vec!["reload", "report"]));
 }
 
 #[test]

@@ -1,9 +1,14 @@
 //! The command line, in two stages: as typed, then checked and ready. Starts nothing.
 
 mod amounts;
+mod completions;
+mod config;
 mod console;
 mod files;
+mod process;
 mod server;
+mod status;
+mod unit;
 mod upload;
 mod user;
 
@@ -13,18 +18,23 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use log::LevelFilter;
 
 use crate::app::logging::LogOptions;
+use crate::io::LogRules;
 use crate::proto::ids::Name;
-use crate::proto::limits::{DURATION_MAX, INTERVAL_MAX, INTERVAL_MIN, PEERS_MAX, SHARE_DEADLINE_MAX};
+use crate::proto::limits::{
+    DURATION_MAX, INTERVAL_MAX, INTERVAL_MIN, LOG_BYTES_MIN, LOG_KEEP_MAX, PEERS_MAX, SHARE_DEADLINE_MAX,
+};
 use crate::proto::time::Period;
 
 pub(super) use amounts::Rate;
 pub(super) use console::ConsoleOptions;
 pub(super) use files::{FindOptions, GetOptions, ShareOptions};
 pub(super) use server::{ServerOptions, UploadsOptions};
+pub(super) use status::StatusOptions;
+pub(super) use unit::{UnitOptions, UnitPart};
 pub(super) use upload::UploadOptions;
 pub(super) use user::{UserAction, UserOptions};
 
@@ -51,6 +61,8 @@ pub(super) enum Command {
     Upload(UploadOptions),
     User(UserOptions),
     Console(ConsoleOptions),
+    Status(StatusOptions),
+    Unit(UnitOptions),
 }
 
 #[derive(Debug)]
@@ -78,7 +90,7 @@ pub(super) struct PeerOptions {
 /// Peers keep each other's time every 10 ms, write it down on both sides, and then share the
 /// records peer to peer. Durations are written like 10ms, 30s, 5m. Exit codes: 0 done, 1 failed,
 /// 2 wrong usage.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 struct Typed {
     /// print the version
     #[argh(switch)]
@@ -87,7 +99,7 @@ struct Typed {
     command: Option<TypedCommand>,
 }
 
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand)]
 enum TypedCommand {
     Demo(TypedDemo),
@@ -99,10 +111,13 @@ enum TypedCommand {
     Upload(upload::TypedUpload),
     User(user::TypedUser),
     Console(console::TypedConsole),
+    Status(status::TypedStatus),
+    Unit(unit::TypedUnit),
+    Completions(completions::TypedCompletions),
 }
 
 /// A server and peers in one process, on one loop: the main job at a glance.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "demo")]
 struct TypedDemo {
     /// number of peers, 1 to 4096 (default 3)
@@ -122,7 +137,7 @@ struct TypedDemo {
 /// Keeps time with a server, writes every stamp down in OUT/client_ID_TimeData.txt and every
 /// exchange in OUT/client_ID_samples.csv, and shares both with all peers of its group, directly.
 /// Exits 0 when it has every file of its group and everybody else has its files.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "peer")]
 struct TypedPeer {
     /// the server, HOST:PORT (default 127.0.0.1:5555)
@@ -165,7 +180,7 @@ struct TypedPeer {
     /// log into this file, not to the terminal
     #[argh(option)]
     log_file: Option<PathBuf>,
-    /// begin a new log file at this many bytes, at least 4096 (default 10000000)
+    /// begin a new log file at this many bytes, at least 4096; 0: never (default 10000000)
     #[argh(option, default = "10_000_000", from_str_fn(number))]
     log_bytes: u64,
     /// number of old log files to keep, as FILE.1, FILE.2 and so on, at most 1000 (default 5)
@@ -190,7 +205,10 @@ pub(super) fn parse(args: &[OsString]) -> Parsed {
     let checked = match typed.command {
         None => return Parsed::Wrong("tickmesh: a command is missing; try: tickmesh --help".to_owned()),
         Some(TypedCommand::Demo(typed)) => check_demo(typed).map(Command::Demo),
-        Some(TypedCommand::Server(typed)) => server::check_server(typed).map(Command::Server),
+        Some(TypedCommand::Server(typed)) => match config::settle(typed, &words, std::env::vars_os()) {
+            Ok(options) => Ok(Command::Server(options)),
+            Err(early) => return early,
+        },
         Some(TypedCommand::Peer(typed)) => check_peer(typed).map(Command::Peer),
         Some(TypedCommand::Share(typed)) => files::check_share(typed).map(Command::Share),
         Some(TypedCommand::Get(typed)) => files::check_get(typed).map(Command::Get),
@@ -198,6 +216,12 @@ pub(super) fn parse(args: &[OsString]) -> Parsed {
         Some(TypedCommand::Upload(typed)) => upload::check_upload(typed).map(Command::Upload),
         Some(TypedCommand::User(typed)) => user::check_user(typed).map(Command::User),
         Some(TypedCommand::Console(typed)) => console::check_console(typed).map(Command::Console),
+        Some(TypedCommand::Status(typed)) => status::check_status(typed).map(Command::Status),
+        Some(TypedCommand::Unit(typed)) => unit::check_unit(typed).map(Command::Unit),
+        Some(TypedCommand::Completions(typed)) => match completions::of(&typed, &Typed::get_args_info()) {
+            Ok(script) => return Parsed::Show(script),
+            Err(wrong) => Err(wrong),
+        },
     };
     checked.map_or_else(
         |wrong| Parsed::Wrong(format!("tickmesh: {wrong}")),
@@ -207,13 +231,9 @@ pub(super) fn parse(args: &[OsString]) -> Parsed {
 
 /// The parser's own message, and where to look.
 fn explain(message: &str, command: Option<&&str>) -> String {
+    let commands = Typed::get_args_info().commands;
     let help = match command {
-        Some(
-            name @ (&"demo" | &"server" | &"peer" | &"share" | &"get" | &"find" | &"upload" | &"user"
-            | &"console"),
-        ) => {
-            format!("tickmesh {name} --help")
-        }
+        Some(name) if commands.iter().any(|known| known.name == *name) => format!("tickmesh {name} --help"),
         _ => "tickmesh --help".to_owned(),
     };
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -252,6 +272,7 @@ fn check_demo(typed: TypedDemo) -> Result<DemoOptions, String> {
 
 fn check_peer(typed: TypedPeer) -> Result<PeerOptions, String> {
     check_count("--count", typed.count)?;
+    let rules = log_rules(typed.log_bytes, typed.log_keep, false, false)?;
     let deadline = typed.share_deadline;
     if deadline.0 > SHARE_DEADLINE_MAX {
         return Err(format!("--share-deadline is at most {}, not {deadline}", Period(SHARE_DEADLINE_MAX)));
@@ -266,7 +287,7 @@ fn check_peer(typed: TypedPeer) -> Result<PeerOptions, String> {
         upload_limit: typed.upload_limit,
         out: typed.out,
         json: typed.json,
-        log: log_options(typed.log_level, typed.log_file, typed.log_bytes, typed.log_keep)?,
+        log: LogOptions { level: typed.log_level, file: typed.log_file, rules },
     })
 }
 
@@ -321,19 +342,14 @@ fn address(flag: &str, text: &str) -> Result<SocketAddr, String> {
     found.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| format!("{flag} {text}: the name has no address"))
 }
 
-fn log_options(
-    level: LevelFilter,
-    file: Option<PathBuf>,
-    bytes: u64,
-    keep: usize,
-) -> Result<LogOptions, String> {
-    if bytes < 4096 {
-        return Err(format!("--log-bytes is at least 4096, not {bytes}"));
+fn log_rules(bytes: u64, keep: usize, daily: bool, compress: bool) -> Result<LogRules, String> {
+    if (1..LOG_BYTES_MIN).contains(&bytes) {
+        return Err(format!("--log-bytes is at least {LOG_BYTES_MIN}, or 0, not {bytes}"));
     }
-    if keep > 1000 {
-        return Err(format!("--log-keep is at most 1000, not {keep}"));
+    if keep > LOG_KEEP_MAX {
+        return Err(format!("--log-keep is at most {LOG_KEEP_MAX}, not {keep}"));
     }
-    Ok(LogOptions { level, file, bytes_max: bytes, keep })
+    Ok(LogRules { bytes_max: (bytes > 0).then_some(bytes), daily, keep, compress })
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ fn share_deadline(peers: usize) -> Duration {
 
 /// Runs the demo to its end; true if everything went well and the files agree.
 pub(super) fn run(options: &DemoOptions) -> Result<bool> {
-    logging::start(&LogOptions::stderr(LevelFilter::Warn))?;
+    logging::start(&LogOptions::of(LevelFilter::Warn, None))?;
     prepare_folder(&options.out, "--out")?;
     // The system chooses a free port; the server takes the listener over.
     let listener = TcpListener::bind("127.0.0.1:0").context("cannot listen on 127.0.0.1")?;

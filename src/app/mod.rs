@@ -2,23 +2,33 @@
 //! comes of it. Knows everything and is known by nothing but `main`.
 
 mod accounts;
+mod announce;
 mod bar;
 mod cli;
 mod console;
+mod daemon;
 mod demo;
 mod find;
 mod get;
 mod given;
+mod keeper;
+mod listeners;
 mod logging;
 mod password;
 mod peer;
+mod pid_file;
+mod privileges;
 mod progress;
 mod server;
 mod share;
 mod state;
+mod status;
+mod stderr;
 mod summary;
+mod systemd;
 mod terminal;
 mod tty;
+mod unit;
 mod upload;
 mod uploads;
 mod user;
@@ -28,7 +38,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 
 use crate::app::cli::{Command, Parsed};
 use crate::io::{Host, Reactor, RunEnd};
@@ -59,6 +69,8 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
             Command::Upload(options) => upload::run(&options),
             Command::User(options) => user::run(&options),
             Command::Console(options) => console::run(&options),
+            Command::Unit(options) => unit::run(&options),
+            Command::Status(options) => status::run(&options),
         },
     };
     match outcome {
@@ -74,11 +86,19 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 
 /// Runs machines on the real system to their end.
 fn drive(mut reactor: Reactor, hosts: &mut [Host<'_>]) -> Result<()> {
+    logging::use_helper(&mut reactor);
     let end = reactor.run(hosts)?;
     terminal::clear_progress();
     log::debug!("driver {:?}", reactor.stats());
-    ensure!(end == RunEnd::Exited, "ended at once by a second signal; records may lack their last rows");
-    Ok(())
+    match end {
+        RunEnd::Exited => Ok(()),
+        RunEnd::Forced => bail!("ended at once by a second signal; records may lack their last rows"),
+        RunEnd::Overdue => {
+            bail!(
+                "ended by force, for --grace was over; the log says what was not done, and records may lack their last rows"
+            )
+        }
+    }
 }
 
 /// Makes sure that the folder exists and can be written to, before anything begins; `flag` names it.

@@ -4,15 +4,17 @@
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write};
 use std::os::fd::AsFd as _;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::app::stderr::Outlet;
 
 /// A progress line stands on the terminal and has to be wiped before anything else is written.
 static PROGRESS_SHOWN: AtomicBool = AtomicBool::new(false);
-/// Records that standard error could not take.
-static DROPPED: AtomicU64 = AtomicU64::new(0);
+/// The helper logs as well.
+static STDERR: Mutex<Outlet> = Mutex::new(Outlet::new());
 
 /// Prints to standard output.
 ///
@@ -31,6 +33,8 @@ pub(super) fn print(text: &str) -> Result<()> {
 
 /// Tells a person what is wrong. Where standard error is closed, nobody wants to know.
 pub(super) fn complain(text: &dyn Display) {
+    // The rest of a line, if there is one.
+    write_if_ready(b"");
     let _ = writeln!(io::stderr(), "tickmesh: {text}");
 }
 
@@ -66,38 +70,13 @@ pub(super) fn clear_progress() {
     }
 }
 
-/// Standard error as a place for log records. A pipe that nobody reads, or a terminal that was
-/// stopped, costs records and not time; they are counted, and the count is told.
-pub(super) struct LogToStderr;
-
-impl Write for LogToStderr {
-    fn write(&mut self, record: &[u8]) -> io::Result<usize> {
-        clear_progress();
-        if !write_if_ready(record) {
-            DROPPED.fetch_add(1, Ordering::Relaxed);
-            return Ok(record.len());
-        }
-        let dropped = DROPPED.swap(0, Ordering::Relaxed);
-        if dropped > 0 {
-            write_if_ready(
-                format!("{dropped} records before this one were dropped: standard error was full\n")
-                    .as_bytes(),
-            );
-        }
-        Ok(record.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+/// Writes a line to standard error, and wipes the progress line before. Where nobody reads, in a pipe or at a
+/// terminal that was stopped, that costs the line and not time: false.
+pub(super) fn write_stderr(line: &[u8]) -> bool {
+    clear_progress();
+    write_if_ready(line)
 }
 
-/// Writes if that can be done at once. A pipe that is ready takes at least 4096 bytes (PIPE_BUF)
-/// without blocking, and no record of ours is longer.
 fn write_if_ready(bytes: &[u8]) -> bool {
-    let stderr = io::stderr();
-    let mut fds = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
-    let ready = matches!(poll(&mut fds, PollTimeout::ZERO), Ok(1))
-        && fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLOUT));
-    ready && stderr.lock().write_all(&bytes[..bytes.len().min(4096)]).is_ok()
+    STDERR.lock().unwrap_or_else(PoisonError::into_inner).write(io::stderr().as_fd(), bytes)
 }

@@ -1,14 +1,16 @@
 //! The drop box of `tickmesh server`, and who offers what comes in to the mesh: made, announced, and summed up.
 
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::rc::Rc;
 
 use anyhow::{Context, Result, anyhow, ensure};
 
+use crate::app::announce::Announcer;
 use crate::app::cli::UploadsOptions;
 use crate::app::watched::Watched;
-use crate::app::{prepare_folder, random_secret, terminal};
-use crate::io::{Reactor, descriptors_max};
+use crate::app::{prepare_folder, random_secret};
+use crate::io::descriptors_max;
 use crate::proto::limits::{DESCRIPTORS_SPARE, FILES_PER_MEMBER_MAX};
 use crate::proto::machine::Why;
 use crate::proto::peer::{GuestConfig, Orders, Peers};
@@ -18,8 +20,14 @@ use crate::proto::wire::GROUP_DEFAULT;
 /// What files of the drop box are offered under.
 const KEEPER: &str = "dropbox";
 
-/// A drop box whose folder can be written to. `others`: folders that are for something else, and what for.
-pub(super) fn open(options: &UploadsOptions, others: &[(&Path, &str)]) -> Result<Watched<DropBox>> {
+/// A drop box whose folder can be written to, at an address that is bound. `others`: folders that are for something else, and
+/// what for.
+pub(super) fn open(
+    options: &UploadsOptions,
+    listen: SocketAddr,
+    others: &[(&Path, &str)],
+    announcer: Rc<Announcer>,
+) -> Result<Watched<DropBox>> {
     prepare_folder(&options.dir, "--upload-dir")?;
     let real = |folder: &Path| folder.canonicalize();
     let dir = real(&options.dir).with_context(|| format!("cannot use {}", options.dir.display()))?;
@@ -39,7 +47,7 @@ pub(super) fn open(options: &UploadsOptions, others: &[(&Path, &str)]) -> Result
     }
     let [a, b, c, d, ..] = random_secret()?;
     let dropbox = DropBox::new(DropBoxConfig {
-        listen: options.listen,
+        listen,
         file_bytes_max: options.file_bytes_max,
         quota_bytes: options.quota_bytes,
         clients_max: options.clients_max,
@@ -52,28 +60,16 @@ pub(super) fn open(options: &UploadsOptions, others: &[(&Path, &str)]) -> Result
     Ok(Watched::each_input(dropbox, move |dropbox: &DropBox, _| {
         if let (Some(addr), false) = (dropbox.status().listening, is_announced) {
             is_announced = true;
-            announce(addr);
+            announcer.announce("upload", addr);
         }
     }))
 }
 
-fn announce(addr: SocketAddr) {
-    if let Err(error) = terminal::print(&format!("listening upload {addr}\n")) {
-        log::warn!("nobody is told where the drop box listens error=\"{error:#}\"");
-    }
-}
-
 /// Who offers the files of the drop box to the mesh: a guest of the server on the same loop, at the
-/// address that others reach best. A port that the system is to choose is chosen here.
-pub(super) fn keeper(listen: &mut [SocketAddr], reactor: &mut Reactor) -> Result<Peers> {
-    let outer = listen.iter().position(|addr| !addr.ip().is_loopback()).unwrap_or(0);
-    let addr = listen.get_mut(outer).context("the server listens nowhere")?;
-    if addr.port() == 0 {
-        let explain = || format!("cannot listen at {addr}; choose another address with --listen");
-        let listener = TcpListener::bind(*addr).with_context(explain)?;
-        *addr = listener.local_addr().with_context(explain)?;
-        reactor.inherit(listener);
-    }
+/// one of its addresses that others reach best.
+pub(super) fn keeper(listen: &[SocketAddr]) -> Result<Peers> {
+    let outer = listen.iter().find(|addr| !addr.ip().is_loopback()).or(listen.first());
+    let addr = outer.context("the server listens nowhere")?;
     let keeper = Peers::guest(GuestConfig {
         server: SocketAddr::new(dialed(addr.ip()), addr.port()),
         group: GROUP_DEFAULT.parse().expect("a name"),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::proto::machine::{Input, Machine, Os};
+use crate::proto::machine::{Input, Machine, Os, Tell};
 use crate::proto::time::{Mono, Now, Wall};
 
 /// Shows how a machine stands.
@@ -78,6 +78,10 @@ impl<M: Machine> Machine for Watched<M> {
             When::Every { next, .. } => Some(machine.map_or(next, |machine| machine.min(next))),
             When::Never | When::EachInput => machine,
         }
+    }
+
+    fn tell_figures(&self, tell: Tell<'_>) {
+        self.machine.tell_figures(tell);
     }
 
     fn check_invariants(&self) {

@@ -90,11 +90,15 @@ pub(super) enum Answer {
     Presented {
         path: Box<str>,
     },
+    /// The figures are taken when it is delivered.
+    Measured,
+    Reload,
+    Report,
     Shutdown,
 }
 
 impl Answer {
-    /// The input that it stands for, if that takes no look at a link.
+    /// The input that it stands for, if that takes no look at a link, nor at other machines.
     pub(super) fn input(&self) -> Option<Input<'_>> {
         Some(match self {
             Answer::Start => Input::Start,
@@ -103,7 +107,7 @@ impl Answer {
             Answer::DialFailed { dial, error } => Input::DialFailed { dial: *dial, error: *error },
             Answer::Blocked { link } => Input::Blocked { link: *link },
             Answer::Drained { link } => Input::Drained { link: *link },
-            Answer::Down { .. } => return None,
+            Answer::Down { .. } | Answer::Measured => return None,
             Answer::FileReady { file, bytes, moved } => {
                 Input::FileReady { file: *file, bytes: *bytes, moved: moved.as_deref() }
             }
@@ -127,6 +131,8 @@ impl Answer {
             }
             Answer::SurveyFailed { error } => Input::SurveyFailed { error: *error },
             Answer::Presented { path } => Input::Presented { path },
+            Answer::Reload => Input::Reload,
+            Answer::Report => Input::Report,
             Answer::Shutdown => Input::Shutdown,
         })
     }

@@ -49,6 +49,11 @@ impl Clock {
     }
 }
 
+/// The wall clock alone, for who has no [`Now`]: a record of the log.
+pub fn wall() -> Wall {
+    Wall(read_ns(ClockId::CLOCK_REALTIME))
+}
+
 fn read_ns(clock: ClockId) -> u64 {
     let time = clock_gettime(clock).expect("every Linux has both clocks");
     let (seconds, rest_ns) = (time.tv_sec(), time.tv_nsec());

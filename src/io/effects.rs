@@ -95,6 +95,7 @@ impl Os for Hands<'_> {
                 let derivation = Derivation { job, password, salt, iterations };
                 self.reactor.hand_over(Job::Derive(self.machine, derivation));
             }
+            Effect::Measure => self.answer(Answer::Measured),
             Effect::Exit => self.reactor.retire(self.machine),
         }
     }
@@ -128,7 +129,13 @@ impl Hands<'_> {
         let Reactor { links, spares, .. } = &mut *self.reactor;
         let Some(link) = links.get_mut(id).filter(|link| link.takes_from(self.machine)) else { return };
         match link.queue.push(bytes, spares) {
-            Ok(()) => self.reactor.mark_dirty(id),
+            Ok(()) => {
+                // Otherwise it is looked at when what fits has gone.
+                if link.news.full && link.becomes_slow() {
+                    self.reactor.watch_slow(id);
+                }
+                self.reactor.mark_dirty(id);
+            }
             Err(_) => self.reactor.drop_link(id, DownReason::QueueFull),
         }
     }

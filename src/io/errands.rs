@@ -1,5 +1,5 @@
 //! What the helper has to do, and whose turn it is: in one turn everything that waits to be
-//! begun with or to be finished, a slice of one hash, and one password; between two such turns all that waits to be read,
+//! begun with or to be finished, a slice of one hash, of one old log, and one password; between two such turns all that waits to be read,
 //! for a read is quick and somebody's link is idle until it is done. Knows no thread and no loop.
 
 use std::collections::VecDeque;
@@ -11,6 +11,7 @@ use std::sync::{Arc, Weak};
 use log::debug;
 
 use crate::io::finish::{Finish, Outcome, finish_all, start_writeback};
+use crate::io::log_file::Shelf;
 use crate::io::open_file::Handle;
 use crate::io::room::Wish;
 use crate::io::store::checkpoint;
@@ -43,6 +44,8 @@ pub(super) enum Job {
     Forget(Whose),
     /// A password of a machine is to be hashed.
     Derive(usize, Derivation),
+    /// A log file was followed by another: its number has to be found, and perhaps it is to be compressed.
+    PutAway(Shelf),
 }
 
 /// A password to be hashed.
@@ -62,7 +65,7 @@ pub(super) struct Part {
     pub(super) len: u64,
 }
 
-/// Something that is done; there is one for each job, except for those to begin, to move a log, to let go, and to forget.
+/// Something that is done; there is one for each job, except for those to begin, to move a log, to put a log away, to let go, and to forget.
 #[derive(Debug)]
 pub(super) enum Done {
     Finish(Whose, Outcome),
@@ -91,6 +94,8 @@ pub(super) struct Errands {
     derivations: VecDeque<(usize, Derivation)>,
     forgotten: Vec<Whose>,
     nameless: Vec<Arc<Handle>>,
+    /// One for each log.
+    shelves: Vec<Shelf>,
     /// What is hashed goes through here.
     buffer: Vec<u8>,
 }
@@ -113,7 +118,7 @@ const BUFFER_BYTES: usize = 256 << 10;
 
 impl Job {
     pub(super) fn is_answered(&self) -> bool {
-        !matches!(self, Job::Start(_) | Job::Checkpoint(_) | Job::LetGo(_) | Job::Forget(_))
+        !matches!(self, Job::Start(_) | Job::Checkpoint(_) | Job::LetGo(_) | Job::Forget(_) | Job::PutAway(_))
     }
 }
 
@@ -129,6 +134,7 @@ impl Errands {
             derivations,
             forgotten,
             nameless,
+            shelves,
             ..
         } = self;
         starts.is_empty()
@@ -140,6 +146,7 @@ impl Errands {
             && derivations.is_empty()
             && forgotten.is_empty()
             && nameless.is_empty()
+            && shelves.is_empty()
     }
 
     pub(super) fn add(&mut self, job: Job) {
@@ -159,6 +166,9 @@ impl Errands {
             Job::Reserve(whose, wish) => self.reserves.push((whose, wish)),
             Job::LetGo(handle) => self.nameless.push(handle),
             Job::Forget(whose) => self.forget(whose),
+            // The one that is at it looks again.
+            Job::PutAway(shelf) if self.shelves.iter().any(|other| other.is_same(&shelf)) => {}
+            Job::PutAway(shelf) => self.shelves.push(shelf),
             Job::Derive(machine, derivation) => self.derivations.push_back((machine, derivation)),
         }
     }
@@ -198,6 +208,7 @@ impl Errands {
             done.push(Done::Derived(machine, job, Secret(key)));
         }
         drop(self.nameless.pop());
+        self.shelves.retain_mut(Shelf::go_on);
         done
     }
 

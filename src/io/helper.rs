@@ -43,6 +43,11 @@ impl Helper {
         self.jobs.send(job).expect("the helper waits for work");
     }
 
+    /// For what is not answered, from somebody who is not on the loop's path. The thread stays as long as this.
+    pub(super) fn jobs(&self) -> Sender<Job> {
+        self.jobs.clone()
+    }
+
     /// The next answer, if one is there.
     pub(super) fn take(&mut self) -> Option<Done> {
         match self.done.try_recv() {
@@ -55,8 +60,9 @@ impl Helper {
         }
     }
 
-    pub(super) fn is_idle(&self) -> bool {
-        self.under_way == 0
+    /// Jobs without an answer yet.
+    pub(super) fn under_way(&self) -> usize {
+        self.under_way
     }
 }
 

@@ -54,6 +54,11 @@ impl Keeping {
         self.orders.push_back(Order::Load(load));
     }
 
+    /// How much waits for the database.
+    pub(super) fn waiting(&self) -> usize {
+        self.orders.len()
+    }
+
     /// Nothing waits for the database.
     pub(super) fn is_idle(&self) -> bool {
         self.orders.is_empty()

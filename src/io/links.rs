@@ -18,10 +18,6 @@ impl Links {
         self.places.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.places.is_empty()
-    }
-
     /// The id that the next link gets.
     pub(super) fn next_id(&self) -> LinkId {
         let place = self.places.vacant_key();
@@ -52,6 +48,11 @@ impl Links {
         let generation = &mut self.generations[id.index as usize];
         *generation = generation.wrapping_add(1);
         self.places.try_remove(id.index as usize)
+    }
+
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Link> {
+        self.places.iter().map(|(_, link)| link)
     }
 
     /// All links of a machine. Looks at every link: for the end of a machine only.

@@ -30,15 +30,23 @@ pub(super) enum Accepted {
     Exhausted(io::Error),
 }
 
+/// A socket that listens, for [`Reactor::inherit`](crate::io::Reactor::inherit).
+///
+/// # Errors
+/// The address is in use, not of this machine, or not allowed; or out of descriptors.
+pub fn bind(addr: SocketAddr) -> io::Result<net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(ACCEPT_BACKLOG)?;
+    Ok(socket.into())
+}
+
 impl Listener {
     /// # Errors
-    /// The address is in use, not of this machine, or not allowed; or out of descriptors.
+    /// As [`bind`].
     pub(super) fn bind(addr: SocketAddr, machine: usize) -> io::Result<Listener> {
-        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
-        socket.set_reuse_address(true)?;
-        socket.bind(&addr.into())?;
-        socket.listen(ACCEPT_BACKLOG)?;
-        Listener::from_std(socket.into(), machine)
+        Listener::from_std(bind(addr)?, machine)
     }
 
     /// # Errors

@@ -4,14 +4,15 @@
 //!
 //! # Map
 //! - `reactor`: [`Reactor`], and one turn of it. `visit` serves one socket, `closing` is how links
-//!   end, `effects` is what machines may ask for.
+//!   end and `ending` how a run does, `effects` is what machines may ask for.
 //! - `links`, `link`, `queue`: the table of links, one link, and what waits to be sent on it.
 //! - `listener`, `dialer`, `sockets`: how links begin, and the options that all of them have.
 //! - `disk`, `open_file`, `opening`, `place`: files, one of them, how they are opened, and their names. `helper` is a
 //!   thread of its own, `errands` what it does there, `finish` how files are brought to disk, `room` how it is set
 //!   aside for them, and `survey` what there is in a folder.
 //! - `store`: the database, and `keeping` whose orders it carries out when.
-//! - `typing`: standard input. `clock`, `descriptors`, `memory`, `timer`, `signals`, `token`, `answer`, `stats`: small parts.
+//! - `log_file`: a log that makes room by itself; its old files are the helper's.
+//! - `detach`: a process of its own, before any of this. `passed`: listeners that are open already. `typing`: standard input. `clock`, `descriptors`, `memory`, `timer`, `signals`, `token`, `answer`, `stats`, `spread`, `measure`: small parts.
 //!
 //! # One turn
 //! Timeouts that are due; answers to effects; each link that has output is flushed once; wait,
@@ -23,9 +24,11 @@ mod answer;
 mod clock;
 mod closing;
 mod descriptors;
+mod detach;
 mod dialer;
 mod disk;
 mod effects;
+mod ending;
 mod errands;
 mod finish;
 mod helper;
@@ -33,9 +36,12 @@ mod keeping;
 mod link;
 mod links;
 mod listener;
+mod log_file;
+mod measure;
 mod memory;
 mod open_file;
 mod opening;
+mod passed;
 mod place;
 mod queue;
 mod reactor;
@@ -43,6 +49,7 @@ mod room;
 mod scheduling;
 mod signals;
 mod sockets;
+mod spread;
 mod stats;
 mod store;
 mod survey;
@@ -51,9 +58,16 @@ mod token;
 mod typing;
 mod visit;
 
+pub use clock::wall;
 pub use descriptors::descriptors_max;
+pub use detach::{Detached, Started, Starting, detach};
+pub use ending::RunEnd;
+pub use listener::bind;
+pub use log_file::{Hand, LogFile, LogRules, Shelf};
 pub use memory::return_large_buffers;
-pub use reactor::{Host, Reactor, RunEnd};
+pub use passed::{Passed, WrongPassed, take_passed};
+pub use reactor::{Host, Reactor};
+pub use spread::Spread;
 pub use stats::Stats;
 pub use store::{Store, StoreError};
 

@@ -53,7 +53,7 @@ impl Queue {
     }
 
     pub(super) fn push(&mut self, bytes: &[u8], spares: &mut Spares) -> Result<(), Full> {
-        if self.bytes.len() - self.sent + bytes.len() > LINK_QUEUE_BYTES_MAX {
+        if self.waiting_bytes() + bytes.len() > LINK_QUEUE_BYTES_MAX {
             return Err(Full);
         }
         if self.bytes.capacity() == 0 {
@@ -123,6 +123,11 @@ impl Queue {
         if (1..=SPARE_BUFFER_BYTES_MAX).contains(&buffer.capacity()) && spares.0.len() < SPARE_BUFFERS_MAX {
             spares.0.push(buffer);
         }
+    }
+
+    /// Bytes in memory that wait.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.bytes.len() - self.sent
     }
 
     /// Gives everything up.

@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use log::warn;
 use mio::{Events, Poll, Waker};
 
 use crate::io::answer::Answer;
@@ -17,6 +16,7 @@ use crate::io::clock::Clock;
 use crate::io::descriptors::raise_descriptor_limit;
 use crate::io::disk::Disk;
 use crate::io::effects::Hands;
+use crate::io::ending::RunEnd;
 use crate::io::helper::Helper;
 use crate::io::keeping::Keeping;
 use crate::io::link::State;
@@ -32,7 +32,8 @@ use crate::io::token::Source;
 use crate::io::typing::Typing;
 use crate::proto::ids::LinkId;
 use crate::proto::limits::{
-    ANSWER_BUDGET, EVENTS_MAX, LINKS_MAX, READ_BUDGET_BYTES, SLICE_MAX, SLICE_MIN, WAKE_AHEAD,
+    ANSWER_BUDGET, EVENTS_MAX, LINKS_MAX, READ_BUDGET_BYTES, SLICE_MAX, SLICE_MIN, SLOW_READER_TIMEOUT,
+    WAKE_AHEAD,
 };
 use crate::proto::machine::{Input, Machine};
 use crate::proto::time::{Mono, Now, ns};
@@ -45,15 +46,6 @@ pub struct Host<'a> {
     pub root: PathBuf,
 }
 
-/// Why [`Reactor::run`] came back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunEnd {
-    /// Every machine has ended, and what they sent is on its way.
-    Exited,
-    /// A second signal asked for an end at once.
-    Forced,
-}
-
 /// Runs machines on this host's sockets, files and clocks, on the calling thread.
 pub struct Reactor {
     pub(super) poll: Poll,
@@ -61,6 +53,9 @@ pub struct Reactor {
     timer: Timer,
     pub(super) signals: Signals,
     pub(super) signals_seen: u32,
+    /// How long an end may take, and until when it may, once machines were asked to.
+    pub(super) grace: Option<Duration>,
+    pub(super) end_by: Option<Mono>,
     pub(super) clock: Clock,
     pub(super) seats: Vec<Seat>,
     pub(super) links: Links,
@@ -81,6 +76,9 @@ pub struct Reactor {
     /// in order; those that ended earlier stay until they come to the front.
     pub(super) dials: VecDeque<(Mono, LinkId)>,
     pub(super) lingers: VecDeque<(Mono, LinkId)>,
+    /// Links for whose readers much waits. One that got on stays until it comes to the front.
+    pub(super) slow: VecDeque<(Mono, LinkId)>,
+    pub(super) slow_timeout: Duration,
     /// Started when the disk has something to do that takes long.
     pub(super) helper: Option<Helper>,
     /// How it wakes the loop; made in time, for descriptors may be short by then.
@@ -107,7 +105,7 @@ pub(super) struct Seat {
     pub(super) disk: Disk,
     pub(super) keeping: Keeping,
     pub(super) ended: bool,
-    shutdown_told: bool,
+    pub(super) shutdown_told: bool,
 }
 
 impl Reactor {
@@ -124,6 +122,8 @@ impl Reactor {
             timer: Timer::new(poll.registry())?,
             signals: Signals::new(poll.registry())?,
             signals_seen: 0,
+            grace: None,
+            end_by: None,
             clock: Clock::new(),
             seats: Vec::new(),
             links: Links::default(),
@@ -138,6 +138,8 @@ impl Reactor {
             accept_starved: false,
             dials: VecDeque::new(),
             lingers: VecDeque::new(),
+            slow: VecDeque::new(),
+            slow_timeout: SLOW_READER_TIMEOUT,
             helper: None,
             waker: Arc::new(Waker::new(poll.registry(), Source::Helper.token())?),
             answers: VecDeque::new(),
@@ -174,7 +176,7 @@ impl Reactor {
     /// Runs the machines until each has ended, what they finished is on disk, and what they sent
     /// has gone, the latter bounded by
     /// [`LINGER_TIMEOUT`](crate::proto::limits::LINGER_TIMEOUT). SIGTERM and SIGINT ask all of
-    /// them to end; the second one ends the run at once.
+    /// them to end; the second one ends the run at once, and so does [`Reactor::end_within`].
     ///
     /// # Errors
     /// If the kernel refuses to wait or to set the timer, which should not happen.
@@ -223,25 +225,17 @@ impl Reactor {
         }
     }
 
-    /// Asks every machine that still runs to end, each only once.
-    pub(super) fn shut_down_all(&mut self) {
-        for (machine, seat) in self.seats.iter_mut().enumerate() {
-            if !seat.ended && !seat.shutdown_told {
-                seat.shutdown_told = true;
-                self.answers.push_back((machine, Answer::Shutdown));
-            }
-        }
-    }
-
     fn fire_timeouts(&mut self, hosts: &mut [Host<'_>]) {
         for machine in 0..hosts.len() {
             let now = self.clock.now();
-            let due = |host: &Host<'_>| host.machine.poll_timeout().is_some_and(|at| at <= now.mono);
-            if self.seats[machine].ended || !due(&hosts[machine]) {
-                continue;
-            }
+            let due = |host: &Host<'_>| host.machine.poll_timeout().filter(|at| *at <= now.mono);
+            let Some(at) = due(&hosts[machine]).filter(|_| !self.seats[machine].ended) else { continue };
+            self.stats.late.count(now.mono.since_ns(at));
             hosts[machine].machine.handle_timeout(now, &mut Hands { reactor: self, machine });
-            debug_assert!(self.seats[machine].ended || !due(&hosts[machine]), "a timer that was due is left");
+            debug_assert!(
+                self.seats[machine].ended || due(&hosts[machine]).is_none(),
+                "a timer that was due is left"
+            );
             self.deliver(hosts);
         }
     }
@@ -253,7 +247,9 @@ impl Reactor {
             if self.seats[machine].ended {
                 continue;
             }
-            if let Some(input) = self.input_of(&answer) {
+            if let Answer::Measured = answer {
+                self.tell_measured(hosts, machine);
+            } else if let Some(input) = self.input_of(&answer) {
                 let now = self.clock.now();
                 hosts[machine].machine.handle_input(input, now, &mut Hands { reactor: self, machine });
             }
@@ -270,24 +266,15 @@ impl Reactor {
         }
     }
 
-    fn end(&self) -> Option<RunEnd> {
-        if self.signals_seen > 1 {
-            warn!("run end=Forced links={}", self.links.len());
-            return Some(RunEnd::Forced);
-        }
-        let written = self.helper.as_ref().is_none_or(Helper::is_idle);
-        let kept = self.seats.iter().all(|seat| seat.keeping.is_idle());
-        let done = written && kept && self.links.is_empty() && self.seats.iter().all(|seat| seat.ended);
-        done.then_some(RunEnd::Exited)
-    }
-
     /// Waits for an event or the earliest deadline; not at all if there is something to do.
     fn wait(&mut self, hosts: &[Host<'_>]) -> io::Result<()> {
         let running = hosts.iter().zip(&self.seats).filter(|(_, seat)| !seat.ended);
         let machines = running.filter_map(|(host, _)| host.machine.poll_timeout()).min();
-        let [dial, linger] = [&self.dials, &self.lingers].map(|list| list.front().map(|entry| entry.0));
+        let lists = [&self.dials, &self.lingers, &self.slow];
+        let [dial, linger, slow] = lists.map(|list| list.front().map(|entry| entry.0));
         let keep = self.seats.iter().filter_map(|seat| seat.keeping.next_at()).min();
-        self.deadline = [machines, dial, linger, keep, self.accept_pause].into_iter().flatten().min();
+        self.deadline =
+            [machines, dial, linger, slow, keep, self.accept_pause, self.end_by].into_iter().flatten().min();
         let now = self.clock.mono();
         self.stats.count_turn(now.since_ns(self.turn_began));
         let lists_empty = self.fresh.is_empty() && self.leftover.is_empty();

@@ -5,21 +5,30 @@ use std::io;
 
 use log::info;
 use mio::{Interest, Registry};
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGWINCH};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGWINCH};
 use signal_hook::low_level::signal_name;
 use signal_hook_mio::v1_0 as hook;
 
+use crate::io::answer::Answer;
+use crate::io::reactor::{Host, Reactor};
 use crate::io::token::Source;
+use crate::proto::machine::Input;
 
-/// Catches the signals that ask a program to end.
+/// Catches the signals that ask a program to end, and others that it is told to catch.
 pub(super) struct Signals {
     hook: hook::Signals,
+    /// What SIGHUP means here: read again what has changed, not the end.
+    hangup_reloads: bool,
 }
 
 /// What came since this was asked last. The same signal twice may count once.
 pub(super) struct Taken {
     /// How many that ask to end.
     pub(super) ends: u32,
+    /// What lies outside has changed.
+    pub(super) reload: bool,
+    /// The log is to say how things stand.
+    pub(super) report: bool,
     /// The terminal has another size, or the program is in front again.
     pub(super) repaint: bool,
 }
@@ -30,7 +39,7 @@ impl Signals {
     pub(super) fn new(registry: &Registry) -> io::Result<Signals> {
         let mut hook = hook::Signals::new([SIGTERM, SIGINT])?;
         registry.register(&mut hook, Source::Signals.token(), Interest::READABLE)?;
-        Ok(Signals { hook })
+        Ok(Signals { hook, hangup_reloads: false })
     }
 
     /// Also those that matter to who reads from a terminal: it is gone (an end, too, unless `nohup` has said otherwise), or
@@ -43,18 +52,66 @@ impl Signals {
         signals.try_for_each(|signal| self.hook.add_signal(signal))
     }
 
+    /// Also those by which an operator speaks to who serves, whatever `nohup` has said.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub(super) fn add_those_of_servers(&mut self) -> io::Result<()> {
+        self.hangup_reloads = true;
+        [SIGHUP, SIGUSR1].into_iter().try_for_each(|signal| self.hook.add_signal(signal))
+    }
+
     pub(super) fn take(&mut self) -> Taken {
-        let mut taken = Taken { ends: 0, repaint: false };
+        let mut taken = Taken { ends: 0, reload: false, report: false, repaint: false };
         for signal in self.hook.pending() {
+            if matches!(signal, SIGWINCH | SIGCONT) {
+                taken.repaint = true;
+                continue;
+            }
+            info!("signal name={}", signal_name(signal).unwrap_or("?"));
             match signal {
-                SIGWINCH | SIGCONT => taken.repaint = true,
-                _ => {
-                    info!("signal name={}", signal_name(signal).unwrap_or("?"));
-                    taken.ends += 1;
-                }
+                SIGHUP if self.hangup_reloads => taken.reload = true,
+                SIGUSR1 => taken.report = true,
+                _ => taken.ends += 1,
             }
         }
         taken
+    }
+}
+
+impl Reactor {
+    /// Tells the machines of [`Input::Reload`] and [`Input::Report`] from here on, when SIGHUP and SIGUSR1 come. Until
+    /// then these two end the program.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn serve_signals(&mut self) -> io::Result<()> {
+        self.signals.add_those_of_servers()
+    }
+
+    /// Passes on what signals ask for.
+    pub(super) fn visit_signals(&mut self, hosts: &mut [Host<'_>]) {
+        let taken = self.signals.take();
+        if taken.reload {
+            self.answer_all(|| Answer::Reload);
+        }
+        if taken.report {
+            self.answer_all(|| Answer::Report);
+        }
+        self.signals_seen += taken.ends;
+        if taken.ends > 0 {
+            self.shut_down_all();
+        }
+        if let (true, Some(typing)) = (taken.repaint, &self.typing) {
+            let machine = typing.machine;
+            self.tell(hosts, machine, Input::Typed { bytes: &[] });
+        }
+    }
+
+    /// The same for every machine that still runs.
+    fn answer_all(&mut self, answer: impl Fn() -> Answer) {
+        let running = self.seats.iter().enumerate().filter(|(_, seat)| !seat.ended);
+        self.answers.extend(running.map(|(machine, _)| (machine, answer())));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::io::spread::Spread;
 use crate::proto::machine::{CloseReason, DownReason};
 
 /// Counters of one reactor, since it was made.
@@ -37,35 +38,15 @@ pub struct Stats {
     pub closes: BTreeMap<CloseReason, u64>,
     /// Links that went down, by reason.
     pub downs: BTreeMap<DownReason, u64>,
-    /// Longest turn, without its wait, in nanoseconds.
-    pub turn_ns_max: u64,
-    /// Turns by the binary logarithm of their length in nanoseconds: place `n` counts those of
-    /// at least `2^n` and less than `2^(n+1)`; the last place has all that were longer.
-    pub turn_ns_log2: [u64; 32],
+    /// How long turns took, without their waits, in nanoseconds.
+    pub turn: Spread,
+    /// How late the deadlines of machines were served, in nanoseconds.
+    pub late: Spread,
 }
 
 impl Stats {
     pub(super) fn count_turn(&mut self, turn_ns: u64) {
         self.turns += 1;
-        self.turn_ns_max = self.turn_ns_max.max(turn_ns);
-        let place = turn_ns.max(1).ilog2() as usize;
-        self.turn_ns_log2[place.min(self.turn_ns_log2.len() - 1)] += 1;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_turn_has_a_place() {
-        let mut stats = Stats::default();
-        for turn_ns in [0, 1, 2, 3, 1023, 1024, u64::MAX] {
-            stats.count_turn(turn_ns);
-        }
-        assert_eq!(stats.turn_ns_log2.iter().sum::<u64>(), stats.turns);
-        assert_eq!((stats.turn_ns_log2[0], stats.turn_ns_log2[1]), (2, 2));
-        assert_eq!((stats.turn_ns_log2[9], stats.turn_ns_log2[10], stats.turn_ns_log2[31]), (1, 1, 1));
-        assert_eq!(stats.turn_ns_max, u64::MAX);
+        self.turn.count(turn_ns);
     }
 }

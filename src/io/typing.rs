@@ -110,16 +110,4 @@ impl Reactor {
         }
         self.buffer = buffer;
     }
-
-    pub(super) fn visit_signals(&mut self, hosts: &mut [Host<'_>]) {
-        let taken = self.signals.take();
-        self.signals_seen += taken.ends;
-        if taken.ends > 0 {
-            self.shut_down_all();
-        }
-        if let (true, Some(typing)) = (taken.repaint, &self.typing) {
-            let machine = typing.machine;
-            self.tell(hosts, machine, Input::Typed { bytes: &[] });
-        }
-    }
 }

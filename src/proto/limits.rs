@@ -2,6 +2,8 @@
 //! happens at a bound, which is said where the bound is used.
 
 mod console;
+mod helper;
+mod operator;
 mod people;
 mod turns;
 mod uploads;
@@ -9,6 +11,8 @@ mod uploads;
 use std::time::Duration;
 
 pub use console::*;
+pub use helper::*;
+pub use operator::*;
 pub use people::*;
 pub use turns::*;
 pub use uploads::*;
@@ -66,8 +70,6 @@ pub const UNACKED_TIMEOUT: Duration = Duration::from_secs(20);
 
 // --- Sessions --------------------------------------------------------------------------------
 
-/// How long a new link may take to say who it is. People type.
-pub const GREET_TIMEOUT: Duration = Duration::from_secs(60);
 /// A member whose run is on, and that sends nothing for so long, is taken for lost. Before its first
 /// tick it has [`GREET_TIMEOUT`]: what a person types first takes longest.
 pub const TICK_SILENCE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -231,12 +233,6 @@ pub const PAIR_WAIT: Duration = Duration::from_secs(3);
 pub const WRITEBACK_BYTES: u64 = 8 << 20;
 /// Size of a file from which room is set aside for all of it: below, it is written at once anyway.
 pub const RESERVE_BYTES_MIN: u64 = WRITEBACK_BYTES;
-/// Finished files of one file system from which on all of it is synced at once, not each file: the
-/// one costs a few milliseconds, and besides waits for what others have written; each of the
-/// others costs half as much.
-pub const SWEEP_FILES_MIN: usize = 8;
-/// Files that are brought to disk together, so that those in front do not wait for ever more.
-pub const FINISH_BATCH_MAX: usize = 1024;
 /// Hashes and reads of files that one machine may have under way: with
 /// [`CHUNK_READ_BYTES_MAX`] this bounds what waits in memory.
 pub const DISK_JOBS_MAX: usize = 128;

@@ -108,6 +108,8 @@ pub(super) enum NetEvent {
     CutTimeout,
     /// A link whose reader takes nothing may have timed out.
     StuckTimeout,
+    /// A link whose reader takes too little may have had its time.
+    SlowTimeout,
 }
 
 /// An input that waits until the machine's current call is over.
@@ -140,6 +142,9 @@ pub(super) enum Answer {
     Surveyed(Surveyed),
     SurveyFailed { error: ErrorKind },
     Presented { path: Box<str> },
+    Measured,
+    Reload,
+    Report,
     Shutdown,
 }
 
@@ -193,6 +198,9 @@ impl Answer {
             }
             Answer::SurveyFailed { error } => Input::SurveyFailed { error },
             Answer::Presented { ref path } => Input::Presented { path },
+            Answer::Measured => unreachable!("the world has the figures"),
+            Answer::Reload => Input::Reload,
+            Answer::Report => Input::Report,
             Answer::Shutdown => Input::Shutdown,
         }
     }
@@ -233,9 +241,11 @@ impl Kernel {
         self.answers.push_back((machine, answer));
     }
 
-    /// Each machine is told once.
+    /// Each machine is told once. Nothing is accepted for it any more.
     pub(super) fn tell_shutdown(&mut self, machine: MachineId) {
-        if !std::mem::replace(&mut self.processes[machine.at()].told_shutdown, true) {
+        let process = &mut self.processes[machine.at()];
+        if !std::mem::replace(&mut process.told_shutdown, true) {
+            self.nodes[process.node.at()].listeners.retain(|_, owner| *owner != machine);
             self.answer(machine, Answer::Shutdown);
         }
     }
@@ -317,6 +327,7 @@ impl Kernel {
             NetEvent::LingerTimeout => self.on_linger_timeout(conn, side),
             NetEvent::CutTimeout => self.on_cut_timeout(conn, side),
             NetEvent::StuckTimeout => self.on_stuck_timeout(conn, side),
+            NetEvent::SlowTimeout => self.on_slow_timeout(conn, side),
         }
     }
 

@@ -7,7 +7,7 @@
 //!
 //! # Map
 //! - `world`: nodes, machines, the loop; `faults` and `chaos`: what goes wrong; `stranger`:
-//!   clients driven by hand; `typing`: what users type.
+//!   clients driven by hand; `typing`: what users type; `operator`: what signals ask for.
 //! - `kernel`: the state below the machines; `os`: carries out their effects; `files`: open files;
 //!   `jobs`: what their disks do meanwhile;
 //!   `dial`, `flow`, `ending`: how connections begin, move bytes and end.
@@ -38,6 +38,7 @@ mod jobs;
 mod kernel;
 mod net;
 mod node;
+mod operator;
 mod os;
 mod queue;
 mod rng;

@@ -55,6 +55,7 @@ impl Os for Hands<'_> {
             Effect::Derive { job, password, salt, iterations } => {
                 kernel.derive(machine, job, derive_key(password.0, &salt, iterations));
             }
+            Effect::Measure => kernel.answer(machine, Answer::Measured),
             Effect::Exit => kernel.processes[machine.at()].exiting = true,
         }
     }

@@ -68,6 +68,9 @@ pub(super) enum What {
     Surveyed,
     SurveyFailed,
     Presented,
+    Measured,
+    Reload,
+    Report,
     Shutdown,
     DoListen,
     DoDial,
@@ -87,6 +90,7 @@ pub(super) enum What {
     DoHash,
     DoRead,
     DoRelease,
+    DoMeasure,
     DoStore,
     DoDerive,
     DoLoad,
@@ -202,6 +206,9 @@ impl Trace {
             Input::Surveyed { bytes, removed, .. } => (What::Surveyed, *removed, *bytes, &[]),
             Input::SurveyFailed { error } => (What::SurveyFailed, 0, *error as u64, &[]),
             Input::Presented { path } => (What::Presented, 0, 0, path.as_bytes()),
+            Input::Measured { driver, .. } => (What::Measured, 0, driver.links, &[]),
+            Input::Reload => (What::Reload, 0, 0, &[]),
+            Input::Report => (What::Report, 0, 0, &[]),
             Input::Shutdown => (What::Shutdown, 0, 0, &[]),
         };
         self.record(place, what, subject, amount, bytes);
@@ -242,6 +249,7 @@ impl Trace {
             Effect::Load { load: Load::Logins { name } } => (What::DoLoad, 3, 0, name.as_bytes()),
             Effect::Load { load: Load::Mail { to, after, .. } } => (What::DoLoad, 1, *after, to.as_bytes()),
             Effect::Derive { job, iterations, .. } => (What::DoDerive, *job, u64::from(*iterations), &[]),
+            Effect::Measure => (What::DoMeasure, 0, 0, &[]),
             Effect::Exit => (What::DoExit, 0, 0, &[]),
         };
         self.record(place, what, subject, amount, bytes);

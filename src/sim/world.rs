@@ -23,7 +23,7 @@ use crate::sim::trace::{Stats, What};
 /// and from what the test does.
 pub struct World {
     pub(super) kernel: Kernel,
-    machines: Vec<Slot>,
+    pub(super) machines: Vec<Slot>,
     pub(super) chaos: Option<ChaosState>,
     pub(super) restart: Option<Box<Restart>>,
     pub(super) rng: Rng,
@@ -31,8 +31,8 @@ pub struct World {
     checks: bool,
 }
 
-struct Slot {
-    machine: Box<dyn Machine>,
+pub(super) struct Slot {
+    pub(super) machine: Box<dyn Machine>,
     deadline: Option<Mono>,
 }
 
@@ -99,14 +99,6 @@ impl World {
         self.kernel.answer(id, Answer::Start);
         self.settle();
         id
-    }
-
-    /// Asks the machines of a node to end soon, each only once.
-    pub fn shutdown(&mut self, node: NodeId) {
-        for machine in self.kernel.nodes[node.at()].machines.clone() {
-            self.kernel.tell_shutdown(machine);
-        }
-        self.settle();
     }
 
     /// A machine as it is, or as it was when it ended; `None` if it is no `M`.
@@ -340,7 +332,9 @@ impl World {
         if !valid || !self.kernel.is_running(id) {
             return;
         }
-        if let Answer::Received { at_ns, .. } = *answer {
+        if let Answer::Measured = answer {
+            self.hand_over_figures(id);
+        } else if let Answer::Received { at_ns, .. } = *answer {
             let inbox = std::mem::take(&mut self.kernel.inbox);
             let at = self.kernel.nodes[self.kernel.node_of(id).at()].clock.now(at_ns).wall;
             self.input(id, answer.input(&inbox, at));
@@ -350,7 +344,7 @@ impl World {
         }
     }
 
-    fn input(&mut self, id: MachineId, input: Input<'_>) {
+    pub(super) fn input(&mut self, id: MachineId, input: Input<'_>) {
         let place = self.kernel.place(id);
         self.kernel.trace.input(place, &input);
         self.kernel.stats.inputs += 1;

@@ -23,6 +23,7 @@ fn defaults_are_those_of_the_specification() {
     let Command::Server(server) = command("tickmesh server") else { panic!() };
     assert_eq!(server.listen, ["127.0.0.1:5555".parse().unwrap()]);
     assert_eq!((server.interval, server.duration), (Duration::from_millis(10), Duration::from_secs(300)));
+    assert_eq!((server.process.daemon, server.process.grace), (false, Duration::from_secs(5)));
     let Command::Peer(peer) = command("tickmesh peer") else { panic!() };
     assert_eq!((peer.ids.len(), peer.share_deadline), (1, Some(Duration::from_secs(120))));
     assert_eq!(peer.server, "127.0.0.1:5555".parse().unwrap());
@@ -87,6 +88,28 @@ fn uploads_go_where_they_are_told() {
 }
 
 #[test]
+fn links_have_limits() {
+    let Command::Server(server) = command("tickmesh server") else { panic!() };
+    assert_eq!((server.door.links_max, server.door.links_per_address_max), (15_360, 5000));
+    assert_eq!((server.door.greet_timeout.as_secs(), server.slow_timeout.as_secs()), (60, 30));
+    let line = "tickmesh server --links 9 --links-per-address 3 --greet-timeout 2s --slow-timeout 1s";
+    let Command::Server(server) = command(line) else { panic!() };
+    assert_eq!((server.door.links_max, server.door.links_per_address_max), (9, 3));
+    for wrong in
+        ["--links 0", "--links 16385", "--links-per-address 0", "--greet-timeout 1ms", "--slow-timeout 0s"]
+    {
+        assert!(matches!(parse_line(&format!("tickmesh server {wrong}")), Parsed::Wrong(_)), "{wrong}");
+    }
+}
+
+#[test]
+fn status_is_asked_of_a_server() {
+    let Command::Status(status) = command("tickmesh status --json") else { panic!() };
+    assert_eq!((status.server, status.json), ("127.0.0.1:5555".parse().unwrap(), true));
+    assert!(matches!(parse_line("tickmesh status here"), Parsed::Wrong(_)));
+}
+
+#[test]
 fn accounts_are_where_the_state_is() {
     let Command::User(user) = command("tickmesh user add alice --state here --password-file f") else {
         panic!()
@@ -124,7 +147,9 @@ fn wrong_usage_says_what_and_how() {
         ),
         ("tickmesh server --listen 127.0.0.1", "--listen 127.0.0.1 is no address"),
         ("tickmesh server --log-level loud", "'loud': the levels are error, warn, info, debug and trace"),
-        ("tickmesh server --log-bytes 1", "--log-bytes is at least 4096"),
+        ("tickmesh server --log-bytes 1", "--log-bytes is at least 4096, or 0, not 1"),
+        ("tickmesh server --daemon", "--daemon needs --log-file"),
+        ("tickmesh server --grace 200h", "--grace is at most 168h, not 200h"),
         ("tickmesh server --upload-listen 12000", "--upload-listen 12000 is no address; write HOST:PORT"),
         ("tickmesh server --upload-dir in", "--upload-dir is of no use without --upload-listen"),
         ("tickmesh server --upload-register", "--upload-register is of no use without --upload-listen"),

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use log::LevelFilter;
 
-use crate::app::cli::{address, level, log_options, number};
+use crate::app::cli::{address, level, number};
 use crate::app::logging::LogOptions;
 use crate::proto::limits::{UPLOAD_FILES_MAX, UPLOAD_JOBS_MAX, UPLOAD_TIMEOUT_MAX, UPLOAD_TIMEOUT_MIN};
 use crate::proto::time::Period;
@@ -24,7 +24,7 @@ pub(in crate::app) struct UploadOptions {
 
 /// Brings files to a drop box: `tickmesh server --upload-listen`, or another server of that protocol. Exits 0
 /// when every file is there. None is sent a second time: what became of it may not be known.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "upload")]
 pub(super) struct TypedUpload {
     /// files to bring, at most 100000; they arrive under their own names, without their folders
@@ -71,6 +71,6 @@ pub(super) fn check_upload(typed: TypedUpload) -> Result<UploadOptions, String> 
         jobs: typed.jobs,
         timeout: typed.timeout.0,
         json: typed.json,
-        log: log_options(typed.log_level, typed.log_file, 10_000_000, 5)?,
+        log: LogOptions::of(typed.log_level, typed.log_file),
     })
 }

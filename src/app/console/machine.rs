@@ -1,14 +1,12 @@
 //! The console as a machine around the client: what is typed goes to the client, and what that has to tell is
 //! shown, to a person or to a script. Knows no commands.
 
-use std::io::Write as _;
-
 use crate::app::bar;
 use crate::app::console::out::Out;
 use crate::app::console::screen::{Screen, Wish};
 use crate::app::console::seen::SeenFile;
 use crate::app::console::show::for_programs;
-use crate::app::terminal::LogToStderr;
+use crate::app::terminal;
 use crate::proto::limits::{SHOW_AGAIN_PAUSE, TYPED_BUDGET_BYTES};
 use crate::proto::machine::{Input, Machine, Os};
 use crate::proto::peer::{News, Peers, Seen};
@@ -184,7 +182,7 @@ impl Console {
             (Face::Person(screen), news) => screen.tell(news, now),
             (Face::Script, News::ServerLost { why }) => {
                 let line = format!("tickmesh: the server is gone: {}\n", Shown(why));
-                let _ = LogToStderr.write_all(line.as_bytes());
+                terminal::write_stderr(line.as_bytes());
             }
             (Face::Script, news) => self.out.show(&for_programs(news)),
         }

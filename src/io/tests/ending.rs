@@ -2,6 +2,7 @@
 
 use super::*;
 
+use std::io::ErrorKind;
 use std::os::fd::AsRawFd;
 
 use nix::sys::socket::{MsgFlags, send, setsockopt, sockopt};
@@ -218,4 +219,39 @@ fn a_reset_in_the_middle_of_a_file_is_one() {
         setsockopt(&stream, sockopt::Linger, &at_once).unwrap();
     });
     assert_eq!(downs, [DownReason::Reset]);
+}
+
+#[test]
+fn a_machine_that_does_not_end_is_left_when_its_time_is_over() {
+    struct State {
+        addr: SocketAddr,
+        /// What dialing it came to when it was asked to end.
+        dialed: Option<ErrorKind>,
+    }
+    fn first(_: &mut State, what: What<'_>, desk: &mut Desk<'_>) {
+        match what {
+            What::Told(Input::Start) => desk.wake_in(Duration::from_millis(20)),
+            What::Timeout => desk.exit(),
+            What::Told(_) => {}
+        }
+    }
+    fn second(state: &mut State, what: What<'_>, _: &mut Desk<'_>) {
+        match what {
+            What::Told(Input::Listening { addr }) => drop(TcpStream::connect(addr).unwrap()),
+            What::Told(Input::Shutdown) => {
+                state.dialed = TcpStream::connect(state.addr).err().map(|error| error.kind());
+            }
+            _ => {}
+        }
+    }
+    let (listener, addr) = port();
+    let mut reactor = Reactor::new().unwrap();
+    reactor.inherit(listener);
+    reactor.end_within(Duration::from_millis(50));
+    let state = || State { addr, dialed: None };
+    let mut toys = [Toy::new(None, state(), first), Toy::new(Some(addr), state(), second)];
+    let mut hosts: Vec<Host<'_>> =
+        toys.iter_mut().map(|toy| Host { machine: toy, root: "unused".into() }).collect();
+    assert_eq!(reactor.run(&mut hosts).unwrap(), RunEnd::Overdue);
+    assert_eq!(toys[1].state.dialed, Some(ErrorKind::ConnectionRefused), "nobody listens any more");
 }

@@ -19,7 +19,8 @@ use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::io::reactor::{Host, Reactor, RunEnd};
+use crate::io::ending::RunEnd;
+use crate::io::reactor::{Host, Reactor};
 use crate::io::stats::Stats;
 use crate::proto::ids::{DialId, FileId, LinkId};
 use crate::proto::machine::{CloseReason, DownReason, Effect, Input, Machine, OpenMode, Origin, Os};

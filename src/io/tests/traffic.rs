@@ -24,7 +24,7 @@ fn lines_come_back() {
     assert_eq!(stats.downs[&DownReason::Eof], 1);
     // One read and one write an exchange; one more read finds the end.
     assert!(stats.reads <= 101 + 1 && stats.writes <= 100, "{stats:?}");
-    assert_eq!(stats.turns, stats.turn_ns_log2.iter().sum::<u64>());
+    assert_eq!(stats.turns, stats.turn.total());
 }
 
 #[test]

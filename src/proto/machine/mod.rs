@@ -20,6 +20,7 @@
 //! - Machines of one driver live and end together: when one exits, the others get
 //!   [`Input::Shutdown`].
 
+mod figures;
 mod holes;
 mod link_map;
 mod names;
@@ -36,6 +37,7 @@ use crate::proto::ids::{DialId, FileId, LinkId};
 use crate::proto::limits::SALT_BYTES;
 use crate::proto::time::{Mono, Now, Wall};
 
+pub use figures::{DriverFigures, Quantiles, Tell};
 pub use holes::Holes;
 pub use link_map::LinkMap;
 pub use names::{aside_name, is_temp_name, numbered_name, temp_name};
@@ -55,6 +57,8 @@ pub trait Machine: Any {
     fn wants_typed(&self) -> bool {
         false
     }
+    /// What it has come to, in figures, for another machine of its driver that has asked for [`Effect::Measure`].
+    fn tell_figures(&self, _tell: Tell<'_>) {}
     /// Panics if the machine's own state contradicts itself. Drivers for tests call it after each step.
     fn check_invariants(&self) {}
 }
@@ -128,12 +132,19 @@ pub enum Input<'a> {
     SurveyFailed { error: ErrorKind },
     /// Another machine of this driver has a file for us, see [`Effect::Present`].
     Presented { path: &'a str },
+    /// An [`Effect::Measure`] is done: how the driver stands, and its other machines, by their
+    /// [`Machine::tell_figures`].
+    Measured { driver: &'a DriverFigures, others: &'a [(String, u64)] },
     /// A user has typed, or a script says: commands, each ended by a line feed, in any pieces.
     /// No bytes at all: the terminal has another size, or is ours again.
     Typed { bytes: &'a [u8] },
     /// No more will come from there.
     TypedEnd,
-    /// End soon and orderly.
+    /// Whoever runs the program has changed something outside: read it again (SIGHUP). Only who serves is told.
+    Reload,
+    /// Whoever runs the program wants to know how things stand: write it to the log (SIGUSR1). Only who serves is told.
+    Report,
+    /// End soon and orderly. Nobody listens for this machine any more: who dials is refused.
     Shutdown,
 }
 
@@ -219,6 +230,8 @@ pub enum Effect<'a> {
     /// Hash a password many times (PBKDF2 with HMAC-SHA-256), not on the loop. Answer, later than those of what was
     /// asked for after it: `Derived`.
     Derive { job: u64, password: Secret<&'a str>, salt: [u8; SALT_BYTES], iterations: u32 },
+    /// Say how things stand. Looks at every link: not for each turn. Answer: `Measured`.
+    Measure,
     /// This machine has ended.
     Exit,
 }
@@ -315,6 +328,8 @@ pub enum DownReason {
     TimedOut,
     /// The other side read so slowly that its queue reached its bound.
     QueueFull,
+    /// The other side left half of that waiting for too long.
+    TooSlow,
     /// A file that was being sent could not be read, or was shorter than announced.
     FileFailed,
     /// Any other error of the socket.
@@ -335,6 +350,7 @@ impl fmt::Display for DownReason {
             DownReason::Reset => "connection reset",
             DownReason::TimedOut => "the other side stopped answering",
             DownReason::QueueFull => "the other side reads too slowly",
+            DownReason::TooSlow => "the other side has read too slowly for too long",
             DownReason::FileFailed => "a file could not be read",
             DownReason::Failed => "socket error",
         })

@@ -90,7 +90,10 @@ impl Machine for Peers {
             | Input::Row { .. }
             | Input::Loaded { .. }
             | Input::LoadFailed { .. }
-            | Input::SurveyFailed { .. } => {}
+            | Input::SurveyFailed { .. }
+            | Input::Measured { .. }
+            | Input::Reload
+            | Input::Report => {}
             Input::Surveyed { names, .. } => self.on_surveyed(names, now, os),
             Input::Presented { path } => self.on_presented(path, now, os),
             Input::Derived { job, key } => {

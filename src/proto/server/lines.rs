@@ -86,6 +86,11 @@ impl Server {
             }
             Ok(other) => self.on_other_line(link, &other, now, os),
             Err(ParseError::Empty) => Ok(()),
+            // A browser can be made to send anything behind its first lines: nothing of it is carried out.
+            Err(error @ ParseError::Http) => {
+                self.expel(link, error.code(), &error.to_string(), now, os);
+                Ok(())
+            }
             Err(error) => refuse(error.code(), error.to_string()),
         };
         if let Err((code, text)) = answer {
@@ -108,7 +113,7 @@ impl Server {
         let known = session.seat.is_some() || session.talk.guest.is_some() || session.talker.name.is_some();
         session.errors += u32::from(!is_honest(code, known));
         let errors = session.errors;
-        self.status.errors += 1;
+        self.status.count_error(code);
         log::debug!("refused from={} code={} text=\"{text}\"", session.remote, code.as_str());
         if errors > ERRORS_MAX {
             self.expel(link, ErrorCode::TooManyErrors, "too many errors", now, os);
@@ -119,9 +124,16 @@ impl Server {
 
     pub(super) fn expel(&mut self, link: LinkId, code: ErrorCode, text: &str, now: Now, os: &mut dyn Os) {
         if let Some(session) = self.sessions.get(link) {
-            log::warn!("link closed from={} code={} text=\"{text}\"", session.remote, code.as_str());
+            let (remote, code) = (session.remote, code.as_str());
+            match self.door.may_tell(now.mono) {
+                Some(0) => log::warn!("link closed from={remote} code={code} text=\"{text}\""),
+                Some(more) => {
+                    log::warn!("link closed from={remote} code={code} text=\"{text}\" unlogged={more}");
+                }
+                None => log::debug!("link closed from={remote} code={code}"),
+            }
         }
-        self.status.errors += 1;
+        self.status.count_error(code);
         self.send(link, &Message::Err { code, text }, os);
         self.close(link, CloseReason::Misbehaved, now, os);
     }

@@ -4,6 +4,8 @@
 mod catalog;
 mod chat;
 mod directory;
+mod door;
+mod figures;
 mod files;
 mod guests;
 mod leaving;
@@ -24,11 +26,12 @@ use std::time::Duration;
 use crate::proto::accounts::Accounts;
 use crate::proto::chat::{Chat, ChatConfig, Counts, Rate};
 use crate::proto::ids::{LinkId, Name};
-use crate::proto::limits::GREET_TIMEOUT;
 use crate::proto::machine::{CloseReason, DownReason, Effect, Input, LinkMap, Machine, Os};
 use crate::proto::server::catalog::Catalog;
 use crate::proto::server::chat::{Awaited, Book, Comings, Landings, Logins};
 use crate::proto::server::directory::Directory;
+use crate::proto::server::door::Door;
+use crate::proto::server::figures::Inquiries;
 use crate::proto::server::guests::Guests;
 use crate::proto::server::registry::Registry;
 use crate::proto::server::run::Run;
@@ -38,7 +41,9 @@ use crate::proto::wheel::Wheel;
 use crate::proto::wire::{Message, Role};
 
 pub use chat::{LetIn, TalkConfig};
-pub use status::ServerStatus;
+pub use door::DoorConfig;
+pub use figures::{RATED, per_second};
+pub use status::{Limit, ServerStatus};
 
 /// What an operator sets.
 #[derive(Clone, Debug)]
@@ -60,6 +65,7 @@ pub struct ServerConfig {
 pub struct Server {
     config: ServerConfig,
     sessions: LinkMap<Session>,
+    door: Door,
     directory: Directory,
     guests: Guests,
     catalog: Catalog,
@@ -73,6 +79,7 @@ pub struct Server {
     batches: u64,
     awaited: VecDeque<(u64, Awaited)>,
     logins: Logins,
+    inquiries: Inquiries,
     /// Octets of hashes that links have announced and not sent yet.
     octets_announced: usize,
     wheel: Wheel<Timer>,
@@ -141,12 +148,14 @@ impl Server {
             batches: 0,
             awaited: VecDeque::new(),
             logins: Logins::default(),
+            inquiries: Inquiries::default(),
             config,
             guests: Guests::default(),
             catalog: Catalog::default(),
             registry: Registry::default(),
             octets_announced: 0,
             sessions: LinkMap::default(),
+            door: Door::default(),
             wheel: Wheel::new(),
             run: None,
             syncing: Vec::new(),
@@ -159,9 +168,20 @@ impl Server {
         }
     }
 
+    /// The same, with other limits of links.
+    pub fn with_door(mut self, config: DoorConfig) -> Server {
+        self.door = Door::new(config);
+        self
+    }
+
     /// What it has come to.
     pub fn status(&self) -> &ServerStatus {
         &self.status
+    }
+
+    /// Its tables that do not have their last line yet, or are not yet on disk.
+    pub fn tables_open(&self) -> usize {
+        self.syncing.len() + usize::from(self.run.is_some())
     }
 
     /// What was said over it.
@@ -180,8 +200,11 @@ impl Server {
             os.perform(Effect::Close { link, reason: CloseReason::Shutdown });
             return;
         }
+        if let Err(limit) = self.door.enter(remote.ip()) {
+            return self.turn_away(link, remote, limit, now, os);
+        }
         self.sessions.insert(link, Session::new(local, remote));
-        self.wheel.insert(Timer::Greet(link), now.mono + GREET_TIMEOUT);
+        self.wheel.insert(Timer::Greet(link), now.mono + self.door.config.greet_timeout);
         self.send(link, &Message::greeting(Role::Server), os);
     }
 
@@ -292,6 +315,9 @@ impl Machine for Server {
             Input::FileFailed { file, op, error, .. } => {
                 self.on_file(file, |run| run.on_failed(op, error, os))
             }
+            Input::Reload => self.on_reload(now, os),
+            Input::Report => self.on_report_wanted(os),
+            Input::Measured { driver, others } => self.on_measured(driver, others, now, os),
             Input::Shutdown => self.stop(now, os),
             Input::DialFailed { .. } | Input::Hashed { .. } | Input::Read { .. } => {}
             Input::Typed { .. } | Input::TypedEnd | Input::Presented { .. } => {}
@@ -328,6 +354,7 @@ impl Machine for Server {
         let seated = self.sessions.iter().filter(|(_, session)| session.seat.is_some()).count();
         let linked = self.directory.members().filter(|member| member.link.is_some()).count();
         assert_eq!(seated, linked);
+        self.door.check_invariants(self.sessions.iter().map(|(_, session)| session.remote.ip()));
         self.check_talk();
         self.check_chat();
     }

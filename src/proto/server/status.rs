@@ -1,7 +1,10 @@
 //! What a server has come to. Only counts.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+
+use crate::proto::wire::ErrorCode;
 
 /// What the server has come to, for people and tests.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +25,8 @@ pub struct ServerStatus {
     pub coalesced: u64,
     /// Lines that were answered with an error.
     pub errors: u64,
+    errors_by_code: BTreeMap<ErrorCode, u64>,
+    limits: [u64; Limit::ALL.len()],
     /// Tables that were given up or lack rows.
     pub tables_failed: u64,
     /// Guests that ever said `HELLO`; one that comes back with its key counts once.
@@ -38,6 +43,63 @@ pub struct ServerStatus {
     pub logins_failed: u64,
     /// Changes that the store did not make, and looks into it that failed.
     pub store_failures: u64,
+    /// Times that the accounts were read because an operator asked for it.
+    pub reloads: u64,
+    /// The same, when they could not be read.
+    pub reloads_failed: u64,
     /// Chunks that were reported to have failed their hashes.
     pub chunks_reported: u64,
+}
+
+/// A limit of links at which somebody was turned away. Logged and counted by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Limit {
+    /// All links that the server takes.
+    Links,
+    /// The same from one address.
+    LinksPerAddress,
+    /// The time to say who one is.
+    Greet,
+    /// The time that somebody who talks may issue no command.
+    Idle,
+    /// The time that a member whose run is on may say nothing.
+    Silence,
+}
+
+impl Limit {
+    /// Each of them, in the order of their numbers.
+    pub const ALL: &[Limit] =
+        &[Limit::Links, Limit::LinksPerAddress, Limit::Greet, Limit::Idle, Limit::Silence];
+
+    /// Its name among the figures.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Limit::Links => "links",
+            Limit::LinksPerAddress => "links_per_address",
+            Limit::Greet => "greet",
+            Limit::Idle => "idle",
+            Limit::Silence => "silence",
+        }
+    }
+}
+
+impl ServerStatus {
+    /// How many lines were answered with that error.
+    pub fn errors_of(&self, code: ErrorCode) -> u64 {
+        self.errors_by_code.get(&code).copied().unwrap_or(0)
+    }
+
+    /// How often somebody was turned away at that limit.
+    pub fn hits(&self, limit: Limit) -> u64 {
+        self.limits[limit as usize]
+    }
+
+    pub(super) fn count_error(&mut self, code: ErrorCode) {
+        self.errors += 1;
+        *self.errors_by_code.entry(code).or_default() += 1;
+    }
+
+    pub(super) fn hit(&mut self, limit: Limit) {
+        self.limits[limit as usize] += 1;
+    }
 }

@@ -81,6 +81,12 @@ pub enum Chat<'a> {
     PrivateStopped { user: Name },
     /// A message of that number has been shown.
     Ack { number: u64 },
+    /// How does the server stand?
+    AskStatus,
+    /// One figure of it: `group.key`; item of a list.
+    Status { name: &'a str, value: u64 },
+    /// The answer to `AskStatus`, behind a list of `Status`: so many.
+    OkStatus { count: u64 },
     /// A message from somebody, to a person.
     Message { from: Name, text: &'a str },
     /// The same to a program, which says `Ack`: its number, and when it was sent.
@@ -135,6 +141,9 @@ impl<'a> Chat<'a> {
             Chat::OkStopPrivate { .. } => "OK stopprivate",
             Chat::PrivateStopped { .. } => "STOPPRIVATE",
             Chat::Ack { .. } => "ACK",
+            Chat::AskStatus => "status",
+            Chat::Status { .. } => "STATUS",
+            Chat::OkStatus { .. } => "OK status",
             Chat::Message { .. } => "MESSAGE",
             Chat::Mail { .. } => "MAIL",
             Chat::BroadcastFrom { .. } => "BROADCAST",
@@ -156,9 +165,13 @@ impl<'a> Chat<'a> {
             Chat::Send { to, text } => line.word(to).word(text),
             Chat::OkSend { how } => line.word(how.as_str()),
             Chat::OkBroadcast { reach } => line.word(reach.as_str()),
-            Chat::Logout | Chat::OkLogout | Chat::PrivateReady | Chat::OkPrivateText | Chat::PrivateOver => {
-                line
-            }
+            Chat::Logout
+            | Chat::OkLogout
+            | Chat::PrivateReady
+            | Chat::OkPrivateText
+            | Chat::PrivateOver
+            | Chat::AskStatus => line,
+            Chat::Status { name, value } => line.word(name).number(value),
             Chat::WhoElse { after } => optional(line, after.as_ref().map(Name::as_str)),
             Chat::OkWhoElse { count, more } | Chat::OkWhoElseSince { count, more } => {
                 optional(line.number(count), more.then_some(MORE))
@@ -180,7 +193,7 @@ impl<'a> Chat<'a> {
             Chat::OkStartPrivate { user, addr, ticket } | Chat::Private { user, addr, ticket } => {
                 line.word(user.as_str()).shown(addr).shown(ticket)
             }
-            Chat::Ack { number } => line.number(number),
+            Chat::Ack { number } | Chat::OkStatus { count: number } => line.number(number),
             Chat::Message { from, text } | Chat::BroadcastFrom { from, text } => {
                 line.word(from.as_str()).word(text)
             }
@@ -224,6 +237,8 @@ impl<'a> Chat<'a> {
             "stopprivate" => Chat::StopPrivate { user: args.arg("the name of a user is missing", Some)? },
             "private" => Chat::PrivateText { text: args.all() },
             "ACK" => Chat::Ack { number: args.number("number")? },
+            "status" => Chat::AskStatus,
+            "STATUS" => Chat::Status { name: args.arg("name", Some)?, value: args.number("value")? },
             "USER" => Chat::User { name: args.name("name")? },
             "MESSAGE" => Chat::Message { from: args.name("from")?, text: args.rest("text")? },
             "BROADCAST" => Chat::BroadcastFrom { from: args.name("from")?, text: args.rest("text")? },
@@ -260,6 +275,7 @@ impl<'a> Chat<'a> {
             "unblock" => Chat::OkUnblock { user: args.name("user")? },
             "logout" => Chat::OkLogout,
             "private" => Chat::OkPrivateText,
+            "status" => Chat::OkStatus { count: args.number("count")? },
             "startprivate" => {
                 let (user, addr) = (args.name("user")?, args.arg("addr", addr)?);
                 Chat::OkStartPrivate { user, addr, ticket: args.key("ticket")? }

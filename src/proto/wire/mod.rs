@@ -66,6 +66,10 @@
 //!   ACK number                                          ; none
 //!   USER name
 //!
+//! Whoever is on the server's own host:
+//!   status                                              *( "* " STATUS line ) OK status count
+//!   STATUS group.key value
+//!
 //! Server to those who talk, unprompted, but never within an answer:
 //!   MESSAGE from text / BROADCAST from text / ONLINE name / OFFLINE name
 //!   MAIL number at from text                            ; a message from a user, to a program that has said AUTH
@@ -98,6 +102,9 @@
 //!   ERR code text
 //! ```
 //!
+//! - **The door.** A server that has too many links, in all or from one address, says so (`limit-reached`) behind its
+//!   greeting, and closes. Who has not said in time who it is hears `BYE`. A line of HTTP is answered with
+//!   `wrong-protocol`, and nothing behind it is looked at.
 //! - **Joining.** The server assigns the lowest free number when the ID is `*`; an ID that is
 //!   taken is refused, with who has it. `*` for interval or duration takes what the server
 //!   offers. `ERR id-taken` to a member that has joined: its number was assigned just after the
@@ -205,6 +212,9 @@
 //! - **Blocks** hold for files as well. Of two of whom one has blocked the other, no search names one to the other, and neither is told
 //!   a `SOURCE` of the other. A direct link that is up stays up. Who takes a block back is told, and named, when somebody
 //!   says `DOWNLOAD` or `REGISTER` again. A block is of a user, not of a program that shares files under another name.
+//! - **Status.** `status` is answered on any link from the server's own host, before or after `HELLO`; elsewhere with `not-allowed`. Values
+//!   are whole numbers; one in nanoseconds has `ns` in its name. What is not as of now is counted since the server's start.
+//!   Names may be added, and one that is 0 may be missing. It counts as a hundred lines, so ask a few times a second at most.
 //! - **Passwords.** Three wrong ones in a row block a name for a while (`account-blocked`), from wherever they came,
 //!   and whether there is such a user or not. A second login is refused (`already-online`), after the password is proven.
 //! - **Silence.** Whoever issues no command for some minutes is logged out with a `BYE`.
@@ -234,6 +244,12 @@
 //!
 //! ```text
 #![doc = include_str!("direct.txt")]
+//! ```
+//!
+//! An operator asks the server how it stands, on the server's own host. Most of the answer's lines are left out.
+//!
+//! ```text
+#![doc = include_str!("status.txt")]
 //! ```
 
 mod chat;

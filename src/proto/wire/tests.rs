@@ -264,7 +264,10 @@ fn what_is_no_message_is_named() {
         ("", ParseError::Empty),
         ("TOCKS 1", ParseError::UnknownVerb),
         ("tick 1 2", ParseError::UnknownVerb),
-        ("GET / HTTP/1.1", ParseError::BadArgument("file")),
+        ("GET / HTTP/1.1", ParseError::Http),
+        ("POST /login HTTP/1.1", ParseError::Http),
+        ("PRI * HTTP/2.0", ParseError::Http),
+        ("GET film.bin", ParseError::BadArgument("chunk")),
         ("TICK", ParseError::BadArgument("seq")),
         ("TICK 01 2", ParseError::BadArgument("seq")),
         ("TICK +1 2", ParseError::BadArgument("seq")),
@@ -320,6 +323,7 @@ fn the_documented_sessions_are_made_of_messages() {
     let sessions = [
         include_str!("session.txt"),
         include_str!("guests.txt"),
+        include_str!("status.txt"),
         include_str!("talk.txt"),
         include_str!("direct.txt"),
     ];
@@ -328,8 +332,14 @@ fn the_documented_sessions_are_made_of_messages() {
         let octets = text.starts_with('<') || blake3::Hash::from_hex(text).is_ok();
         let wrong_on_purpose =
             ["tick 1", "TICK 1", "download notes.txt", "searchChunk notes.txt"].contains(&text);
-        let told = text
-            .replace('~', if text.starts_with("TOCK") { "1" } else { "000000000000000000000000000000ab" });
+        let told = text.replace(
+            '~',
+            if text.starts_with("TOCK") || text.to_lowercase().contains("status") {
+                "1"
+            } else {
+                "000000000000000000000000000000ab"
+            },
+        );
         assert_eq!(Message::parse(told.as_bytes()).is_err(), octets || wrong_on_purpose, "{text}");
     }
 }

@@ -202,6 +202,20 @@ fn a_reader_that_takes_nothing_is_given_up_in_time() {
 }
 
 #[test]
+fn a_reader_that_stays_slow_is_given_up_and_one_that_gets_on_is_not() {
+    for (rate, down) in [(5000, Some(DownReason::TooSlow)), (40_000, None)] {
+        let mut pair = Pair::new(12);
+        pair.world.slow_link(pair.nodes[1], pair.nodes[0], ReadRate::BytesPerSecond(rate));
+        pair.send(0, &vec![1; 64 << 10]);
+        pair.send(0, &vec![1; 700_000]);
+        pair.run_ms(29_900);
+        assert_eq!(pair.down(0), None);
+        pair.run_ms(200);
+        assert_eq!(pair.down(0), down);
+    }
+}
+
+#[test]
 fn a_slow_reader_takes_what_it_takes() {
     let mut pair = Pair::new(13);
     pair.world.slow_link(pair.nodes[1], pair.nodes[0], ReadRate::BytesPerSecond(10_000));
@@ -299,4 +313,16 @@ fn when_one_machine_exits_the_others_are_asked_to_end() {
     assert_eq!(pair.down(1), Some(DownReason::Eof));
     pair.world.shutdown(pair.nodes[1]);
     assert_eq!(pair.puppet(1).seen.last(), Some(&Seen::Shutdown));
+}
+
+#[test]
+fn whoever_is_asked_to_end_accepts_nobody_any_more() {
+    let mut pair = Pair::new(20);
+    let addr = pair.world.addr(pair.nodes[1], PORT);
+    pair.world.shutdown(pair.nodes[1]);
+    assert_eq!(pair.world.listeners(pair.nodes[1]).count(), 0);
+    pair.perform(0, Effect::Dial { dial: DialId(2), addr });
+    pair.run_ms(100);
+    assert!(pair.has_seen(0, &Seen::DialFailed(DialId(2), ErrorKind::ConnectionRefused)));
+    assert_eq!(pair.down(0), None, "what is up stays up");
 }

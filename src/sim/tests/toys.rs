@@ -34,6 +34,8 @@ pub(super) enum Seen {
     Surveyed(u64, Vec<String>, u64),
     SurveyFailed(ErrorKind),
     Presented(String),
+    Reload,
+    Report,
     Shutdown,
 }
 
@@ -87,10 +89,12 @@ impl Machine for Puppet {
             Input::Row { row } => Seen::Row(row.into_owned()),
             Input::Loaded { load, version } => Seen::Loaded(load, Ok(version)),
             Input::LoadFailed { load, error } => Seen::Loaded(load, Err(error)),
-            Input::Derived { .. } | Input::Typed { .. } | Input::TypedEnd => return,
+            Input::Derived { .. } | Input::Typed { .. } | Input::TypedEnd | Input::Measured { .. } => return,
             Input::Surveyed { bytes, names, removed } => Seen::Surveyed(bytes, names.to_vec(), removed),
             Input::SurveyFailed { error } => Seen::SurveyFailed(error),
             Input::Presented { path } => Seen::Presented(path.to_owned()),
+            Input::Reload => Seen::Reload,
+            Input::Report => Seen::Report,
             Input::Shutdown => Seen::Shutdown,
         };
         self.seen.push(seen);

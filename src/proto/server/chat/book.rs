@@ -40,6 +40,9 @@ pub(in crate::proto::server) struct Book {
     /// Logins that wait for the look that is under way, and those that came after it had begun.
     waiting: Vec<LinkId>,
     later: Vec<LinkId>,
+    /// The operator wants to know of the look that is under way, and of the one behind it.
+    is_awaited: bool,
+    is_awaited_later: bool,
 }
 
 impl Server {
@@ -72,14 +75,53 @@ impl Server {
     }
 
     /// A look is over, well or not: those who waited for it go on.
-    fn end_look(&mut self, now: Now, os: &mut dyn Os) {
+    fn end_look(&mut self, result: Result<(), ErrorKind>, now: Now, os: &mut dyn Os) {
         self.book.looked_at = self.book.looking_since.take();
+        self.tell_operator(result);
         let later = std::mem::take(&mut self.book.later);
         let waiting = std::mem::replace(&mut self.book.waiting, later);
-        if !self.book.waiting.is_empty() {
+        if self.book.is_awaited || !self.book.waiting.is_empty() {
             self.load_accounts(now, os);
         }
         waiting.into_iter().for_each(|link| self.go_on(link, now, os));
+    }
+
+    /// The operator has changed something, and wants to know that it is known.
+    pub(in crate::proto::server) fn on_reload(&mut self, now: Now, os: &mut dyn Os) {
+        if !self.is_serving() {
+            return;
+        }
+        let has_failed = !self.book.is_known && self.wheel.cancel(&Timer::Book).is_some();
+        if self.book.is_known && !self.book.has_store {
+            self.book.is_awaited = true;
+            self.tell_operator(Ok(()));
+        } else if self.book.looking_since.is_some() {
+            self.book.is_awaited_later = true;
+        } else {
+            self.book.is_awaited = true;
+            if self.book.is_known {
+                self.load_accounts(now, os);
+            } else if has_failed {
+                self.load_book(os);
+            }
+        }
+    }
+
+    fn tell_operator(&mut self, result: Result<(), ErrorKind>) {
+        let later = std::mem::take(&mut self.book.is_awaited_later);
+        if !std::mem::replace(&mut self.book.is_awaited, later) {
+            return;
+        }
+        match result {
+            Ok(()) => {
+                self.status.reloads += 1;
+                log::info!("reloaded accounts={}", self.chat.accounts());
+            }
+            Err(error) => {
+                self.status.reloads_failed += 1;
+                log::error!("not reloaded why=\"the accounts cannot be read: {}\"", Why(error));
+            }
+        }
     }
 
     /// It is time to look at the book again, or to read more of it.
@@ -167,10 +209,11 @@ impl Server {
                 (self.book.is_known, self.book.known, self.book.has_store) = (true, version, true);
                 log::info!("accounts read count={}", self.chat.accounts());
                 self.look_again(BOOK_PERIOD, now);
+                self.tell_operator(Ok(()));
             }
             Load::Accounts { known, .. } if version == known => {
                 self.look_again(BOOK_PERIOD, now);
-                self.end_look(now, os);
+                self.end_look(Ok(()), now, os);
             }
             Load::Accounts { after, rows_max, .. } => {
                 self.on_accounts_part(after, rows_max, version, now, os)
@@ -202,7 +245,7 @@ impl Server {
         }
         self.look_again(if is_last { BOOK_PERIOD } else { BOOK_ROWS_PAUSE }, now);
         if is_last {
-            self.end_look(now, os);
+            self.end_look(Ok(()), now, os);
         }
     }
 
@@ -227,6 +270,7 @@ impl Server {
             Load::Book if error == ErrorKind::NotFound => {
                 log::debug!("this server has no accounts");
                 self.book.is_known = true;
+                self.tell_operator(Ok(()));
             }
             Load::Logins { .. } => {}
             Load::Book | Load::Accounts { .. } => {
@@ -235,7 +279,7 @@ impl Server {
                 }
                 self.status.store_failures += 1;
                 self.wheel.insert(Timer::Book, now.mono + BOOK_PERIOD);
-                self.end_look(now, os);
+                self.end_look(Err(error), now, os);
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::proto::machine::{CloseReason, Os};
 use crate::proto::server::chat::LetIn;
 use crate::proto::server::chat::crier::Coming;
 use crate::proto::server::directory::{Refusal, refuse};
-use crate::proto::server::{Server, Timer};
+use crate::proto::server::{Limit, Server, Timer};
 use crate::proto::time::{Mono, Now, Period};
 use crate::proto::wire::{Chat as Line, Departure, ErrorCode, Message, SILENT_WHY};
 
@@ -124,6 +124,7 @@ impl Server {
             _ => {
                 let why = format!("{SILENT_WHY} {}", Period(self.config.talk.idle_timeout));
                 log::info!("talker silent name={name}");
+                self.status.hit(Limit::Idle);
                 self.send_away_talker(link, &why, CloseReason::Silent, now, os);
             }
         }

@@ -96,7 +96,7 @@ struct Hold {
 
 /// What lines wait for.
 #[derive(Debug)]
-enum Until {
+pub(in crate::proto::server) enum Until {
     /// The store has answered.
     Stored,
     /// The store has what a user holds of a file; more of that kind may have been sent meanwhile.
@@ -105,6 +105,8 @@ enum Until {
     Derived,
     /// The accounts were looked at; what waits begins with the login itself.
     Looked,
+    /// The driver has said how it stands.
+    Measured,
     /// It is time for what was said in front of them.
     Turn(Said),
 }
@@ -156,6 +158,7 @@ impl Server {
             Line::Unblock { user } => self.on_block(link, user, false, os),
             Line::Logout => self.on_logout(link, now, os),
             Line::Ack { number } => self.on_ack(link, number, os),
+            Line::AskStatus => self.on_status(link, os),
             Line::StartPrivate { user } => self.on_start_private(link, user, now, os),
             Line::StopPrivate { user } => self.on_stop_private(link, user, os),
             Line::PrivateReady | Line::PrivateOver => {
@@ -191,7 +194,7 @@ impl Server {
 
     // --- Lines that wait ----------------------------------------------------------------------
 
-    fn hold(&mut self, link: LinkId, until: Until) {
+    pub(in crate::proto::server) fn hold(&mut self, link: LinkId, until: Until) {
         if let Some(talker) = self.talker_mut(link) {
             debug_assert!(talker.hold.is_none(), "one line is handled at a time");
             talker.hold = Some(Box::new(Hold { until, backlog: Vec::new() }));
@@ -218,7 +221,9 @@ impl Server {
         hold.backlog.extend_from_slice(bytes);
         let bytes_max = match hold.until {
             Until::Registered => REGISTER_BACKLOG_BYTES_MAX,
-            Until::Stored | Until::Derived | Until::Looked | Until::Turn(_) => BACKLOG_BYTES_MAX,
+            Until::Stored | Until::Derived | Until::Looked | Until::Measured | Until::Turn(_) => {
+                BACKLOG_BYTES_MAX
+            }
         };
         if hold.backlog.len() > bytes_max {
             self.status.links_too_fast += 1;
@@ -228,7 +233,7 @@ impl Server {
     }
 
     /// What was waited for is there: goes on with what has come in since.
-    fn go_on(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
+    pub(in crate::proto::server) fn go_on(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
         let Some(hold) = self.talker_mut(link).and_then(|talker| talker.hold.take()) else { return };
         let Hold { until, backlog } = *hold;
         if let (Until::Looked, Some(talker)) = (&until, self.talker_mut(link)) {

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::proto::ids::{FileId, LinkId};
 use crate::proto::limits::FILES_PER_MEMBER_MAX;
-use crate::proto::machine::{Effect, Input, LinkMap, Machine, Os, Why};
+use crate::proto::machine::{Effect, Input, LinkMap, Machine, Os, Tell, Why};
 use crate::proto::time::{Mono, Now};
 use crate::proto::upload::dropbox::client::{Client, State, Upload};
 use crate::proto::upload::dropbox::places::Places;
@@ -218,6 +218,10 @@ impl Machine for DropBox {
 
     fn poll_timeout(&self) -> Option<Mono> {
         self.wheel.next_deadline()
+    }
+
+    fn tell_figures(&self, tell: Tell<'_>) {
+        self.status.tell(tell);
     }
 
     fn check_invariants(&self) {

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 
+use crate::proto::machine::Tell;
 use crate::proto::upload::dropbox::trouble::{Failure, Refusal};
 
 /// What it has come to.
@@ -39,6 +40,26 @@ impl DropBoxStatus {
     /// How many files were given up for that.
     pub fn failed(&self, why: Failure) -> u64 {
         self.failed[why as usize]
+    }
+
+    /// Tells each figure.
+    pub(super) fn tell(&self, tell: Tell<'_>) {
+        for (name, value) in [
+            ("dropbox.files", self.files),
+            ("dropbox.bytes", self.bytes),
+            ("dropbox.clients", self.clients as u64),
+            ("dropbox.reserved_bytes", self.reserved_bytes),
+            ("dropbox.excess", self.excess),
+            ("dropbox.unlogged", self.unlogged),
+        ] {
+            tell(name, value);
+        }
+        for why in Refusal::ALL {
+            tell(&format!("dropbox.refused_{why}"), self.refused(why));
+        }
+        for why in Failure::ALL {
+            tell(&format!("dropbox.failed_{why}"), self.failed(why));
+        }
     }
 
     /// How many were refused.

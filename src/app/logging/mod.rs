@@ -1,0 +1,142 @@
+//! Where log records go: standard error, or a file that makes room by itself. One record is one line
+//! and one write. Never stalls the loop and never ends it; what could not be written is counted, and told.
+
+mod line;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, Result, anyhow};
+use log::{Level, LevelFilter, Log, Metadata, Record};
+
+use crate::app::logging::line::Line;
+use crate::app::terminal;
+use crate::io::{LogFile, LogRules, Reactor, wall};
+use crate::proto::time::Wall;
+
+/// What is logged, and where.
+#[derive(Debug)]
+pub(super) struct LogOptions {
+    pub(super) level: LevelFilter,
+    /// `None`: standard error.
+    pub(super) file: Option<PathBuf>,
+    pub(super) rules: LogRules,
+}
+
+impl LogOptions {
+    /// For a program that is not asked how its log makes room.
+    pub(super) fn of(level: LevelFilter, file: Option<PathBuf>) -> LogOptions {
+        let rules = LogRules { bytes_max: Some(10_000_000), daily: false, keep: 5, compress: false };
+        LogOptions { level, file, rules }
+    }
+}
+
+/// The helper logs as well.
+struct Logger(Mutex<Desk>);
+
+/// Where records become lines.
+struct Desk {
+    place: Place,
+    line: Line,
+    /// Records that could not be written since the last one that could.
+    lost: u64,
+}
+
+enum Place {
+    Stderr,
+    File(LogFile),
+}
+
+static LOGGER: Logger = Logger(Mutex::new(Desk { place: Place::Stderr, line: Line::new(), lost: 0 }));
+
+/// Starts logging.
+///
+/// # Errors
+/// If the file cannot be opened.
+pub(super) fn start(options: &LogOptions) -> Result<()> {
+    if let Some(path) = &options.file {
+        let opened = LogFile::open(path, options.rules);
+        let file = opened.with_context(|| format!("cannot log into {}", path.display()))?;
+        LOGGER.desk().place = Place::File(file);
+    }
+    log::set_logger(&LOGGER).map_err(|error| anyhow!("{error}"))?;
+    log::set_max_level(options.level);
+    Ok(())
+}
+
+/// Opens the log file by its name again, and says in the log how that went. Where there is none, nothing happens.
+pub(super) fn reopen() {
+    let outcome = match &mut LOGGER.desk().place {
+        Place::Stderr => return,
+        Place::File(file) => file.reopen().map(|()| file.path().to_owned()),
+    };
+    match outcome {
+        Ok(path) => log::info!("log reopened file=\"{}\"", path.display()),
+        Err(error) => log::error!("log not_reopened error=\"{error}\" next=\"the old one goes on\""),
+    }
+}
+
+/// Has the helper of that loop see to old log files, so that the loop does not.
+pub(super) fn use_helper(reactor: &mut Reactor) {
+    let shelf = match &LOGGER.desk().place {
+        Place::Stderr => None,
+        Place::File(file) => file.shelf(),
+    };
+    // The desk is free meanwhile, for this may log.
+    let Some(hand) = shelf.and_then(|shelf| reactor.put_away(shelf)) else { return };
+    if let Place::File(file) = &mut LOGGER.desk().place {
+        file.set_hand(hand);
+    }
+}
+
+impl Logger {
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        // A record that panicked is not the end of the log.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= log::max_level()
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            self.desk().take(record.level(), *record.args(), wall());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+impl Desk {
+    fn take(&mut self, level: Level, text: std::fmt::Arguments<'_>, at: Wall) {
+        if self.lost > 0 {
+            let lost = self.lost;
+            if !self.put(Level::Warn, format_args!("log lines_lost={lost}"), at) {
+                self.lost += 1;
+                return;
+            }
+            self.lost = 0;
+        }
+        if !self.put(level, text, at) {
+            self.lost += 1;
+        }
+        if let Place::File(file) = &mut self.place
+            && let Some(error) = file.take_trouble()
+        {
+            self.put(Level::Warn, format_args!("log not_rotated error=\"{error}\" next=\"it grows\""), at);
+        }
+    }
+
+    fn put(&mut self, level: Level, text: std::fmt::Arguments<'_>, at: Wall) -> bool {
+        let line = self.line.compose(level, text, at);
+        match &mut self.place {
+            Place::Stderr => terminal::write_stderr(line),
+            Place::File(file) => file.write(line, at),
+        }
+    }
+}
