@@ -1,11 +1,12 @@
 //! How late ticks are: one peer alone, 100 peers in one process, and one peer beside a bulk
 //! transfer to itself, beside records that go from memory to memory, beside a file that it gets from another
-//! process, or beside files that are brought to disk, on the same loop. The cases take turns, so that whatever else the machine does meets all of them; each
+//! process, beside files that are brought to disk, or beside a log that is rotated, on the same loop. The cases take turns, so that whatever else the machine does meets all of them; each
 //! figure is the median of the rounds.
 //!
 //! `cargo bench --bench tick_jitter`, and behind `--` a part of the names of cases for only these;
 //! JITTER_ROUNDS sets the number of rounds (default 5).
 
+mod logging;
 mod records;
 
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -21,6 +22,7 @@ use tickmesh::proto::peer::{Get, GuestConfig, Orders, Peers, PeersConfig};
 use tickmesh::proto::server::{Server, ServerConfig, TalkConfig};
 use tickmesh::proto::time::{Mono, Now};
 
+use crate::logging::Logging;
 use crate::records::Records;
 
 const INTERVAL: Duration = Duration::from_millis(10);
@@ -197,6 +199,8 @@ enum Beside<'a> {
     Records,
     Get(&'a Outside),
     Finishing,
+    /// Whether old files are compressed.
+    Logging(bool),
 }
 
 /// A run of a second: no file is got before it is over.
@@ -204,8 +208,8 @@ const TICKS: u32 = 100;
 /// Runs of one case in a row; the 99th percentile needs more ticks than one run has.
 const RUNS: u32 = 5;
 
-/// One run for each peer; returns the lateness of all their ticks, and how many bytes were got meanwhile.
-fn run(peers: usize, beside: Beside<'_>) -> (Spread, u64) {
+/// One run for each peer; returns the lateness of all their ticks, how many were missed, and how many bytes were got meanwhile.
+fn run(peers: usize, beside: Beside<'_>) -> (Spread, u64, u64) {
     let folder = tempfile::tempdir().unwrap();
     let mut reactor = Reactor::new().unwrap();
     let mut listen = || {
@@ -233,6 +237,10 @@ fn run(peers: usize, beside: Beside<'_>) -> (Spread, u64) {
     let mut mover = Bulk::new(listen());
     let mut records = matches!(beside, Beside::Records).then(|| Records::new(listen()));
     let root = folder.path().to_owned();
+    let mut logging = match beside {
+        Beside::Logging(compress) => Some(Logging::new(&root, compress, &mut reactor)),
+        _ => None,
+    };
     let mut hosts = vec![
         Host { machine: &mut members, root: root.clone() },
         Host { machine: &mut server, root: root.clone() },
@@ -249,13 +257,17 @@ fn run(peers: usize, beside: Beside<'_>) -> (Spread, u64) {
             hosts.push(Host { machine: getter.insert(outside.getter()), root });
         }
         Beside::Finishing => hosts.push(Host { machine: &mut finisher, root }),
+        Beside::Logging(_) => {
+            hosts.extend(logging.iter_mut().map(|machine| Host { machine, root: root.clone() }))
+        }
     }
     reactor.run(&mut hosts).unwrap();
     let got = getter.and_then(|getter| getter.files().pop()).map_or(0, |file| file.bytes_fetched);
     assert!(got < (GOT_MIB as u64) << 20, "the run was longer than the transfer");
     let report = members.report();
     assert!(report.is_complete(), "{report:?}");
-    (members.lateness(), got + records.map_or(0, |records| records.bytes()))
+    let missed = report.peers.iter().map(|peer| peer.ticks_missed).sum();
+    (members.lateness(), missed, got + records.map_or(0, |records| records.bytes()))
 }
 
 fn main() {
@@ -270,15 +282,19 @@ fn main() {
         ("one_peer_beside_records", 1, Beside::Records),
         ("one_peer_beside_get", 1, Beside::Get(&outside)),
         ("one_peer_beside_finishing", 1, Beside::Finishing),
+        ("one_peer_beside_logging", 1, Beside::Logging(false)),
+        ("one_peer_beside_packed_logs", 1, Beside::Logging(true)),
     ];
     cases.retain(|(name, ..)| wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str())));
+    let mut missed = vec![0; cases.len()];
     // Of each case: p50, p99, p99.9 and the longest in µs, and MB/s got.
     let mut figures = vec![[const { Vec::new() }; 5]; cases.len()];
     for _ in 0..rounds {
-        for ((_, peers, beside), figures) in cases.iter().zip(&mut figures) {
+        for (((_, peers, beside), figures), missed) in cases.iter().zip(&mut figures).zip(&mut missed) {
             let (mut all, mut got) = (Spread::new(), 0);
             for _ in 0..RUNS {
-                let (lateness, bytes) = run(*peers, *beside);
+                let (lateness, missed_now, bytes) = run(*peers, *beside);
+                *missed += missed_now;
                 all.merge(&lateness);
                 got += bytes;
             }
@@ -292,10 +308,10 @@ fn main() {
         }
     }
     println!("late by, in µs, medians of {rounds} rounds of {} ticks a peer:", TICKS * RUNS);
-    for ((name, ..), mut figures) in cases.into_iter().zip(figures) {
+    for (((name, ..), mut figures), missed) in cases.into_iter().zip(figures).zip(missed) {
         figures.iter_mut().for_each(|list| list.sort_by(f64::total_cmp));
         let [p50, p99, p999, max, got] = figures.map(|list| list[list.len() / 2]);
-        print!("{name:28} p50 {p50:5.0}  p99 {p99:5.0}  p99.9 {p999:5.0}  max {max:5.0}");
+        print!("{name:28} p50 {p50:5.0}  p99 {p99:5.0}  p99.9 {p999:5.0}  max {max:5.0}  missed {missed}");
         println!("{}", if got > 0.0 { format!("  while {got:.0} MB/s came in") } else { String::new() });
     }
 }

@@ -1,11 +1,14 @@
 //! The command line, in two stages: as typed, then checked and ready. Starts nothing.
 
 mod amounts;
+mod completions;
+mod config;
 mod console;
 mod files;
 mod process;
 mod server;
 mod status;
+mod unit;
 mod upload;
 mod user;
 
@@ -15,7 +18,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use log::LevelFilter;
 
 use crate::app::logging::LogOptions;
@@ -31,6 +34,7 @@ pub(super) use console::ConsoleOptions;
 pub(super) use files::{FindOptions, GetOptions, ShareOptions};
 pub(super) use server::{ServerOptions, UploadsOptions};
 pub(super) use status::StatusOptions;
+pub(super) use unit::{UnitOptions, UnitPart};
 pub(super) use upload::UploadOptions;
 pub(super) use user::{UserAction, UserOptions};
 
@@ -58,6 +62,7 @@ pub(super) enum Command {
     User(UserOptions),
     Console(ConsoleOptions),
     Status(StatusOptions),
+    Unit(UnitOptions),
 }
 
 #[derive(Debug)]
@@ -85,7 +90,7 @@ pub(super) struct PeerOptions {
 /// Peers keep each other's time every 10 ms, write it down on both sides, and then share the
 /// records peer to peer. Durations are written like 10ms, 30s, 5m. Exit codes: 0 done, 1 failed,
 /// 2 wrong usage.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 struct Typed {
     /// print the version
     #[argh(switch)]
@@ -94,7 +99,7 @@ struct Typed {
     command: Option<TypedCommand>,
 }
 
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand)]
 enum TypedCommand {
     Demo(TypedDemo),
@@ -107,10 +112,12 @@ enum TypedCommand {
     User(user::TypedUser),
     Console(console::TypedConsole),
     Status(status::TypedStatus),
+    Unit(unit::TypedUnit),
+    Completions(completions::TypedCompletions),
 }
 
 /// A server and peers in one process, on one loop: the main job at a glance.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "demo")]
 struct TypedDemo {
     /// number of peers, 1 to 4096 (default 3)
@@ -130,7 +137,7 @@ struct TypedDemo {
 /// Keeps time with a server, writes every stamp down in OUT/client_ID_TimeData.txt and every
 /// exchange in OUT/client_ID_samples.csv, and shares both with all peers of its group, directly.
 /// Exits 0 when it has every file of its group and everybody else has its files.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "peer")]
 struct TypedPeer {
     /// the server, HOST:PORT (default 127.0.0.1:5555)
@@ -198,7 +205,10 @@ pub(super) fn parse(args: &[OsString]) -> Parsed {
     let checked = match typed.command {
         None => return Parsed::Wrong("tickmesh: a command is missing; try: tickmesh --help".to_owned()),
         Some(TypedCommand::Demo(typed)) => check_demo(typed).map(Command::Demo),
-        Some(TypedCommand::Server(typed)) => server::check_server(typed).map(Command::Server),
+        Some(TypedCommand::Server(typed)) => match config::settle(typed, &words, std::env::vars_os()) {
+            Ok(options) => Ok(Command::Server(options)),
+            Err(early) => return early,
+        },
         Some(TypedCommand::Peer(typed)) => check_peer(typed).map(Command::Peer),
         Some(TypedCommand::Share(typed)) => files::check_share(typed).map(Command::Share),
         Some(TypedCommand::Get(typed)) => files::check_get(typed).map(Command::Get),
@@ -207,6 +217,11 @@ pub(super) fn parse(args: &[OsString]) -> Parsed {
         Some(TypedCommand::User(typed)) => user::check_user(typed).map(Command::User),
         Some(TypedCommand::Console(typed)) => console::check_console(typed).map(Command::Console),
         Some(TypedCommand::Status(typed)) => status::check_status(typed).map(Command::Status),
+        Some(TypedCommand::Unit(typed)) => unit::check_unit(typed).map(Command::Unit),
+        Some(TypedCommand::Completions(typed)) => match completions::of(&typed, &Typed::get_args_info()) {
+            Ok(script) => return Parsed::Show(script),
+            Err(wrong) => Err(wrong),
+        },
     };
     checked.map_or_else(
         |wrong| Parsed::Wrong(format!("tickmesh: {wrong}")),
@@ -216,13 +231,9 @@ pub(super) fn parse(args: &[OsString]) -> Parsed {
 
 /// The parser's own message, and where to look.
 fn explain(message: &str, command: Option<&&str>) -> String {
+    let commands = Typed::get_args_info().commands;
     let help = match command {
-        Some(
-            name @ (&"demo" | &"server" | &"peer" | &"share" | &"get" | &"find" | &"upload" | &"user"
-            | &"console" | &"status"),
-        ) => {
-            format!("tickmesh {name} --help")
-        }
+        Some(name) if commands.iter().any(|known| known.name == *name) => format!("tickmesh {name} --help"),
         _ => "tickmesh --help".to_owned(),
     };
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");

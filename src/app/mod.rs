@@ -25,8 +25,10 @@ mod state;
 mod status;
 mod stderr;
 mod summary;
+mod systemd;
 mod terminal;
 mod tty;
+mod unit;
 mod upload;
 mod uploads;
 mod user;
@@ -67,6 +69,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
             Command::Upload(options) => upload::run(&options),
             Command::User(options) => user::run(&options),
             Command::Console(options) => console::run(&options),
+            Command::Unit(options) => unit::run(&options),
             Command::Status(options) => status::run(&options),
         },
     };

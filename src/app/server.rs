@@ -13,13 +13,14 @@ use crate::app::keeper::Keeper;
 use crate::app::listeners::Listeners;
 use crate::app::privileges::Target;
 use crate::app::state::StateLock;
+use crate::app::systemd::Manager;
 use crate::app::watched::Watched;
 use crate::app::{drive, logging, pid_file, prepare_folder, random_secret, state, uploads};
 use crate::io::{Host, Reactor, Store, descriptors_max, return_large_buffers};
 use crate::proto::chat;
 use crate::proto::limits::{DESCRIPTORS_SPARE, LINKS_MAX};
 use crate::proto::machine::Why;
-use crate::proto::server::{Server, ServerConfig, TalkConfig};
+use crate::proto::server::{LetIn, Server, ServerConfig, TalkConfig};
 
 /// Serves until a signal; true if everything went well.
 pub(super) fn run(options: &ServerOptions) -> Result<bool> {
@@ -29,8 +30,7 @@ pub(super) fn run(options: &ServerOptions) -> Result<bool> {
         Some(Side::Last(starting)) => Some(starting),
         None => None,
     };
-    let listeners = options.listen.len() + usize::from(options.uploads.is_some());
-    let announcer = Announcer::new(listeners, starting);
+    let announcer = Announcer::new(starting);
     let outcome = start(options, &announcer);
     if let Err(error) = &outcome {
         announcer.fail(&format!("{error:#}"));
@@ -49,6 +49,7 @@ fn start(options: &ServerOptions, announcer: &Rc<Announcer>) -> Result<bool> {
         target.become_it()?;
     }
     logging::start(&options.log).map_err(as_whom(target.as_ref()))?;
+    options.notes.iter().for_each(|note| log::warn!("configuration {note}"));
     if let Some(pid) = pid_file.as_ref().and_then(|file| file.stale) {
         log::warn!("pid file of a server that did not end well taken over pid={pid}");
     }
@@ -73,6 +74,8 @@ fn serve(
     let mut reactor = Reactor::new().context("cannot start the event loop")?;
     reactor.serve_signals().context("cannot catch signals")?;
     reactor.end_within(options.process.grace);
+    reactor.set_slow_timeout(options.slow_timeout);
+    warn_of_outside(options, &listeners);
     tell_descriptors();
     let mut dropbox = match (&options.uploads, listeners.upload) {
         (Some(uploads), Some(addr)) => {
@@ -87,13 +90,17 @@ fn serve(
         _ => None,
     };
     let config = server_config(options, listeners.mesh.clone(), lock.as_ref())?;
+    listeners.notes.iter().for_each(|note| log::warn!("listen {note}"));
+    let manager = Manager::from_environment().map(Rc::new);
+    announcer.expect(listeners.mesh.len() + usize::from(listeners.upload.is_some()), manager.as_ref());
     listeners.hand_to(&mut reactor);
     let (mut announced, announcer) = (0, Rc::clone(announcer));
-    let mut server = Watched::each_input(Server::new(config), move |server: &Server, _| {
-        let listening = &server.status().listening;
-        listening[announced..].iter().for_each(|addr| announcer.announce("mesh", *addr));
-        announced = listening.len();
-    });
+    let mut server =
+        Watched::each_input(Server::new(config).with_door(options.door), move |server: &Server, _| {
+            let listening = &server.status().listening;
+            listening[announced..].iter().for_each(|addr| announcer.announce("mesh", *addr));
+            announced = listening.len();
+        });
     if let Some(store) = store {
         reactor.keep_in(0, store);
     }
@@ -102,7 +109,7 @@ fn serve(
         hosts.push(Host { machine: dropbox, root: uploads.dir.clone() });
         hosts.extend(keeper.iter_mut().map(|machine| Host { machine, root: uploads.dir.clone() }));
     }
-    let mut wiring = Keeper;
+    let mut wiring = Keeper::new(manager);
     hosts.push(Host { machine: &mut wiring, root: options.out.clone() });
     log::info!("server starts version={} pid={}", env!("CARGO_PKG_VERSION"), std::process::id());
     drive(reactor, &mut hosts).inspect_err(|_| tell_undone(server.machine()))?;
@@ -157,6 +164,21 @@ fn tell_undone(server: &Server) {
     let tables = server.tables_open();
     if tables > 0 {
         log::error!("not done: tables without their last line or not yet on disk tables={tables}");
+    }
+}
+
+/// Whoever is between here and another host can read everything that goes over a listener which is not this host's own.
+fn warn_of_outside(options: &ServerOptions, listeners: &Listeners) {
+    let guests = match options.guests {
+        LetIn::All => "yes",
+        LetIn::Loopback => "loopback",
+        LetIn::None => "no",
+    };
+    for addr in listeners.mesh.iter().filter(|addr| !addr.ip().is_loopback()) {
+        log::warn!("traffic is not encrypted listener=mesh addr={addr} guests={guests}");
+    }
+    for addr in listeners.upload.iter().filter(|addr| !addr.ip().is_loopback()) {
+        log::warn!("traffic is not encrypted listener=upload addr={addr}");
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::io::ErrorKind;
 use std::net::Shutdown;
+use std::time::Duration;
 
 use log::debug;
 
@@ -16,6 +17,12 @@ use crate::proto::limits::{FLUSHES_UNTIMED, LINGER_TIMEOUT};
 use crate::proto::machine::{CloseReason, DownReason};
 
 impl Reactor {
+    /// How long a reader may leave more waiting than
+    /// [`LINK_QUEUE_BYTES_SOFT`](crate::proto::limits::LINK_QUEUE_BYTES_SOFT).
+    pub fn set_slow_timeout(&mut self, timeout: Duration) {
+        self.slow_timeout = timeout;
+    }
+
     /// Writes what links have to send, with one call for each, until the slice is used up: a word to ten
     /// thousand takes a multiple of it. The others are put off, behind those that have output by then, and
     /// one of them goes in any case. File ranges follow when everybody's bytes are gone.
@@ -69,7 +76,13 @@ impl Reactor {
     pub(super) fn flush(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(id) else { return };
         let machine = link.machine;
-        match link.flush(&mut self.stats) {
+        let flushed = link.flush(&mut self.stats);
+        link.note_progress();
+        if link.becomes_slow() {
+            self.watch_slow(id);
+        }
+        let Some(link) = self.links.get_mut(id) else { return };
+        match flushed {
             Flushed::Spent => {}
             Flushed::All => {
                 link.queue.rest(&mut self.spares);
@@ -163,6 +176,15 @@ impl Reactor {
         }
     }
 
+    /// Much waits for the link's reader, who has some time to get on with it.
+    pub(super) fn watch_slow(&mut self, id: LinkId) {
+        let until = self.clock.mono() + self.slow_timeout;
+        if let Some(link) = self.links.get_mut(id) {
+            link.slow_until = until;
+            self.slow.push_back((until, id));
+        }
+    }
+
     /// Takes a link that is down out of the table, and returns why it went down.
     pub(super) fn bury(&mut self, id: LinkId) -> Option<DownReason> {
         let State::Down { reason } = self.links.get(id)?.state else { return None };
@@ -206,6 +228,16 @@ impl Reactor {
             }
             self.lingers.pop_front();
             self.remove(id);
+        }
+        while let Some((deadline, id)) = self.slow.front().copied() {
+            let is_slow = self.links.get(id).is_some_and(|link| link.slow_until == deadline);
+            if is_slow && deadline > now {
+                break;
+            }
+            self.slow.pop_front();
+            if is_slow {
+                self.drop_link(id, DownReason::TooSlow);
+            }
         }
         if self.accept_pause.is_some_and(|end| end <= now) {
             self.accept_pause = None;

@@ -129,7 +129,13 @@ impl Hands<'_> {
         let Reactor { links, spares, .. } = &mut *self.reactor;
         let Some(link) = links.get_mut(id).filter(|link| link.takes_from(self.machine)) else { return };
         match link.queue.push(bytes, spares) {
-            Ok(()) => self.reactor.mark_dirty(id),
+            Ok(()) => {
+                // Otherwise it is looked at when what fits has gone.
+                if link.news.full && link.becomes_slow() {
+                    self.reactor.watch_slow(id);
+                }
+                self.reactor.mark_dirty(id);
+            }
             Err(_) => self.reactor.drop_link(id, DownReason::QueueFull),
         }
     }

@@ -15,9 +15,9 @@ use crate::io::queue::{Piece, Queue};
 use crate::io::sockets::{down_reason, unacked_bytes};
 use crate::io::stats::Stats;
 use crate::proto::ids::DialId;
-use crate::proto::limits::WRITE_BUDGET_BYTES;
+use crate::proto::limits::{LINK_QUEUE_BYTES_SOFT, WRITE_BUDGET_BYTES};
 use crate::proto::machine::DownReason;
-use crate::proto::time::{SECOND_NS, Wall};
+use crate::proto::time::{Mono, SECOND_NS, Wall};
 
 /// A connection.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub(super) struct Link {
     pub(super) sending: Sending,
     pub(super) hold: Hold,
     pub(super) queue: Queue,
+    /// So much waits that the link is closed then, unless its reader gets on; 0 if not so much waits.
+    pub(super) slow_until: Mono,
     pub(super) news: News,
     /// Came in after the machine had closed, and was thrown away.
     pub(super) dropped_bytes: u64,
@@ -120,7 +122,8 @@ struct Control([u8; 64]);
 impl Link {
     pub(super) fn new(stream: TcpStream, machine: usize, state: State) -> Link {
         let (sending, queue, news) = (Sending::Open, Queue::default(), News::default());
-        Link { stream, machine, state, sending, hold: Hold::Not, queue, news, dropped_bytes: 0 }
+        let slow_until = Mono(0);
+        Link { stream, machine, state, sending, hold: Hold::Not, queue, slow_until, news, dropped_bytes: 0 }
     }
 
     /// Whether the machine may act on it.
@@ -154,6 +157,18 @@ impl Link {
     /// Whether a file range can move on. Bytes go out with the flush at the end of a turn.
     pub(super) fn wants_range(&self) -> bool {
         self.queue.has_ranges() && !self.news.full
+    }
+
+    /// Whether a slow reader has to be watched from now on.
+    pub(super) fn becomes_slow(&self) -> bool {
+        self.slow_until == Mono(0) && self.queue.waiting_bytes() > LINK_QUEUE_BYTES_SOFT
+    }
+
+    /// Its reader has got on: half of what made it slow would do, so that nobody comes and goes at that line.
+    pub(super) fn note_progress(&mut self) {
+        if self.slow_until != Mono(0) && self.queue.waiting_bytes() <= LINK_QUEUE_BYTES_SOFT / 2 {
+            self.slow_until = Mono(0);
+        }
     }
 
     /// Whether the other host has everything that was sent.

@@ -31,7 +31,8 @@ use crate::io::token::Source;
 use crate::io::typing::Typing;
 use crate::proto::ids::LinkId;
 use crate::proto::limits::{
-    ANSWER_BUDGET, EVENTS_MAX, LINKS_MAX, READ_BUDGET_BYTES, SLICE_MAX, SLICE_MIN, WAKE_AHEAD,
+    ANSWER_BUDGET, EVENTS_MAX, LINKS_MAX, READ_BUDGET_BYTES, SLICE_MAX, SLICE_MIN, SLOW_READER_TIMEOUT,
+    WAKE_AHEAD,
 };
 use crate::proto::machine::{Input, Machine};
 use crate::proto::time::{Mono, Now, ns};
@@ -74,6 +75,9 @@ pub struct Reactor {
     /// in order; those that ended earlier stay until they come to the front.
     pub(super) dials: VecDeque<(Mono, LinkId)>,
     pub(super) lingers: VecDeque<(Mono, LinkId)>,
+    /// Links for whose readers much waits. One that got on stays until it comes to the front.
+    pub(super) slow: VecDeque<(Mono, LinkId)>,
+    pub(super) slow_timeout: Duration,
     /// Started when the disk has something to do that takes long.
     pub(super) helper: Option<Helper>,
     /// How it wakes the loop; made in time, for descriptors may be short by then.
@@ -133,6 +137,8 @@ impl Reactor {
             accept_starved: false,
             dials: VecDeque::new(),
             lingers: VecDeque::new(),
+            slow: VecDeque::new(),
+            slow_timeout: SLOW_READER_TIMEOUT,
             helper: None,
             waker: Arc::new(Waker::new(poll.registry(), Source::Helper.token())?),
             answers: VecDeque::new(),
@@ -262,10 +268,11 @@ impl Reactor {
     fn wait(&mut self, hosts: &[Host<'_>]) -> io::Result<()> {
         let running = hosts.iter().zip(&self.seats).filter(|(_, seat)| !seat.ended);
         let machines = running.filter_map(|(host, _)| host.machine.poll_timeout()).min();
-        let [dial, linger] = [&self.dials, &self.lingers].map(|list| list.front().map(|entry| entry.0));
+        let lists = [&self.dials, &self.lingers, &self.slow];
+        let [dial, linger, slow] = lists.map(|list| list.front().map(|entry| entry.0));
         let keep = self.seats.iter().filter_map(|seat| seat.keeping.next_at()).min();
         self.deadline =
-            [machines, dial, linger, keep, self.accept_pause, self.end_by].into_iter().flatten().min();
+            [machines, dial, linger, slow, keep, self.accept_pause, self.end_by].into_iter().flatten().min();
         let now = self.clock.mono();
         self.stats.count_turn(now.since_ns(self.turn_began));
         let lists_empty = self.fresh.is_empty() && self.leftover.is_empty();

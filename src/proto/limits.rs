@@ -91,8 +91,6 @@ pub const UNACKED_TIMEOUT: Duration = Duration::from_secs(20);
 
 // --- Sessions --------------------------------------------------------------------------------
 
-/// How long a new link may take to say who it is. People type.
-pub const GREET_TIMEOUT: Duration = Duration::from_secs(60);
 /// A member whose run is on, and that sends nothing for so long, is taken for lost. Before its first
 /// tick it has [`GREET_TIMEOUT`]: what a person types first takes longest.
 pub const TICK_SILENCE_TIMEOUT: Duration = Duration::from_secs(5);

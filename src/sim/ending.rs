@@ -80,7 +80,7 @@ impl Kernel {
         match reason {
             DownReason::Eof | DownReason::Unread => self.linger(conn, side),
             DownReason::Reset | DownReason::TimedOut => self.close_kernel(conn, side, true),
-            DownReason::QueueFull | DownReason::FileFailed | DownReason::Failed => {
+            DownReason::QueueFull | DownReason::TooSlow | DownReason::FileFailed | DownReason::Failed => {
                 self.close_kernel(conn, side, false);
             }
         }

@@ -1,7 +1,9 @@
 //! How bytes move: from a machine's queue into the kernel's window, over the wire, in pieces to
 //! the other end, and how the room that this makes comes back to the sender.
 
-use crate::proto::limits::{READ_BUDGET_BYTES, UNACKED_TIMEOUT, WRITE_BUDGET_BYTES};
+use crate::proto::limits::{
+    LINK_QUEUE_BYTES_SOFT, READ_BUDGET_BYTES, SLOW_READER_TIMEOUT, UNACKED_TIMEOUT, WRITE_BUDGET_BYTES,
+};
 use crate::proto::machine::DownReason;
 use crate::proto::time::ns;
 use crate::sim::kernel::{Answer, Kernel, NetEvent};
@@ -31,6 +33,8 @@ impl Kernel {
             Ok(moved) => self.launch(conn, side, moved),
             Err(reason) => return self.flush_failed(conn, side, reason),
         }
+        self.conns[conn].pipes[side].note_progress();
+        self.watch_slow(conn, side);
         if self.conns[conn].pipes[side].parts.is_empty() {
             self.flushed(conn, side);
         } else {
@@ -261,6 +265,23 @@ impl Kernel {
     pub(super) fn on_writable(&mut self, conn: usize, side: usize) {
         self.conns[conn].pipes[side].writable_armed = false;
         self.flush(conn, side);
+    }
+
+    /// Much may wait for a reader, who then has some time to get on with it.
+    fn watch_slow(&mut self, conn: usize, side: usize) {
+        let pipe = &mut self.conns[conn].pipes[side];
+        if pipe.slow_until_ns.is_none() && pipe.queue.len() > LINK_QUEUE_BYTES_SOFT {
+            let until_ns = self.now_ns + ns(SLOW_READER_TIMEOUT);
+            pipe.slow_until_ns = Some(until_ns);
+            self.push(until_ns, NetEvent::SlowTimeout, conn, side);
+        }
+    }
+
+    pub(super) fn on_slow_timeout(&mut self, conn: usize, side: usize) {
+        let is_slow = self.conns[conn].pipes[side].slow_until_ns.is_some_and(|until| until <= self.now_ns);
+        if is_slow && self.conns[conn].ends[side].open_link().is_some() {
+            self.down(conn, side, DownReason::TooSlow);
+        }
     }
 
     /// TCP gives up a link whose reader takes nothing (`TCP_USER_TIMEOUT`, tcp(7)).

@@ -108,6 +108,8 @@ pub(super) enum NetEvent {
     CutTimeout,
     /// A link whose reader takes nothing may have timed out.
     StuckTimeout,
+    /// A link whose reader takes too little may have had its time.
+    SlowTimeout,
 }
 
 /// An input that waits until the machine's current call is over.
@@ -325,6 +327,7 @@ impl Kernel {
             NetEvent::LingerTimeout => self.on_linger_timeout(conn, side),
             NetEvent::CutTimeout => self.on_cut_timeout(conn, side),
             NetEvent::StuckTimeout => self.on_stuck_timeout(conn, side),
+            NetEvent::SlowTimeout => self.on_slow_timeout(conn, side),
         }
     }
 

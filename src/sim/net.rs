@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::proto::ids::{DialId, LinkId};
-use crate::proto::limits::READ_BUDGET_BYTES;
+use crate::proto::limits::{LINK_QUEUE_BYTES_SOFT, READ_BUDGET_BYTES};
 use crate::proto::time::{SECOND_NS, ns};
 use crate::sim::disk::Inode;
 use crate::sim::node::{MachineId, NodeId};
@@ -164,6 +164,8 @@ pub(super) struct Pipe {
     pub(super) dirty: bool,
     pub(super) writable_armed: bool,
     pub(super) stuck_armed: bool,
+    /// So much waits that the link is closed then, unless its reader gets on.
+    pub(super) slow_until_ns: Option<u64>,
     /// When the receiver last took something.
     pub(super) progress_ns: u64,
     /// Since when bytes are on a way that is cut.
@@ -233,6 +235,13 @@ impl End {
 }
 
 impl Pipe {
+    /// Its reader has got on: half of what made it slow would do, so that nobody comes and goes at that line.
+    pub(super) fn note_progress(&mut self) {
+        if self.queue.len() <= LINK_QUEUE_BYTES_SOFT / 2 {
+            self.slow_until_ns = None;
+        }
+    }
+
     pub(super) fn push_bytes(&mut self, bytes: &[u8]) {
         self.queue.push(bytes);
         match self.parts.back_mut() {

@@ -54,6 +54,11 @@ pub struct Running {
 }
 
 impl Running {
+    /// One that was started in another way.
+    pub fn of(child: Child) -> Running {
+        Running { child: Some(child) }
+    }
+
     pub fn pid(&self) -> i32 {
         self.child.as_ref().unwrap().id() as i32
     }
@@ -84,8 +89,8 @@ impl Drop for Running {
 pub fn finish(mut running: Running) -> Output {
     let deadline = now() + PATIENCE;
     let mut child = running.child.take().unwrap();
-    let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-    let reader = reader(move || read_all(&mut out));
+    let (mut out, mut err) = (child.stdout.take(), child.stderr.take().unwrap());
+    let reader = reader(move || out.as_mut().map(read_all).unwrap_or_default());
     let errors = self::reader(move || read_all(&mut err));
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {

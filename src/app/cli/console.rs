@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, stdin};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use log::LevelFilter;
 
 use crate::app::cli::{address, level};
@@ -24,7 +24,7 @@ pub(in crate::app) struct ConsoleOptions {
 /// Talks and passes files over a server, at a terminal or in a pipe. In a pipe it reads one command a line, prints the
 /// lines of the protocol, waits for downloads at the end, and exits 0 if every command was OK. To receive
 /// for a while, keep the pipe open: (echo whoelse; sleep 10) | tickmesh console.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "console")]
 pub(super) struct TypedConsole {
     /// the server, HOST:PORT (default 127.0.0.1:5555)

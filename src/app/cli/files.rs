@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use log::LevelFilter;
 
 use crate::app::cli::amounts::Rate;
@@ -97,7 +97,7 @@ macro_rules! guest_command {
 guest_command! {
     /// Offers files to everybody of the group and serves them, directly, until it is stopped (Ctrl-C
     /// or SIGTERM; exit code 0). Names have letters, digits, '-', '_' and '.'.
-    #[derive(FromArgs)]
+    #[derive(ArgsInfo, FromArgs)]
     #[argh(subcommand, name = "share")]
     struct TypedShare {
         /// files to offer, under their own names, at most 8192
@@ -116,7 +116,7 @@ guest_command! {
     /// Downloads a file, or one chunk of it, from everybody who holds some of it, and serves what it
     /// has meanwhile. Exits 0 when the whole verified file is in its place. What has come stays when
     /// it is stopped, and is not fetched again.
-    #[derive(FromArgs)]
+    #[derive(ArgsInfo, FromArgs)]
     #[argh(subcommand, name = "get")]
     struct TypedGet {
         /// name of the file
@@ -142,7 +142,7 @@ guest_command! {
 
 guest_command! {
     /// Says who holds a file, or at least one of some chunks of it. Exits 0 if it is available, 1 if not.
-    #[derive(FromArgs)]
+    #[derive(ArgsInfo, FromArgs)]
     #[argh(subcommand, name = "find")]
     struct TypedFind {
         /// name of the file

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use log::LevelFilter;
 
 use crate::app::cli::amounts::Size;
@@ -12,10 +12,10 @@ use crate::app::cli::process::{ProcessOptions, check_process};
 use crate::app::cli::{address, check_duration, check_interval, level, log_rules, number};
 use crate::app::logging::LogOptions;
 use crate::proto::limits::{
-    DURATION_MAX, UPLOAD_CLIENTS, UPLOAD_CLIENTS_MAX, UPLOAD_CLIENTS_PER_ADDRESS, UPLOAD_QUOTA_BYTES,
-    UPLOAD_STALL_TIMEOUT,
+    DURATION_MAX, GREET_TIMEOUT, LINKS_MAX, SERVER_LINKS, SERVER_LINKS_PER_ADDRESS, SLOW_READER_TIMEOUT,
+    UPLOAD_CLIENTS, UPLOAD_CLIENTS_MAX, UPLOAD_CLIENTS_PER_ADDRESS, UPLOAD_QUOTA_BYTES, UPLOAD_STALL_TIMEOUT,
 };
-use crate::proto::server::LetIn;
+use crate::proto::server::{DoorConfig, LetIn};
 use crate::proto::time::Period;
 
 #[derive(Debug)]
@@ -33,6 +33,12 @@ pub(in crate::app) struct ServerOptions {
     pub(in crate::app) uploads: Option<UploadsOptions>,
     pub(in crate::app) log: LogOptions,
     pub(in crate::app) process: ProcessOptions,
+    /// `listen` was said somewhere, and is not the default.
+    pub(in crate::app) listen_is_given: bool,
+    /// What an operator should know of the configuration.
+    pub(in crate::app) notes: Vec<String>,
+    pub(in crate::app) door: DoorConfig,
+    pub(in crate::app) slow_timeout: Duration,
 }
 
 /// The drop box.
@@ -53,7 +59,7 @@ pub(in crate::app) struct UploadsOptions {
 /// peers to each other. People who connect with nc or with a program talk to each other over it. With --upload-listen
 /// it also takes files from whoever sends them there (tickmesh upload, or any client of that protocol).
 /// Prints `listening mesh ADDR` when it is ready, and `listening upload ADDR` when the drop box is. Stop it with SIGTERM or Ctrl-C.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "server")]
 pub(super) struct TypedServer {
     /// address to listen at, HOST:PORT; port 0 lets the system choose; may be given several times
@@ -86,7 +92,7 @@ pub(super) struct TypedServer {
     /// take uploads at this address, HOST:PORT, usually port 12000; port 0 lets the system choose (default: none are taken)
     #[argh(option)]
     upload_listen: Option<String>,
-    /// folder for uploads, and for nothing else (default OUT/uploads)
+    /// folder for uploads, and for nothing else (default: uploads in OUT)
     #[argh(option)]
     upload_dir: Option<PathBuf>,
     /// most bytes of all files in that folder together, like 500MB or 1GiB (default 100GB)
@@ -126,6 +132,20 @@ pub(super) struct TypedServer {
     #[argh(switch)]
     log_compress: bool,
 
+    // --- limits of links
+    /// connections that are taken at once, 1 to 16384; those of the drop box have limits of their own (default 15360)
+    #[argh(option, default = "SERVER_LINKS", from_str_fn(number))]
+    links: usize,
+    /// the same from one address, or from one network of 64 bits of IPv6 (default 5000)
+    #[argh(option, default = "SERVER_LINKS_PER_ADDRESS", from_str_fn(number))]
+    links_per_address: usize,
+    /// how long a connection may take to join, to greet or to log in, 1s to 168h (default 60s)
+    #[argh(option, default = "Period(GREET_TIMEOUT)")]
+    greet_timeout: Period,
+    /// how long a connection may leave more than 512 KiB waiting for it, 1s to 168h (default 30s)
+    #[argh(option, default = "Period(SLOW_READER_TIMEOUT)")]
+    slow_timeout: Period,
+
     /// leave the terminal and go on as a process of its own, with umask 027; this command prints the `listening` lines and
     /// exits 0 when every one of them is true, else 1 with the reason; needs --log-file
     #[argh(switch)]
@@ -139,11 +159,23 @@ pub(super) struct TypedServer {
     /// how long an orderly end may take, at most 168h; what is not done by then is left, and the exit code is 1 (default 5s)
     #[argh(option, default = "Period(Duration::from_secs(5))")]
     grace: Period,
+
+    /// take what is not typed here from this file (TOML): its keys are the names of these flags, with _ for -. The environment
+    /// is asked before it: TICKMESH_LISTEN, TICKMESH_LOG_FILE and so on
+    #[argh(option)]
+    pub(super) config: Option<PathBuf>,
+    /// only say what is wrong in that file and in the environment, with line and key; exit code 2 if anything is
+    #[argh(switch)]
+    pub(super) check_config: bool,
+    /// only print what is in force, and where each value is from; it can be read back with --config
+    #[argh(switch)]
+    pub(super) print_config: bool,
 }
 
 pub(super) fn check_server(typed: TypedServer) -> Result<ServerOptions, String> {
     let uploads = check_uploads(&typed)?;
     let rules = log_rules(typed.log_bytes, typed.log_keep, typed.log_daily, typed.log_compress)?;
+    let door = check_door(&typed)?;
     let listen = match typed.listen.as_slice() {
         [] => vec![SocketAddr::from(([127, 0, 0, 1], 5555))],
         addrs => addrs.iter().map(|addr| address("--listen", addr)).collect::<Result<_, _>>()?,
@@ -166,6 +198,23 @@ pub(super) fn check_server(typed: TypedServer) -> Result<ServerOptions, String> 
             typed.log_file.is_some(),
         )?,
         log: LogOptions { level: typed.log_level, file: typed.log_file, rules },
+        listen_is_given: !typed.listen.is_empty(),
+        notes: Vec::new(),
+        door,
+        slow_timeout: check_period("--slow-timeout", typed.slow_timeout, Duration::from_secs(1))?,
+    })
+}
+
+fn check_door(typed: &TypedServer) -> Result<DoorConfig, String> {
+    for (flag, links) in [("--links", typed.links), ("--links-per-address", typed.links_per_address)] {
+        if !(1..=LINKS_MAX).contains(&links) {
+            return Err(format!("{flag} is from 1 to {LINKS_MAX}, not {links}"));
+        }
+    }
+    Ok(DoorConfig {
+        links_max: typed.links,
+        links_per_address_max: typed.links_per_address,
+        greet_timeout: check_period("--greet-timeout", typed.greet_timeout, Duration::from_secs(1))?,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use log::LevelFilter;
 
 use crate::app::cli::{address, level};
@@ -18,7 +18,7 @@ pub(in crate::app) struct StatusOptions {
 
 /// Says how a server on this host stands: who is there, what it has to do, how long its turns take, and what it has
 /// refused. Takes a second. Exits 1, with the reason, when nobody answers.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "status")]
 pub(super) struct TypedStatus {
     /// the server, HOST:PORT (default 127.0.0.1:5555)

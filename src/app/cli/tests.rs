@@ -88,6 +88,28 @@ fn uploads_go_where_they_are_told() {
 }
 
 #[test]
+fn links_have_limits() {
+    let Command::Server(server) = command("tickmesh server") else { panic!() };
+    assert_eq!((server.door.links_max, server.door.links_per_address_max), (15_360, 5000));
+    assert_eq!((server.door.greet_timeout.as_secs(), server.slow_timeout.as_secs()), (60, 30));
+    let line = "tickmesh server --links 9 --links-per-address 3 --greet-timeout 2s --slow-timeout 1s";
+    let Command::Server(server) = command(line) else { panic!() };
+    assert_eq!((server.door.links_max, server.door.links_per_address_max), (9, 3));
+    for wrong in
+        ["--links 0", "--links 16385", "--links-per-address 0", "--greet-timeout 1ms", "--slow-timeout 0s"]
+    {
+        assert!(matches!(parse_line(&format!("tickmesh server {wrong}")), Parsed::Wrong(_)), "{wrong}");
+    }
+}
+
+#[test]
+fn status_is_asked_of_a_server() {
+    let Command::Status(status) = command("tickmesh status --json") else { panic!() };
+    assert_eq!((status.server, status.json), ("127.0.0.1:5555".parse().unwrap(), true));
+    assert!(matches!(parse_line("tickmesh status here"), Parsed::Wrong(_)));
+}
+
+#[test]
 fn accounts_are_where_the_state_is() {
     let Command::User(user) = command("tickmesh user add alice --state here --password-file f") else {
         panic!()

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use log::LevelFilter;
 
 use crate::app::cli::{address, level, number};
@@ -24,7 +24,7 @@ pub(in crate::app) struct UploadOptions {
 
 /// Brings files to a drop box: `tickmesh server --upload-listen`, or another server of that protocol. Exits 0
 /// when every file is there. None is sent a second time: what became of it may not be known.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "upload")]
 pub(super) struct TypedUpload {
     /// files to bring, at most 100000; they arrive under their own names, without their folders

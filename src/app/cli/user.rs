@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
 use crate::app::state;
 use crate::proto::accounts::user_name;
@@ -39,14 +39,14 @@ pub(in crate::app) enum UserAction {
 
 /// Makes, changes, lists and removes the accounts of a server. A password comes from a prompt, from
 /// --password-file, or from a pipe on standard input; never from an argument.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "user")]
 pub(super) struct TypedUser {
     #[argh(subcommand)]
     action: TypedAction,
 }
 
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand)]
 enum TypedAction {
     Add(TypedAdd),
@@ -58,7 +58,7 @@ enum TypedAction {
 
 /// Makes an account. Names have letters, digits, '-', '_' and '.', at most 32, and are no numbers; one that
 /// people could take for another, as B0b for bob, is refused.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "add")]
 struct TypedAdd {
     /// name of the user
@@ -73,7 +73,7 @@ struct TypedAdd {
 }
 
 /// Gives an account another password.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "passwd")]
 struct TypedPasswd {
     /// name of the user
@@ -88,7 +88,7 @@ struct TypedPasswd {
 }
 
 /// Removes an account.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "remove")]
 struct TypedRemove {
     /// name of the user
@@ -101,7 +101,7 @@ struct TypedRemove {
 
 /// Prints the names of all accounts, one a line, each with the time (UTC) and the address of its last login; or the last
 /// 20 logins of one account, and as many with a wrong password, the last one first.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "list")]
 struct TypedList {
     /// show the logins of this user
@@ -114,7 +114,7 @@ struct TypedList {
 
 /// Makes an account of every line `name password` of a file: all of them, or none if a line is wrong. Accounts
 /// that are there already keep their password. Empty lines are skipped, and lines that begin with '#'.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "import")]
 struct TypedImport {
     /// the file, such as credentials.txt

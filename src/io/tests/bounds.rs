@@ -2,7 +2,7 @@
 
 use super::*;
 
-use crate::proto::limits::{FLUSHES_UNTIMED, LINK_QUEUE_BYTES_MAX, LINK_RANGES_MAX};
+use crate::proto::limits::{FLUSHES_UNTIMED, LINK_QUEUE_BYTES_MAX, LINK_QUEUE_BYTES_SOFT, LINK_RANGES_MAX};
 
 /// Sends what `state` says at the start, to a reader that does not read.
 fn flood(sends: &mut (usize, Vec<DownReason>), what: What<'_>, desk: &mut Desk<'_>) {
@@ -38,6 +38,72 @@ fn a_slow_reader_is_given_up_at_the_bound() {
         assert_eq!(downs, [DownReason::QueueFull]);
         assert_eq!(stats.downs[&DownReason::QueueFull], 1);
     }
+}
+
+/// What became of a flood of small pieces, and who is told when much of it waits in memory.
+#[derive(Default)]
+struct Pouring {
+    told: Vec<&'static str>,
+    much_waits: Option<std::sync::mpsc::Sender<()>>,
+    pieces: usize,
+}
+
+const PIECE: usize = 64 << 10;
+
+/// Sends more than the kernel takes, piece by piece, until more than half of a full queue waits.
+fn pour(state: &mut Pouring, what: What<'_>, desk: &mut Desk<'_>) {
+    match what {
+        What::Told(Input::LinkUp { .. }) | What::Timeout => {}
+        What::Told(Input::Blocked { .. }) => return state.told.push("blocked"),
+        What::Told(Input::Drained { .. }) if state.much_waits.is_none() => {
+            state.told.push("drained");
+            return desk.exit();
+        }
+        What::Told(Input::LinkDown { reason: DownReason::TooSlow, .. }) => {
+            state.told.push("too slow");
+            return desk.exit();
+        }
+        What::Told(_) => return,
+    }
+    desk.send(LinkId { index: 0, generation: 0 }, &[0; PIECE]);
+    state.pieces += usize::from(!state.told.is_empty());
+    if state.pieces > LINK_QUEUE_BYTES_SOFT / PIECE + 1 {
+        if let Some(much_waits) = state.much_waits.take() {
+            much_waits.send(()).unwrap();
+        }
+    } else {
+        desk.wake_in(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_reader_that_stays_slow_is_given_up_and_one_that_gets_on_is_not() {
+    fn pour_to(slow_timeout: Duration, reads: bool) -> Vec<&'static str> {
+        let root = tempfile::tempdir().unwrap();
+        let (listener, addr) = port();
+        let mut reactor = Reactor::new().unwrap();
+        reactor.inherit(listener);
+        reactor.set_slow_timeout(slow_timeout);
+        let (much_waits, waits) = std::sync::mpsc::channel();
+        let state = Pouring { much_waits: Some(much_waits), ..Pouring::default() };
+        let mut toy = Toy::new(Some(addr), state, pour);
+        let (done_in, done) = std::sync::mpsc::channel();
+        let client = spawn(move || {
+            let mut stream = connect(addr);
+            if reads {
+                waits.recv().unwrap();
+                while stream.read(&mut [0; PIECE]).is_ok_and(|count| count > 0) {}
+            }
+            // Open until the other side has done with it.
+            done.recv().unwrap();
+        });
+        reactor.run(&mut [Host { machine: &mut toy, root: root.path().to_owned() }]).unwrap();
+        done_in.send(()).unwrap();
+        client.join().unwrap();
+        toy.state.told
+    }
+    assert_eq!(pour_to(Duration::from_millis(1), false).last(), Some(&"too slow"));
+    assert_eq!(pour_to(Duration::from_secs(60), true).last(), Some(&"drained"));
 }
 
 #[test]

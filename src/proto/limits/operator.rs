@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::proto::limits::{LINKS_MAX, PEERS_MAX};
+use crate::proto::limits::{LINK_QUEUE_BYTES_MAX, LINKS_MAX, PEERS_MAX, UNACKED_TIMEOUT};
 
 /// Lines that a `status` counts as: a look at all links takes a fraction of a millisecond.
 pub const STATUS_COMMANDS: u64 = 100;
@@ -15,12 +15,27 @@ pub const FIGURES_MAX: usize = 4096;
 /// Links that a server takes at once, unless an operator says otherwise: with those of the driver that are left, whoever comes
 /// beyond them is told so.
 pub const SERVER_LINKS: usize = LINKS_MAX - 1024;
+/// How many more it takes from its own host, so that it says how it stands when it is full.
+pub const LINKS_FOR_OPERATORS: usize = 16;
 /// The same from one address: the most peers that one process has, and as many people beside them as sit at one host.
 pub const SERVER_LINKS_PER_ADDRESS: usize = 5000;
+/// How long a new link may take to say who it is. People type.
+pub const GREET_TIMEOUT: Duration = Duration::from_secs(60);
 /// Lines in the log about links that were turned away or closed for a fault, in a row; then one each
 /// [`TURNED_AWAY_LINES_PERIOD`], which says how many were left out.
 pub const TURNED_AWAY_LINES_BURST: u64 = 20;
 /// See [`TURNED_AWAY_LINES_BURST`].
 pub const TURNED_AWAY_LINES_PERIOD: Duration = Duration::from_secs(3);
+/// Longest configuration file: ten times what all keys need, with a remark on each.
+pub const CONFIG_BYTES_MAX: u64 = 64 * 1024;
+/// Mistakes of one configuration that are told: a screen or two.
+pub const CONFIG_MISTAKES_MAX: usize = 100;
+/// Bytes that may wait in memory for one slow reader, but not for long ([`SLOW_READER_TIMEOUT`]).
+pub const LINK_QUEUE_BYTES_SOFT: usize = LINK_QUEUE_BYTES_MAX / 2;
+/// How long more than [`LINK_QUEUE_BYTES_SOFT`] may wait for one reader, unless an
+/// operator says otherwise. One that takes nothing at all is found earlier, by the kernel.
+pub const SLOW_READER_TIMEOUT: Duration = Duration::from_secs(30);
 
+const _: () = assert!(SERVER_LINKS + LINKS_FOR_OPERATORS < LINKS_MAX);
+const _: () = assert!(SLOW_READER_TIMEOUT.as_secs() > UNACKED_TIMEOUT.as_secs());
 const _: () = assert!(PEERS_MAX < SERVER_LINKS_PER_ADDRESS && SERVER_LINKS_PER_ADDRESS < SERVER_LINKS);

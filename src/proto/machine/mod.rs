@@ -328,6 +328,8 @@ pub enum DownReason {
     TimedOut,
     /// The other side read so slowly that its queue reached its bound.
     QueueFull,
+    /// The other side left half of that waiting for too long.
+    TooSlow,
     /// A file that was being sent could not be read, or was shorter than announced.
     FileFailed,
     /// Any other error of the socket.
@@ -348,6 +350,7 @@ impl fmt::Display for DownReason {
             DownReason::Reset => "connection reset",
             DownReason::TimedOut => "the other side stopped answering",
             DownReason::QueueFull => "the other side reads too slowly",
+            DownReason::TooSlow => "the other side has read too slowly for too long",
             DownReason::FileFailed => "a file could not be read",
             DownReason::Failed => "socket error",
         })

@@ -347,8 +347,9 @@ impl Member {
             (Contact::Joining(link), Stage::Sharing) if self.guest.is_some() => {
                 self.on_guest_refused(link, code, text, common, now, os);
             }
-            // Nothing will get better: the run is over, and it cannot be shared under this name.
-            (Contact::Joining(_), Stage::Sharing) => {
+            // Nothing will get better: the run is over, and it cannot be shared under this name. A server that is full is
+            // another thing.
+            (Contact::Joining(_), Stage::Sharing) if code != ErrorCode::LimitReached => {
                 self.fail(&format!("the server does not take this peer back: {text}"), common, now, os);
             }
             (Contact::Joining(link), _) => {

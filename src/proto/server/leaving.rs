@@ -1,12 +1,14 @@
 //! How members and links go: by their own word, by silence, or because the link broke; and who is
 //! told.
 
+use std::net::SocketAddr;
+
 use crate::proto::ids::{LinkId, Name};
 use crate::proto::machine::{CloseReason, Effect, Os};
-use crate::proto::server::session::silence_timeout;
+use crate::proto::server::session::{Session, silence_timeout};
 use crate::proto::server::{Limit, Server, Timer};
 use crate::proto::time::Now;
-use crate::proto::wire::{Departure, Message};
+use crate::proto::wire::{Departure, ErrorCode, Message, Role};
 
 impl Server {
     /// Tells every member of the group that shares that one of them will not come back.
@@ -47,7 +49,7 @@ impl Server {
         self.wheel.cancel(&Timer::Greet(link));
         self.wheel.cancel(&Timer::Silence(link));
         self.end_talk(link, now, os);
-        let Some(seat) = self.sessions.remove(link).and_then(|session| session.seat) else { return };
+        let Some(seat) = self.remove_session(link).and_then(|session| session.seat) else { return };
         self.directory.lose(&seat.group, &seat.id, seat.accounts, now);
         self.wait_for_lost();
         // A server that stops takes nobody's run for lost.
@@ -55,6 +57,34 @@ impl Server {
             self.announce(&seat.group, &seat.id, now, os);
         }
         self.end_run_if_over(now, os);
+    }
+
+    pub(super) fn remove_session(&mut self, link: LinkId) -> Option<Session> {
+        let session = self.sessions.remove(link)?;
+        self.door.leave(session.remote.ip());
+        Some(session)
+    }
+
+    /// Nobody is let in there: a limit of links is reached.
+    pub(super) fn turn_away(
+        &mut self,
+        link: LinkId,
+        remote: SocketAddr,
+        limit: Limit,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
+        self.status.hit(limit);
+        if let Some(unlogged) = self.door.may_tell(now.mono) {
+            log::warn!("link turned away from={remote} limit={} unlogged={unlogged}", limit.as_str());
+        }
+        let text = match limit {
+            Limit::LinksPerAddress => "this server takes no more links from your address now",
+            _ => "this server takes no more links now",
+        };
+        self.send(link, &Message::greeting(Role::Server), os);
+        self.send(link, &Message::Err { code: ErrorCode::LimitReached, text }, os);
+        os.perform(Effect::Close { link, reason: CloseReason::Refused });
     }
 
     /// Arms the timer that forgets lost members.

@@ -86,6 +86,11 @@ impl Server {
             }
             Ok(other) => self.on_other_line(link, &other, now, os),
             Err(ParseError::Empty) => Ok(()),
+            // A browser can be made to send anything behind its first lines: nothing of it is carried out.
+            Err(error @ ParseError::Http) => {
+                self.expel(link, error.code(), &error.to_string(), now, os);
+                Ok(())
+            }
             Err(error) => refuse(error.code(), error.to_string()),
         };
         if let Err((code, text)) = answer {
@@ -119,7 +124,14 @@ impl Server {
 
     pub(super) fn expel(&mut self, link: LinkId, code: ErrorCode, text: &str, now: Now, os: &mut dyn Os) {
         if let Some(session) = self.sessions.get(link) {
-            log::warn!("link closed from={} code={} text=\"{text}\"", session.remote, code.as_str());
+            let (remote, code) = (session.remote, code.as_str());
+            match self.door.may_tell(now.mono) {
+                Some(0) => log::warn!("link closed from={remote} code={code} text=\"{text}\""),
+                Some(more) => {
+                    log::warn!("link closed from={remote} code={code} text=\"{text}\" unlogged={more}");
+                }
+                None => log::debug!("link closed from={remote} code={code}"),
+            }
         }
         self.status.count_error(code);
         self.send(link, &Message::Err { code, text }, os);

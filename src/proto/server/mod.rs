@@ -4,6 +4,7 @@
 mod catalog;
 mod chat;
 mod directory;
+mod door;
 mod figures;
 mod files;
 mod guests;
@@ -25,11 +26,11 @@ use std::time::Duration;
 use crate::proto::accounts::Accounts;
 use crate::proto::chat::{Chat, ChatConfig, Counts, Rate};
 use crate::proto::ids::{LinkId, Name};
-use crate::proto::limits::GREET_TIMEOUT;
 use crate::proto::machine::{CloseReason, DownReason, Effect, Input, LinkMap, Machine, Os};
 use crate::proto::server::catalog::Catalog;
 use crate::proto::server::chat::{Awaited, Book, Comings, Landings, Logins};
 use crate::proto::server::directory::Directory;
+use crate::proto::server::door::Door;
 use crate::proto::server::figures::Inquiries;
 use crate::proto::server::guests::Guests;
 use crate::proto::server::registry::Registry;
@@ -40,6 +41,7 @@ use crate::proto::wheel::Wheel;
 use crate::proto::wire::{Message, Role};
 
 pub use chat::{LetIn, TalkConfig};
+pub use door::DoorConfig;
 pub use figures::{RATED, per_second};
 pub use status::{Limit, ServerStatus};
 
@@ -63,6 +65,7 @@ pub struct ServerConfig {
 pub struct Server {
     config: ServerConfig,
     sessions: LinkMap<Session>,
+    door: Door,
     directory: Directory,
     guests: Guests,
     catalog: Catalog,
@@ -152,6 +155,7 @@ impl Server {
             registry: Registry::default(),
             octets_announced: 0,
             sessions: LinkMap::default(),
+            door: Door::default(),
             wheel: Wheel::new(),
             run: None,
             syncing: Vec::new(),
@@ -162,6 +166,12 @@ impl Server {
             stage: Stage::Serving,
             status: ServerStatus::default(),
         }
+    }
+
+    /// The same, with other limits of links.
+    pub fn with_door(mut self, config: DoorConfig) -> Server {
+        self.door = Door::new(config);
+        self
     }
 
     /// What it has come to.
@@ -190,8 +200,11 @@ impl Server {
             os.perform(Effect::Close { link, reason: CloseReason::Shutdown });
             return;
         }
+        if let Err(limit) = self.door.enter(remote.ip()) {
+            return self.turn_away(link, remote, limit, now, os);
+        }
         self.sessions.insert(link, Session::new(local, remote));
-        self.wheel.insert(Timer::Greet(link), now.mono + GREET_TIMEOUT);
+        self.wheel.insert(Timer::Greet(link), now.mono + self.door.config.greet_timeout);
         self.send(link, &Message::greeting(Role::Server), os);
     }
 
@@ -341,6 +354,7 @@ impl Machine for Server {
         let seated = self.sessions.iter().filter(|(_, session)| session.seat.is_some()).count();
         let linked = self.directory.members().filter(|member| member.link.is_some()).count();
         assert_eq!(seated, linked);
+        self.door.check_invariants(self.sessions.iter().map(|(_, session)| session.remote.ip()));
         self.check_talk();
         self.check_chat();
     }

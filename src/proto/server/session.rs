@@ -207,7 +207,7 @@ impl Server {
     /// The member has come back over another link before this one was seen to be gone.
     fn displace(&mut self, former: LinkId, os: &mut dyn Os) -> Option<Answerer> {
         self.drop_octets(former);
-        let session = self.sessions.remove(former)?;
+        let session = self.remove_session(former)?;
         self.wheel.cancel(&Timer::Silence(former));
         os.perform(Effect::Close { link: former, reason: CloseReason::Replaced });
         session.seat.map(|seat| seat.accounts)

@@ -127,7 +127,7 @@ impl Server {
         if let Some(former) = welcome.former {
             self.drop_octets(former);
             self.leave_chat(former, now, os);
-            self.sessions.remove(former);
+            self.remove_session(former);
             os.perform(Effect::Close { link: former, reason: CloseReason::Replaced });
         }
         self.catalog.arrive(&welcome.who, welcome.is_back, hello.port != 0);

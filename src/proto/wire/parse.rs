@@ -23,6 +23,9 @@ pub enum ParseError {
     /// See [`ErrorCode::UnknownVerb`].
     #[error("no such verb")]
     UnknownVerb,
+    /// See [`ErrorCode::WrongProtocol`].
+    #[error("this is no web server")]
+    Http,
     /// See [`ErrorCode::BadArgument`]; names the argument.
     #[error("{0}")]
     BadArgument(&'static str),
@@ -34,6 +37,7 @@ impl ParseError {
         match self {
             ParseError::Empty | ParseError::UnknownVerb => ErrorCode::UnknownVerb,
             ParseError::BadText => ErrorCode::BadText,
+            ParseError::Http => ErrorCode::WrongProtocol,
             ParseError::BadArgument(_) => ErrorCode::BadArgument,
         }
     }
@@ -45,6 +49,10 @@ impl<'a> Message<'a> {
     /// # Errors
     /// If it is empty, no text, begins with no known verb, or an argument is missing, wrong or too many.
     pub fn parse(line: &'a [u8]) -> Result<Message<'a>, ParseError> {
+        Message::parse_known(line).map_err(|error| if is_http(line) { ParseError::Http } else { error })
+    }
+
+    fn parse_known(line: &'a [u8]) -> Result<Message<'a>, ParseError> {
         let text = text(line)?;
         if let Some(chat) = Chat::parse_percent(text) {
             return Ok(Message::Chat(chat));
@@ -96,6 +104,20 @@ fn text(line: &[u8]) -> Result<&str, ParseError> {
     }
     Err(ParseError::BadText)
 }
+
+/// Whether it begins a request of HTTP (RFC 9110, RFC 9113), which has a method in common with us.
+fn is_http(line: &[u8]) -> bool {
+    let mut words = line.split(|byte| *byte == b' ');
+    match words.next() {
+        Some(b"GET") => words.next_back().is_some_and(|last| last.starts_with(b"HTTP/")),
+        Some(method) => HTTP_METHODS.contains(&method),
+        None => false,
+    }
+}
+
+/// The others; the last one is how version 2 begins.
+const HTTP_METHODS: [&[u8]; 9] =
+    [b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH", b"PRI"];
 
 /// What is left of a line, taken from the front word by word.
 pub(super) struct Args<'a>(&'a str);

@@ -173,6 +173,8 @@ words! {
         NotAllowed = "not-allowed",
         /// The server's disk could not keep it.
         LocalDisk = "local-disk",
+        /// The line is of another protocol, HTTP; the link closes.
+        WrongProtocol = "wrong-protocol",
         /// Too many errors on one link.
         TooManyErrors = "too-many-errors",
     }

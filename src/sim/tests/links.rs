@@ -202,6 +202,20 @@ fn a_reader_that_takes_nothing_is_given_up_in_time() {
 }
 
 #[test]
+fn a_reader_that_stays_slow_is_given_up_and_one_that_gets_on_is_not() {
+    for (rate, down) in [(5000, Some(DownReason::TooSlow)), (40_000, None)] {
+        let mut pair = Pair::new(12);
+        pair.world.slow_link(pair.nodes[1], pair.nodes[0], ReadRate::BytesPerSecond(rate));
+        pair.send(0, &vec![1; 64 << 10]);
+        pair.send(0, &vec![1; 700_000]);
+        pair.run_ms(29_900);
+        assert_eq!(pair.down(0), None);
+        pair.run_ms(200);
+        assert_eq!(pair.down(0), down);
+    }
+}
+
+#[test]
 fn a_slow_reader_takes_what_it_takes() {
     let mut pair = Pair::new(13);
     pair.world.slow_link(pair.nodes[1], pair.nodes[0], ReadRate::BytesPerSecond(10_000));
