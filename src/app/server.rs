@@ -18,7 +18,7 @@ use crate::app::watched::Watched;
 use crate::app::{drive, logging, pid_file, prepare_folder, random_secret, state, uploads};
 use crate::io::{Host, Reactor, Store, descriptors_max, return_large_buffers};
 use crate::proto::chat;
-use crate::proto::limits::{DESCRIPTORS_SPARE, LINKS_MAX};
+use crate::proto::limits::DESCRIPTORS_SPARE;
 use crate::proto::machine::Why;
 use crate::proto::server::{LetIn, Server, ServerConfig, TalkConfig};
 
@@ -76,7 +76,7 @@ fn serve(
     reactor.end_within(options.process.grace);
     reactor.set_slow_timeout(options.slow_timeout);
     warn_of_outside(options, &listeners);
-    tell_descriptors();
+    tell_descriptors(options.door.links_max);
     let mut dropbox = match (&options.uploads, listeners.upload) {
         (Some(uploads), Some(addr)) => {
             let state = lock.as_ref().map(|lock| (lock.folder.as_path(), "the accounts"));
@@ -150,11 +150,11 @@ fn server_config(
 }
 
 /// Each connection takes a descriptor, and the system may give fewer than there may be connections.
-fn tell_descriptors() {
-    let (needed, max) = (LINKS_MAX as u64 + DESCRIPTORS_SPARE, descriptors_max());
+fn tell_descriptors(links_max: usize) {
+    let (needed, max) = (links_max as u64 + DESCRIPTORS_SPARE, descriptors_max());
     if needed > max {
         log::info!(
-            "descriptors fewer than connections may come needed={needed} max={max}; who finds none left waits at the door (ulimit -Hn)"
+            "descriptors fewer than connections may come needed={needed} max={max}; who finds none left waits at the door (ulimit -Hn, --links)"
         );
     }
 }

@@ -338,7 +338,8 @@ fn write_100_000(compress: bool) {
         std::thread::yield_now();
     }
     let kept = numbers(&path);
-    assert!(kept.is_sorted(), "in order");
+    // The one that is written in between may begin a new file: it is in either.
+    assert!(kept.iter().filter(|number| **number < RECORDS).is_sorted(), "in order");
     let mut all = kept;
     (0..moved).for_each(|name| whole_lines(&aside.join(name.to_string()), &mut all));
     all.sort_unstable();
