@@ -192,7 +192,7 @@ fn an_orderly_stop_finishes_what_is_whole() {
     yard.run_ms(100);
     assert_eq!(
         [silent, half, whole, late].map(|client| yard.state(client)),
-        [END, RESET, StrangerState::Open, END]
+        [END, RESET, StrangerState::Open, StrangerState::Refused(ErrorKind::ConnectionRefused)]
     );
     yard.world.run_for(Duration::from_secs(20));
     assert_eq!((yard.state(whole), yard.names()), (END, (vec!["whole"], vec![])));

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::app::terminal;
+use crate::app::{logging, terminal};
 use crate::io::{Detached, Starting, detach};
 
 /// Which process this is.
@@ -32,7 +32,7 @@ pub(super) fn leave_terminal() -> Result<Side> {
         Detached::Last(starting) => {
             // Standard error leads nowhere.
             panic::set_hook(Box::new(|panic| {
-                log::error!("program fault=\"{}\"", panic.to_string().replace('\n', " "));
+                logging::tell_fault(&panic.to_string().replace('\n', " "));
             }));
             Ok(Side::Last(starting))
         }

@@ -6,7 +6,7 @@ mod line;
 mod tests;
 
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use anyhow::{Context, Result, anyhow};
 use log::{Level, LevelFilter, Log, Metadata, Record};
@@ -88,6 +88,18 @@ pub(super) fn use_helper(reactor: &mut Reactor) {
     let Some(hand) = shelf.and_then(|shelf| reactor.put_away(shelf)) else { return };
     if let Place::File(file) = &mut LOGGER.desk().place {
         file.set_hand(hand);
+    }
+}
+
+/// Tells of a fault of this program. It may have happened while a record was made, so this one does not wait for its turn.
+pub(super) fn tell_fault(text: &str) {
+    let desk = match LOGGER.0.try_lock() {
+        Ok(desk) => Some(desk),
+        Err(TryLockError::Poisoned(error)) => Some(error.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    };
+    if let Some(mut desk) = desk {
+        desk.take(Level::Error, format_args!("program fault=\"{text}\""), wall());
     }
 }
 
