@@ -72,6 +72,7 @@ fn a_server_that_is_stuck_is_told_from_one_that_is_not_there() {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods)] // the other side of the wire is another program
 fn what_is_no_server_is_told_so() {
     let folder = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -118,7 +118,7 @@ impl Server {
             }
             let (group, key) = name.split_once('.').unwrap_or(("other", name));
             let head = format!("status group={group}");
-            if !lines.last().is_some_and(|line| line.split(' ').nth(1) == head.split(' ').nth(1)) {
+            if lines.last().is_none_or(|line| line.split(' ').nth(1) != head.split(' ').nth(1)) {
                 lines.push(head);
             }
             if value != 0

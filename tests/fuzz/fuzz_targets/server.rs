@@ -59,6 +59,7 @@ const WORDS: &[&str] = &[
     "AUTH c=biws,r=x,p=x\n",
     "ACK 1\n",
     "logout\n",
+    "status\n",
 ];
 
 fuzz_target!(|data: &[u8]| {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tickmesh::proto::accounts::{SaltedPassword, Verifier};
 use tickmesh::proto::ids::{DialId, FileId, LinkId};
 use tickmesh::proto::machine::{
-    Change, DownReason, Effect, FileOp, Input, Load, Machine, Mail, OpenMode, Origin, Os, Row, Secret,
+    Change, DownReason, DriverFigures, Effect, FileOp, Input, Load, Machine, Mail, OpenMode, Origin, Os, Row, Secret,
 };
 use tickmesh::proto::time::{Mono, Now, Wall};
 
@@ -38,6 +38,7 @@ enum Order {
     Store { batch: u64, changes: Vec<Change<'static>> },
     Load(Load),
     Derive { job: u64 },
+    Measure,
 }
 
 /// Who has an account from the beginning; any password is right.
@@ -98,6 +99,7 @@ impl Os for Hand {
             Effect::Derive { job, .. } => self.orders.push_back(Order::Derive { job }),
             Effect::SendFile { .. } | Effect::Hold { .. } | Effect::Shut { .. } | Effect::Present { .. } | Effect::Survey { .. } => {}
             Effect::Reset { link, .. } => self.closed.push(link),
+            Effect::Measure => self.orders.push_back(Order::Measure),
             Effect::Exit => self.exited = true,
         }
     }
@@ -204,6 +206,8 @@ impl<M: Machine> Driver<M> {
             4 => self.elapse(Duration::from_secs(u64::from(more % 64))),
             5 => self.now.wall.0 = self.now.wall.0.wrapping_add(u64::from(more) << 24) - (64 << 24),
             6 if more == 6 => self.input(Input::Shutdown),
+            6 if more == 7 => self.input(Input::Reload),
+            6 if more == 8 => self.input(Input::Report),
             7 => self.typed(more, payload),
             _ => self.receive(place, payload),
         }
@@ -326,6 +330,7 @@ impl<M: Machine> Driver<M> {
                 changes.into_iter().for_each(|change| self.hand.keep(change));
                 self.input(Input::Stored { batch });
             }
+            Order::Measure => self.input(Input::Measured { driver: &DriverFigures::default(), others: &[] }),
             Order::Load(load) => {
                 for row in self.hand.rows(load) {
                     self.machine.handle_input(Input::Row { row }, self.now, &mut self.hand);

@@ -209,7 +209,7 @@ impl Server {
         }
         self.hold(link, Until::Looked);
         if let Some(hold) = self.talker_mut(link).and_then(|talker| talker.hold.as_mut()) {
-            Message::Chat(line.clone()).encode(&mut hold.backlog);
+            Message::Chat(*line).encode(&mut hold.backlog);
         }
         self.look_for(link, now, os);
         true
