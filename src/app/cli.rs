@@ -101,6 +101,7 @@ struct Typed {
 
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand)]
+#[allow(clippy::large_enum_variant)] // there is one, for a moment
 enum TypedCommand {
     Demo(TypedDemo),
     Server(server::TypedServer),
