@@ -393,7 +393,7 @@ fn a_download_that_nobody_can_finish_fails_alone() {
     bob.expect(&mut town, "FILE a.txt was not got: nobody who holds the rest of a.txt");
     bob.says(&mut town, "whoelse", "OK whoelse 0");
     alice.start(&mut town);
-    alice.says(&mut town, "register a.txt 50", "OK register a.txt 1");
+    alice.says(&mut town, "register a.txt 50", "OK register a.txt");
     bob.says(&mut town, "download a.txt", "OK download a.txt");
     bob.expect(&mut town, "FILE a.txt Whole 50");
 }
