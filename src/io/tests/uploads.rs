@@ -76,7 +76,7 @@ fn a_fresh_file_that_cannot_be_leaves_nothing() {
                 desk.open(FileId(3), "../out", fresh(3, 1));
                 desk.open(FileId(4), "big", fresh(1 << 60, 1));
                 desk.open(FileId(5), "bigger", fresh(u64::MAX, 1));
-                desk.open(FileId(6), "released", fresh(1 << 60, 1));
+                desk.open(FileId(6), "released", fresh(RESERVE_BYTES_MIN, 1));
                 desk.os.perform(Effect::Release { file: FileId(6) });
             }
             What::Told(Input::FileFailed { file, op, error, .. }) => {
