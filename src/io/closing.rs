@@ -126,6 +126,7 @@ impl Reactor {
         seat.ended = true;
         let unread = seat.disk.release_all();
         unread.into_iter().for_each(|file| self.hand_over(Job::Forget((machine, file))));
+        self.letting_go.forget_all(machine);
         self.let_go(machine);
         for listener in &mut self.listeners {
             if listener.as_ref().is_some_and(|listener| listener.machine == machine) {
