@@ -139,6 +139,7 @@ impl Reactor {
         seat.ended = true;
         let unread = seat.disk.release_all();
         unread.into_iter().for_each(|file| self.hand_over(Job::Forget((machine, file))));
+        self.letting_go.forget_all(machine);
         self.let_go(machine);
         self.stop_listening(machine);
         for id in self.links.of_machine(machine) {

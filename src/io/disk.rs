@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use log::{Level, log};
 
 use crate::io::finish::{Finish, Outcome};
-use crate::io::open_file::{Handle, OpenFile, Stage};
+use crate::io::open_file::{Handle, OpenFile, Promise, Stage};
 use crate::io::opening::{open_existing, open_fresh, open_named, open_partial};
 use crate::io::place::{folder_of, inside, make_folder_of, set_aside};
 use crate::io::room::{Need, Wish, check_room};
@@ -97,16 +97,18 @@ impl Disk {
                 self.new_folders.insert(folder_of(&path).to_owned());
             }
         }
-        let mut promised_bytes = 0;
+        let mut promise = Promise::Nothing;
         let (handle, moved) = match mode {
             OpenMode::Named => open_named(&self.root, &path, aside, self.is_finishing(&path))?,
             OpenMode::Partial => (open_partial(&path, 0)?, None),
             OpenMode::Resume { bytes, .. } => (open_partial(&path, bytes)?, None),
             OpenMode::Fresh { bytes, tag } => {
-                if bytes < RESERVE_BYTES_MIN {
-                    check_room(folder_of(&path), bytes, self.promised_bytes())?;
-                    promised_bytes = bytes;
-                }
+                // Promises first: room that is set aside meanwhile is counted twice, not never.
+                check_room(folder_of(&path), bytes, self.promised_bytes())?;
+                promise = match bytes {
+                    ..RESERVE_BYTES_MIN => Promise::ToWrite { bytes },
+                    _ => Promise::ToReserve { bytes },
+                };
                 (open_fresh(&path, tag)?, None)
             }
             OpenMode::Existing => (open_existing(&self.root, name)?, None),
@@ -118,7 +120,7 @@ impl Disk {
             stage: if mode == OpenMode::Existing { Stage::Finished } else { Stage::Open },
             path,
             aside: aside.to_owned(),
-            promised_bytes,
+            promise,
             unstarted_bytes: 0,
             holes: Holes::default(),
             disturbed: false,
@@ -168,7 +170,7 @@ impl Disk {
     pub(super) fn to_reserve(&self, file: FileId, mode: OpenMode) -> Option<Wish> {
         let (bytes, need) = match mode {
             OpenMode::Resume { bytes, reserve: true } => (bytes, Need::Hint),
-            OpenMode::Fresh { bytes, .. } => (bytes, Need::Must { promised_bytes: self.promised_bytes() }),
+            OpenMode::Fresh { bytes, .. } => (bytes, Need::Must),
             _ => return None,
         };
         let open = self.files.get(&file).filter(|_| bytes >= RESERVE_BYTES_MIN)?;
@@ -183,7 +185,8 @@ impl Disk {
     ) -> Option<Result<u64, ErrorKind>> {
         let open = self.files.get_mut(&file)?;
         match (set_aside, open.mode) {
-            (Ok(false), OpenMode::Fresh { bytes, .. }) => open.promised_bytes = bytes,
+            (Ok(true), OpenMode::Fresh { .. }) => open.promise = Promise::Nothing,
+            (Ok(false), OpenMode::Fresh { bytes, .. }) => open.promise = Promise::ToWrite { bytes },
             (Ok(_), _) => {}
             (Err(error), _) => {
                 self.release(file);
@@ -195,7 +198,7 @@ impl Disk {
 
     /// What open files will take of the room that the file system says is free.
     fn promised_bytes(&self) -> u64 {
-        self.files.values().map(OpenFile::promised_left).sum()
+        self.files.values().map(OpenFile::promised_left).fold(0, u64::saturating_add)
     }
 
     /// What the helper has to do to bring the file to disk, a partial under its name; nothing if

@@ -22,7 +22,7 @@ use crate::io::survey::Survey;
 use crate::io::token::Source;
 use crate::proto::ids::{DialId, FileId, LinkId};
 use crate::proto::limits::{CHUNK_READ_BYTES_MAX, DIAL_TIMEOUT, WRITE_BUDGET_BYTES};
-use crate::proto::machine::{DownReason, Effect, FileOp, Os, Secret};
+use crate::proto::machine::{DownReason, Effect, FileOp, OpenMode, Os, Secret};
 
 /// The reactor as one machine sees it.
 pub(super) struct Hands<'a> {
@@ -45,16 +45,9 @@ impl Os for Hands<'_> {
             Effect::Shut { link } => self.shut(link),
             Effect::Reset { link, reason } => self.reactor.reset(self.machine, link, reason),
             Effect::Open { file, path, mode, aside } => {
-                let disk = &mut self.reactor.seats[self.machine].disk;
-                let opened = disk.open(file, path, mode, aside);
-                if let Some(wish) = disk.to_reserve(file, mode) {
-                    // Ready afterwards: a write would have to wait for it.
-                    return self.reactor.hand_over(Job::Reserve((self.machine, file), wish));
+                if !self.reactor.letting_go.postpone((self.machine, file), path, mode) {
+                    self.open(file, path, mode, aside);
                 }
-                self.answer(match opened {
-                    Ok((bytes, moved)) => Answer::FileReady { file, bytes, moved },
-                    Err(error) => Answer::FileFailed { file, op: FileOp::Open, offset: 0, error },
-                });
             }
             Effect::SetAside { file, path, aside } => {
                 let moved = self.reactor.seats[self.machine].disk.set_aside(path, aside);
@@ -78,6 +71,7 @@ impl Os for Hands<'_> {
                 if self.reactor.seats[self.machine].disk.release(file) {
                     self.reactor.hand_over(Job::Forget((self.machine, file)));
                 }
+                self.reactor.letting_go.forget((self.machine, file));
                 self.reactor.let_go(self.machine);
             }
             Effect::Survey { names_max } => {
@@ -104,6 +98,19 @@ impl Os for Hands<'_> {
 impl Hands<'_> {
     fn answer(&mut self, answer: Answer) {
         self.reactor.answers.push_back((self.machine, answer));
+    }
+
+    pub(super) fn open(&mut self, file: FileId, path: &str, mode: OpenMode, aside: &str) {
+        let disk = &mut self.reactor.seats[self.machine].disk;
+        let opened = disk.open(file, path, mode, aside);
+        if let Some(wish) = disk.to_reserve(file, mode) {
+            // Ready afterwards: a write would have to wait for it.
+            return self.reactor.hand_over(Job::Reserve((self.machine, file), wish));
+        }
+        self.answer(match opened {
+            Ok((bytes, moved)) => Answer::FileReady { file, bytes, moved },
+            Err(error) => Answer::FileFailed { file, op: FileOp::Open, offset: 0, error },
+        });
     }
 
     fn listen(&mut self, addr: SocketAddr) {
@@ -250,16 +257,10 @@ impl Reactor {
         helper.give(job);
     }
 
-    /// Deleted files take the file system long when the last handle goes, so that is the helper's.
-    pub(super) fn let_go(&mut self, machine: usize) {
-        for handle in self.seats[machine].disk.take_nameless() {
-            self.hand_over(Job::LetGo(handle));
-        }
-    }
-
     /// The helper has done something: what the machine is told of it.
     pub(super) fn on_done(&mut self, done: Done) {
         match done {
+            Done::LetGo(files) => self.letting_go.on_gone(files),
             Done::Derived(machine, job, key) => {
                 self.answers.push_back((machine, Answer::Derived { job, key }));
             }
@@ -303,7 +304,7 @@ impl Reactor {
                 Some(Err(error)) => failed(FileOp::Open, 0, error),
                 None => return,
             },
-            Done::Forgotten(_) | Done::Derived(..) | Done::Surveyed(..) => return,
+            Done::Forgotten(_) | Done::Derived(..) | Done::Surveyed(..) | Done::LetGo(_) => return,
         };
         if wanted {
             self.answers.push_back((machine, answer));

@@ -1,6 +1,7 @@
 //! What the helper has to do, and whose turn it is: in one turn everything that waits to be
 //! begun with or to be finished, a slice of one hash, of one old log, and one password; between two such turns all that waits to be read,
-//! for a read is quick and somebody's link is idle until it is done. Knows no thread and no loop.
+//! for a read is quick and somebody's link is idle until it is done. Deleted files go first, some a turn.
+//! Knows no thread and no loop.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -13,12 +14,12 @@ use log::debug;
 use crate::io::finish::{Finish, Outcome, finish_all, start_writeback};
 use crate::io::log_file::Shelf;
 use crate::io::open_file::Handle;
-use crate::io::room::Wish;
+use crate::io::room::{Wish, taken_bytes};
 use crate::io::store::checkpoint;
 use crate::io::survey::{Survey, Surveyed};
 use crate::proto::accounts::{Salt, derive_key};
 use crate::proto::ids::FileId;
-use crate::proto::limits::{FINISH_BATCH_MAX, HASH_SLICE_BYTES};
+use crate::proto::limits::{FINISH_BATCH_MAX, HASH_SLICE_BYTES, LET_GO_BYTES_MAX, LET_GO_FILES_MAX};
 use crate::proto::machine::Secret;
 
 /// Whose file it is: the place of a machine, and its name for the file.
@@ -65,7 +66,7 @@ pub(super) struct Part {
     pub(super) len: u64,
 }
 
-/// Something that is done; there is one for each job, except for those to begin, to move a log, to put a log away, to let go, and to forget.
+/// Something that is done; there is one for each job, except for those to begin, to move a log, to put a log away, and to forget.
 #[derive(Debug)]
 pub(super) enum Done {
     Finish(Whose, Outcome),
@@ -78,6 +79,8 @@ pub(super) enum Done {
     Surveyed(usize, io::Result<Surveyed>),
     /// With the number of the job.
     Derived(usize, u64, Secret<[u8; 32]>),
+    /// How many deleted files have gone.
+    LetGo(usize),
 }
 
 /// All that waits.
@@ -93,7 +96,7 @@ pub(super) struct Errands {
     hashes: VecDeque<Hashing>,
     derivations: VecDeque<(usize, Derivation)>,
     forgotten: Vec<Whose>,
-    nameless: Vec<Arc<Handle>>,
+    nameless: VecDeque<Arc<Handle>>,
     /// One for each log.
     shelves: Vec<Shelf>,
     /// What is hashed goes through here.
@@ -118,7 +121,14 @@ const BUFFER_BYTES: usize = 256 << 10;
 
 impl Job {
     pub(super) fn is_answered(&self) -> bool {
-        !matches!(self, Job::Start(_) | Job::Checkpoint(_) | Job::LetGo(_) | Job::Forget(_) | Job::PutAway(_))
+        !matches!(self, Job::Start(_) | Job::Checkpoint(_) | Job::Forget(_) | Job::PutAway(_))
+    }
+}
+
+impl Done {
+    /// How many jobs it answers.
+    pub(super) fn jobs(&self) -> usize {
+        if let Done::LetGo(files) = self { *files } else { 1 }
     }
 }
 
@@ -164,7 +174,7 @@ impl Errands {
                 self.checkpoints.push(path);
             }
             Job::Reserve(whose, wish) => self.reserves.push((whose, wish)),
-            Job::LetGo(handle) => self.nameless.push(handle),
+            Job::LetGo(handle) => self.nameless.push_back(handle),
             Job::Forget(whose) => self.forget(whose),
             // The one that is at it looks again.
             Job::PutAway(shelf) if self.shelves.iter().any(|other| other.is_same(&shelf)) => {}
@@ -181,8 +191,12 @@ impl Errands {
             checkpoint(&path).unwrap_or_else(|error| debug!("checkpoint error=\"{error}\""));
         }
         let mut done: Vec<Done> = self.forgotten.drain(..).map(Done::Forgotten).collect();
-        done.extend(self.reserves.drain(..).map(|(whose, wish)| Done::Reserved(whose, wish.carry_out())));
         self.has_read = !self.reads.is_empty() && !self.has_read;
+        if !self.has_read && !self.nameless.is_empty() {
+            // Others may get their room, as of this turn.
+            done.push(Done::LetGo(self.let_go()));
+        }
+        done.extend(self.reserves.drain(..).map(|(whose, wish)| Done::Reserved(whose, wish.carry_out())));
         if self.has_read {
             let read = |(whose, part): (Whose, Part)| Done::Read(whose, part.offset, part.read());
             done.extend(self.reads.drain(..).map(read));
@@ -207,9 +221,21 @@ impl Errands {
             let key = derive_key(&password.0, &salt, iterations);
             done.push(Done::Derived(machine, job, Secret(key)));
         }
-        drop(self.nameless.pop());
         self.shelves.retain_mut(Shelf::go_on);
         done
+    }
+
+    /// Closes the deleted files that have waited longest. Returns how many.
+    fn let_go(&mut self) -> usize {
+        let (mut files, mut bytes) = (0, 0_u64);
+        while files < LET_GO_FILES_MAX
+            && bytes < LET_GO_BYTES_MAX
+            && let Some(handle) = self.nameless.pop_front()
+        {
+            bytes = bytes.saturating_add(taken_bytes(&handle).unwrap_or(0));
+            files += 1;
+        }
+        files
     }
 
     /// Everything in front that waits, in one go. With the files their locks go, before anybody hears of it:

@@ -52,7 +52,7 @@ impl Helper {
     pub(super) fn take(&mut self) -> Option<Done> {
         match self.done.try_recv() {
             Ok(done) => {
-                self.under_way -= 1;
+                self.under_way -= done.jobs();
                 Some(done)
             }
             Err(TryRecvError::Empty) => None,

@@ -9,7 +9,7 @@
 //! - `listener`, `dialer`, `sockets`: how links begin, and the options that all of them have.
 //! - `disk`, `open_file`, `opening`, `place`: files, one of them, how they are opened, and their names. `helper` is a
 //!   thread of its own, `errands` what it does there, `finish` how files are brought to disk, `room` how it is set
-//!   aside for them, and `survey` what there is in a folder.
+//!   aside for them, `letting_go` how deleted ones end, and `survey` what there is in a folder.
 //! - `store`: the database, and `keeping` whose orders it carries out when.
 //! - `log_file`: a log that makes room by itself; its old files are the helper's.
 //! - `detach`: a process of its own, before any of this. `passed`: listeners that are open already. `typing`: standard input. `clock`, `descriptors`, `memory`, `timer`, `signals`, `token`, `answer`, `stats`, `spread`, `measure`: small parts.
@@ -33,6 +33,7 @@ mod errands;
 mod finish;
 mod helper;
 mod keeping;
+mod letting_go;
 mod link;
 mod links;
 mod listener;

@@ -13,7 +13,7 @@ use nix::fcntl::Flock;
 
 use crate::io::finish::Naming;
 use crate::io::place::{is_named, partial, temp};
-use crate::io::room::give_back;
+use crate::io::room::{give_back, taken_bytes};
 use crate::proto::machine::{Holes, OpenMode};
 
 /// A descriptor that links may be sending from while the machine has released the file.
@@ -34,8 +34,7 @@ pub(super) struct OpenFile {
     pub(super) path: PathBuf,
     pub(super) aside: String,
     pub(super) len: u64,
-    /// It will be that long, and no room is set aside for it: others must not take it.
-    pub(super) promised_bytes: u64,
+    pub(super) promise: Promise,
     /// Written since the disk was last told to begin.
     pub(super) unstarted_bytes: u64,
     /// While there are any, the file must not look finished.
@@ -44,6 +43,17 @@ pub(super) struct OpenFile {
     pub(super) disturbed: bool,
     /// Hashes and reads of it that the helper is at.
     pub(super) reads: usize,
+}
+
+/// Room that the file will take, and that the file system still calls free: others must not take it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Promise {
+    /// It has all that it was promised, or was promised nothing.
+    Nothing,
+    /// It will be that long, and takes room as it is written.
+    ToWrite { bytes: u64 },
+    /// The helper sets so much aside, or will soon.
+    ToReserve { bytes: u64 },
 }
 
 /// How far it is.
@@ -102,7 +112,13 @@ impl OpenFile {
 
     /// Room that was promised to it, and not taken yet.
     pub(super) fn promised_left(&self) -> u64 {
-        if self.stage == Stage::Open { self.promised_bytes.saturating_sub(self.len) } else { 0 }
+        match self.promise {
+            _ if self.stage != Stage::Open => 0,
+            Promise::Nothing => 0,
+            Promise::ToWrite { bytes } => bytes.saturating_sub(self.len),
+            // What is set aside already is not free any more, whether we have heard of it or not.
+            Promise::ToReserve { bytes } => bytes.saturating_sub(taken_bytes(&self.handle).unwrap_or(0)),
+        }
     }
 
     /// Closes the file. An unfinished one loses its name, and its handle is returned: it may be the last, and big.

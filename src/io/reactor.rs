@@ -19,6 +19,7 @@ use crate::io::effects::Hands;
 use crate::io::ending::RunEnd;
 use crate::io::helper::Helper;
 use crate::io::keeping::Keeping;
+use crate::io::letting_go::LettingGo;
 use crate::io::link::State;
 use crate::io::links::Links;
 use crate::io::listener::Listener;
@@ -81,6 +82,7 @@ pub struct Reactor {
     pub(super) slow_timeout: Duration,
     /// Started when the disk has something to do that takes long.
     pub(super) helper: Option<Helper>,
+    pub(super) letting_go: LettingGo,
     /// How it wakes the loop; made in time, for descriptors may be short by then.
     pub(super) waker: Arc<Waker>,
     /// What effects led to, for whom.
@@ -141,6 +143,7 @@ impl Reactor {
             slow: VecDeque::new(),
             slow_timeout: SLOW_READER_TIMEOUT,
             helper: None,
+            letting_go: LettingGo::default(),
             waker: Arc::new(Waker::new(poll.registry(), Source::Helper.token())?),
             answers: VecDeque::new(),
             dirty: Vec::new(),
@@ -200,6 +203,7 @@ impl Reactor {
             self.deliver(hosts);
             self.flush_all();
             self.keep();
+            self.open_postponed();
             if let Some(end) = self.end() {
                 // Also of machines that were not waited for: nobody finishes their partials.
                 self.seats.iter_mut().for_each(|seat| drop(seat.disk.release_all()));
@@ -279,7 +283,7 @@ impl Reactor {
         self.stats.count_turn(now.since_ns(self.turn_began));
         let lists_empty = self.fresh.is_empty() && self.leftover.is_empty();
         let flushed = self.dirty.is_empty() && self.unflushed.is_empty();
-        let idle = lists_empty && self.answers.is_empty() && flushed;
+        let idle = lists_empty && self.answers.is_empty() && flushed && !self.letting_go.is_due();
         let timeout = if idle && self.deadline.is_none_or(|at| at > now) {
             self.timer.arm(self.deadline.map(|at| wake_for(at, now)), &self.clock)?;
             self.stats.wakeups += 1;

@@ -15,7 +15,7 @@ use nix::sys::statfs::{Statfs, fstatfs, statfs};
 
 use crate::io::open_file::Handle;
 
-/// Room that is wanted for a file. Released meanwhile, it needs none.
+/// Room that is wanted for a file. Released or deleted meanwhile, it needs none.
 #[derive(Debug)]
 pub(super) struct Wish {
     pub(super) handle: Weak<Handle>,
@@ -28,8 +28,8 @@ pub(super) struct Wish {
 pub(super) enum Need {
     /// It saves work.
     Hint,
-    /// The file is refused without it. Others will take so much of what is free.
-    Must { promised_bytes: u64 },
+    /// The file is refused without it. That there is so much beside what others were promised was found before.
+    Must,
 }
 
 impl Wish {
@@ -39,8 +39,11 @@ impl Wish {
     /// If it must be, `StorageFull` and those of the file system.
     pub(super) fn carry_out(&self) -> io::Result<bool> {
         let Some(file) = self.handle.upgrade() else { return Ok(false) };
+        if file.metadata().is_ok_and(|facts| facts.nlink() == 0) {
+            return Ok(false);
+        }
         match self.need {
-            Need::Must { promised_bytes } => demand(&file, self.bytes, promised_bytes),
+            Need::Must => demand(&file, self.bytes),
             Need::Hint => Ok(reserve(&file, self.bytes)
                 .inspect_err(|error| debug!("room not set aside bytes={} error=\"{error}\"", self.bytes))
                 .is_ok()),
@@ -53,12 +56,16 @@ impl Wish {
 /// # Errors
 /// `StorageFull`, and those of the file system.
 pub(super) fn check_room(folder: &Path, bytes: u64, promised_bytes: u64) -> io::Result<()> {
-    refuse_if_full(&statfs(folder)?, bytes, promised_bytes)
+    let facts = statfs(folder)?;
+    // Some file systems know no bound, or do not tell it.
+    if facts.blocks() > 0 && bytes.saturating_add(promised_bytes) > free_bytes(&facts) {
+        return Err(ErrorKind::StorageFull.into());
+    }
+    Ok(())
 }
 
 /// Sets room aside for the first `bytes` of the file, which is empty and stays so.
-fn demand(file: &File, bytes: u64, promised_bytes: u64) -> io::Result<bool> {
-    refuse_if_full(&fstatfs(file)?, bytes, promised_bytes)?;
+fn demand(file: &File, bytes: u64) -> io::Result<bool> {
     let len = i64::try_from(bytes).map_err(|_| ErrorKind::StorageFull)?;
     loop {
         match fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, len) {
@@ -70,24 +77,24 @@ fn demand(file: &File, bytes: u64, promised_bytes: u64) -> io::Result<bool> {
     }
 }
 
-fn refuse_if_full(facts: &Statfs, bytes: u64, promised_bytes: u64) -> io::Result<()> {
-    // Some file systems know no bound, or do not tell it.
-    if facts.blocks() > 0 && bytes.saturating_add(promised_bytes) > free_bytes(facts) {
-        return Err(ErrorKind::StorageFull.into());
-    }
-    Ok(())
-}
-
 fn free_bytes(facts: &Statfs) -> u64 {
     facts.blocks_available().saturating_mul(facts.block_size() as u64)
+}
+
+/// What the file has of the disk, bytes not yet written to included.
+///
+/// # Errors
+/// Those of the file system.
+pub(super) fn taken_bytes(file: &File) -> io::Result<u64> {
+    // A block of the file's own size has 512 bytes wherever it is.
+    Ok(file.metadata()?.blocks().saturating_mul(512))
 }
 
 /// Sets room aside for the first `bytes` of the file, which keeps its length; nothing where there is not enough
 /// for all of it: who needs the last of a disk should get it.
 pub(super) fn reserve(file: &File, bytes: u64) -> io::Result<()> {
     let facts = fstatfs(file)?;
-    // A block of the file's own size has 512 bytes wherever it is.
-    let missing_bytes = bytes.saturating_sub(file.metadata()?.blocks() * 512);
+    let missing_bytes = bytes.saturating_sub(taken_bytes(file)?);
     if missing_bytes > free_bytes(&facts) {
         return Ok(());
     }
@@ -103,6 +110,7 @@ pub(super) fn give_back(file: &File, len: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::FileExt;
+    use std::sync::Arc;
 
     use super::*;
 
@@ -122,6 +130,16 @@ mod tests {
         let mut bytes = [0; 4];
         file.read_exact_at(&mut bytes, 0).unwrap();
         assert_eq!(&bytes, b"here");
+    }
+
+    #[test]
+    fn a_deleted_file_gets_no_room() {
+        let handle = Arc::new(Handle::from(tempfile::tempfile().unwrap()));
+        for need in [Need::Must, Need::Hint] {
+            let wish = Wish { handle: Arc::downgrade(&handle), bytes: 1 << 20, need };
+            assert!(!wish.carry_out().unwrap());
+            assert_eq!(taken_bytes(&handle).unwrap(), 0);
+        }
     }
 
     #[test]

@@ -33,6 +33,7 @@ fn run(errands: &mut Errands) -> Vec<String> {
             Done::Forgotten((_, file)) => format!("forgot{}", file.0),
             Done::Derived(machine, job, _) => format!("derived{machine}@{job}"),
             Done::Reserved((_, file), result) => format!("reserved{}{}", file.0, mark(&result)),
+            Done::LetGo(files) => format!("gone{files}"),
             Done::Surveyed(_, result) => format!("survey{}", result.map_or(0, |found| found.bytes)),
         });
         turns.push(words.collect::<Vec<_>>().join(" "));
@@ -151,12 +152,33 @@ fn a_survey_is_done_in_its_turn_among_the_finishes() {
 }
 
 #[test]
-fn a_deleted_file_goes_when_there_is_nothing_else() {
+fn deleted_files_go_before_the_next_slice_of_a_hash() {
+    let long = vec![7; 3 * HASH_SLICE_BYTES as usize];
     let mut errands = Errands::default();
-    let handles = [(); 2].map(|()| Arc::new(Handle::from(tempfile::tempfile().unwrap())));
-    let weak = handles.each_ref().map(Arc::downgrade);
+    errands.add(Job::Hash(A, part(&long, 0, long.len() as u64)));
+    let handles: Vec<Arc<Handle>> =
+        (0..=LET_GO_FILES_MAX).map(|_| Arc::new(Handle::from(tempfile::tempfile().unwrap()))).collect();
+    let weak: Vec<Weak<Handle>> = handles.iter().map(Arc::downgrade).collect();
     handles.into_iter().for_each(|handle| errands.add(Job::LetGo(handle)));
     errands.add(Job::Read(B, part(b"bytes", 1, 3)));
-    assert_eq!(run(&mut errands), ["read2@1", "", ""]);
-    assert!(weak.iter().all(|handle| handle.upgrade().is_none()));
+    let is_gone = |handle: &Weak<Handle>| handle.upgrade().is_none();
+    assert!(matches!(errands.turn()[..], [Done::Read(..)]));
+    assert!(matches!(errands.turn()[..], [Done::LetGo(LET_GO_FILES_MAX)]), "before the hash is done");
+    assert!(weak[..LET_GO_FILES_MAX].iter().all(is_gone) && !is_gone(&weak[LET_GO_FILES_MAX]), "in order");
+    assert_eq!(run(&mut errands), ["gone1", "hash1@0"]);
+    assert!(weak.iter().all(is_gone));
+}
+
+#[test]
+fn nobody_waits_for_two_big_deleted_files() {
+    let big = || {
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(&vec![7; LET_GO_BYTES_MAX as usize], 0).unwrap();
+        Arc::new(Handle::from(file))
+    };
+    let mut errands = Errands::default();
+    (0..2).for_each(|_| errands.add(Job::LetGo(big())));
+    let dir = tempfile::tempdir().unwrap();
+    errands.add(Job::Finish(A, finish(&dir, 1)));
+    assert_eq!(run(&mut errands), ["gone1 finish1", "gone1"]);
 }

@@ -7,8 +7,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use crate::proto::limits::RESERVE_BYTES_MIN;
-use crate::proto::machine::{FileOp, temp_name};
+use crate::proto::limits::{LET_GO_WAITING_MAX, RESERVE_BYTES_MIN, SALT_BYTES};
+use crate::proto::machine::{FileOp, Secret, temp_name};
 
 fn fresh(bytes: u64, tag: u32) -> OpenMode {
     OpenMode::Fresh { bytes, tag }
@@ -76,7 +76,7 @@ fn a_fresh_file_that_cannot_be_leaves_nothing() {
                 desk.open(FileId(3), "../out", fresh(3, 1));
                 desk.open(FileId(4), "big", fresh(1 << 60, 1));
                 desk.open(FileId(5), "bigger", fresh(u64::MAX, 1));
-                desk.open(FileId(6), "released", fresh(1 << 60, 1));
+                desk.open(FileId(6), "released", fresh(RESERVE_BYTES_MIN, 1));
                 desk.os.perform(Effect::Release { file: FileId(6) });
             }
             What::Told(Input::FileFailed { file, op, error, .. }) => {
@@ -137,6 +137,41 @@ fn unfinished_files_are_gone_when_their_machine_has_ended() {
     assert!(names(root.path()).is_empty());
 }
 
+/// Files below that folder that this process has open although they are deleted.
+fn deleted(root: &Path) -> usize {
+    let targets =
+        fs::read_dir("/proc/self/fd").unwrap().flatten().filter_map(|fd| fs::read_link(fd.path()).ok());
+    targets.filter(|to| to.starts_with(root) && to.to_string_lossy().ends_with(" (deleted)")).count()
+}
+
+#[test]
+fn deleted_files_hold_few_descriptors_while_the_helper_is_busy() {
+    const LAST: FileId = FileId(4 * LET_GO_WAITING_MAX as u32);
+    fn act(root: &mut PathBuf, what: What<'_>, desk: &mut Desk<'_>) {
+        match what {
+            What::Told(Input::Start) => {
+                let (password, salt) = (Secret("password"), [0; SALT_BYTES]);
+                desk.os.perform(Effect::Derive { job: 1, password, salt, iterations: 100_000 });
+                for file in (0..LAST.0).map(FileId) {
+                    desk.open(file, "a", fresh(5, file.0));
+                    desk.os.perform(Effect::Release { file });
+                }
+                desk.open(LAST, "a", fresh(5, u32::MAX));
+                assert!(deleted(root) <= LET_GO_WAITING_MAX);
+            }
+            What::Told(Input::FileReady { file: LAST, .. }) => {
+                assert!(deleted(root) < LET_GO_WAITING_MAX);
+                desk.exit();
+            }
+            What::Told(Input::FileReady { .. } | Input::Derived { .. }) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    let root = tempfile::tempdir().unwrap();
+    run_alone(root.path(), root.path().canonicalize().unwrap(), act);
+    assert!(names(root.path()).is_empty());
+}
+
 #[test]
 fn a_file_whose_folder_is_gone_cannot_be_finished() {
     fn act(state: &mut (PathBuf, Vec<(FileOp, ErrorKind)>), what: What<'_>, desk: &mut Desk<'_>) {
@@ -173,9 +208,6 @@ fn a_survey_is_answered_in_its_turn_among_the_finishes() {
             let file = FileId(*next);
             *next += 1;
             desk.open(file, "a", fresh(1, file.0));
-            desk.os.perform(Effect::WriteAt { file, offset: 0, bytes: b"x" });
-            desk.os.perform(Effect::Finish { file });
-            desk.os.perform(Effect::Survey { names_max: 1000 });
         };
         match what {
             What::Told(Input::Start) => (0..FILES / 2).for_each(|_| begin(next, desk)),
@@ -192,7 +224,11 @@ fn a_survey_is_answered_in_its_turn_among_the_finishes() {
                     desk.exit();
                 }
             }
-            What::Told(Input::FileReady { .. }) => {}
+            What::Told(Input::FileReady { file, .. }) => {
+                desk.os.perform(Effect::WriteAt { file, offset: 0, bytes: b"x" });
+                desk.os.perform(Effect::Finish { file });
+                desk.os.perform(Effect::Survey { names_max: 1000 });
+            }
             other => panic!("{other:?}"),
         }
     }

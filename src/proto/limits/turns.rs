@@ -1,4 +1,4 @@
-//! Bounds of one turn of the loop, and what it expects of clocks and processors.
+//! Bounds of one turn of the loop and of its helper, and what it expects of clocks and processors.
 
 use std::time::Duration;
 
@@ -25,3 +25,12 @@ pub const CLOCK_GAP_NS_MAX: u64 = 20_000;
 pub const CLOCK_TRIES: u32 = 4;
 /// A kernel's time stamp that is older, or later than now, is of another clock setting.
 pub const STAMP_AGE_NS_MAX: u64 = 1_000_000_000;
+/// Deleted files that the helper closes in one turn, and what they may have on the disk together until one is the last of
+/// them: a few milliseconds' worth, but one alone may take longer (80 ms for 1 GiB).
+pub const LET_GO_FILES_MAX: usize = 64;
+/// See [`LET_GO_FILES_MAX`].
+pub const LET_GO_BYTES_MAX: u64 = 32 << 20;
+/// Deleted files that wait for that, with a descriptor and their room on the disk each, before fresh ones wait for them.
+pub const LET_GO_WAITING_MAX: usize = 4 * LET_GO_FILES_MAX;
+/// Files that waited so and are opened in one turn of the loop: each takes it about 0.1 ms.
+pub const POSTPONED_OPENS_A_TURN: usize = 4;

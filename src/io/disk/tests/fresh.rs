@@ -83,18 +83,44 @@ fn what_is_promised_is_what_will_be_written() {
     assert_eq!(disk.promised_bytes(), 50);
     disk.release(B);
     assert_eq!(disk.promised_bytes(), 0);
-    // One that has no room set aside is promised what it wants, once that is known.
+    // A big one is promised its room at once, and until it has some of its own, or is written.
+    let [c, d] = [3, 4].map(FileId);
     let big = fresh(RESERVE_BYTES_MIN, 3);
-    open(&mut disk, FileId(3), "c", big, "").unwrap();
-    assert!(matches!(disk.to_reserve(FileId(3), big).unwrap().need, Need::Must { promised_bytes: 0 }));
-    assert_eq!(disk.on_reserved(FileId(3), Ok(false)), Some(Ok(0)));
+    open(&mut disk, c, "c", big, "").unwrap();
     assert_eq!(disk.promised_bytes(), RESERVE_BYTES_MIN);
-    disk.files.get_mut(&FileId(3)).unwrap().promised_bytes = u64::MAX;
-    assert_eq!(open(&mut disk, FileId(4), "d", fresh(1, 4), ""), Err(ErrorKind::StorageFull));
-    assert_eq!(open(&mut disk, FileId(5), "d", big, ""), Ok(None), "asked of the helper");
-    let refused = disk.to_reserve(FileId(5), big).unwrap().carry_out();
-    assert_eq!(disk.on_reserved(FileId(5), refused), Some(Err(ErrorKind::StorageFull)));
-    assert_eq!(disk.files.len(), 2);
+    assert_eq!(disk.on_reserved(c, Ok(false)), Some(Ok(0)));
+    assert_eq!(disk.promised_bytes(), RESERVE_BYTES_MIN);
+    open(&mut disk, d, "d", big, "").unwrap();
+    assert_eq!(disk.promised_bytes(), 2 * RESERVE_BYTES_MIN);
+    if disk.to_reserve(d, big).unwrap().carry_out().unwrap() {
+        assert_eq!(disk.promised_bytes(), RESERVE_BYTES_MIN, "not counted twice");
+    }
+    assert_eq!(disk.on_reserved(d, Ok(true)), Some(Ok(0)));
+    assert_eq!(disk.promised_bytes(), RESERVE_BYTES_MIN);
+    disk.release(c);
+    assert_eq!(disk.promised_bytes(), 0);
+}
+
+#[test]
+fn what_is_promised_to_one_is_refused_to_others() {
+    let (dir, mut disk) = folder();
+    let facts = nix::sys::statfs::statfs(dir.path()).unwrap();
+    let free_bytes = facts.blocks_available() * facts.block_size() as u64;
+    // Whatever else is written there meanwhile, one has room and two have not.
+    let most = fresh((free_bytes / 3 * 2).max(RESERVE_BYTES_MIN), 1);
+    open(&mut disk, A, "a", most, "").unwrap();
+    assert_eq!(
+        open(&mut disk, B, "b", most, ""),
+        Err(ErrorKind::StorageFull),
+        "a's room is not set aside yet"
+    );
+    assert_eq!(disk.on_reserved(A, Ok(false)), Some(Ok(0)));
+    assert_eq!(open(&mut disk, B, "b", most, ""), Err(ErrorKind::StorageFull), "nor can it be");
+    disk.files.get_mut(&A).unwrap().promise = Promise::ToReserve { bytes: u64::MAX };
+    assert_eq!(open(&mut disk, B, "b", fresh(1, 1), ""), Err(ErrorKind::StorageFull));
+    assert_eq!(names(&dir.path().join("root")), [temp_name("a", 1)]);
+    disk.release(A);
+    open(&mut disk, B, "b", most, "").unwrap();
 }
 
 #[test]
@@ -108,9 +134,10 @@ fn room_is_set_aside_or_the_file_is_gone() {
     assert_eq!(facts.len(), 0);
     assert!(!set_aside || std::os::unix::fs::MetadataExt::blocks(&facts) * 512 >= RESERVE_BYTES_MIN);
     assert_eq!(disk.on_reserved(A, Ok(set_aside)), Some(Ok(0)));
-    let mode = fresh(1 << 60, 2);
-    open(&mut disk, B, "b", mode, "").unwrap();
-    let refused = disk.to_reserve(B, mode).unwrap().carry_out();
+    assert_eq!(open(&mut disk, B, "b", fresh(1 << 60, 2), ""), Err(ErrorKind::StorageFull));
+    // Somebody else was faster.
+    open(&mut disk, B, "b", fresh(RESERVE_BYTES_MIN, 2), "").unwrap();
+    let refused = Err(ErrorKind::StorageFull.into());
     assert_eq!(disk.on_reserved(B, refused), Some(Err(ErrorKind::StorageFull)));
     assert_eq!(disk.append(B, b"x"), None);
     assert_eq!(names(&root), [temp_name("a", 1)]);

@@ -1,0 +1,82 @@
+//! Deleted files that the helper is still to close, and fresh ones that are not opened before it has: each holds a
+//! descriptor and room on the disk, and whoever begins files and leaves may be faster than the helper. Closes none itself.
+
+use std::collections::VecDeque;
+
+use crate::io::effects::Hands;
+use crate::io::errands::{Job, Whose};
+use crate::io::reactor::Reactor;
+use crate::proto::limits::{LET_GO_WAITING_MAX, POSTPONED_OPENS_A_TURN};
+use crate::proto::machine::OpenMode;
+
+/// What waits for the helper, and what for that.
+#[derive(Debug, Default)]
+pub(super) struct LettingGo {
+    /// Deleted files that the helper has not closed yet.
+    files: usize,
+    /// Bounded by the machines: each asks for a file once, and waits for the answer.
+    opens: VecDeque<Open>,
+}
+
+/// A fresh file that will be opened.
+#[derive(Debug)]
+struct Open {
+    whose: Whose,
+    path: Box<str>,
+    mode: OpenMode,
+}
+
+impl LettingGo {
+    /// Whether this file has to wait. Then it is opened later, unless it is forgotten.
+    pub(super) fn postpone(&mut self, whose: Whose, path: &str, mode: OpenMode) -> bool {
+        let waits = self.files >= LET_GO_WAITING_MAX || !self.opens.is_empty();
+        let waits = waits && matches!(mode, OpenMode::Fresh { .. });
+        if waits {
+            self.opens.push_back(Open { whose, path: path.into(), mode });
+        }
+        waits
+    }
+
+    /// The machine does not want that file any more.
+    pub(super) fn forget(&mut self, whose: Whose) {
+        self.opens.retain(|open| open.whose != whose);
+    }
+
+    /// That machine has ended.
+    pub(super) fn forget_all(&mut self, machine: usize) {
+        self.opens.retain(|open| open.whose.0 != machine);
+    }
+
+    /// The helper has closed some.
+    pub(super) fn on_gone(&mut self, files: usize) {
+        self.files -= files;
+    }
+
+    /// Whether there is a file that can be opened now.
+    pub(super) fn is_due(&self) -> bool {
+        self.files < LET_GO_WAITING_MAX && !self.opens.is_empty()
+    }
+}
+
+impl Reactor {
+    /// Deleted files take the file system long when the last handle goes, so that is the helper's.
+    pub(super) fn let_go(&mut self, machine: usize) {
+        for handle in self.seats[machine].disk.take_nameless() {
+            self.letting_go.files += 1;
+            self.hand_over(Job::LetGo(handle));
+        }
+    }
+
+    /// Opens what waited and need not any more, a few each turn.
+    pub(super) fn open_postponed(&mut self) {
+        for _ in 0..POSTPONED_OPENS_A_TURN {
+            if !self.letting_go.is_due() {
+                return;
+            }
+            let Some(Open { whose: (machine, file), path, mode }) = self.letting_go.opens.pop_front() else {
+                return;
+            };
+            Hands { reactor: self, machine }.open(file, &path, mode, "");
+        }
+    }
+}
