@@ -9,7 +9,7 @@ use crate::proto::limits::UPLOAD_OPEN_TRIES_MAX;
 use crate::proto::machine::{CloseReason, Effect, FileOp, OpenMode, Os, Why};
 use crate::proto::time::Now;
 use crate::proto::upload::GO_AHEAD;
-use crate::proto::upload::dropbox::client::{Client, State, Upload};
+use crate::proto::upload::dropbox::client::{Client, State, Upload, quotable};
 use crate::proto::upload::dropbox::trouble::{Failure, Refusal, Trouble};
 use crate::proto::upload::dropbox::{DropBox, Timer};
 
@@ -33,7 +33,7 @@ impl DropBox {
             "upload accepted from={} name=\"{}\" as=\"{}\" bytes={bytes}",
             upload.remote,
             upload.sent,
-            upload.name
+            quotable(&upload.name)
         );
         os.perform(Effect::Hold { link });
         os.perform(Effect::Send { link, bytes: GO_AHEAD });
@@ -120,13 +120,7 @@ impl DropBox {
         self.status.files += 1;
         self.status.bytes += upload.bytes;
         let path = moved.unwrap_or(&upload.name);
-        log::info!(
-            "upload stored from={} name=\"{}\" as=\"{path}\" bytes={} seconds={:.3}",
-            upload.remote,
-            upload.sent,
-            upload.bytes,
-            (now.mono - upload.since).as_secs_f64()
-        );
+        log::info!("{}", stored_line(&upload, path, now));
         if self.config.present {
             os.perform(Effect::Present { path });
         }
@@ -204,5 +198,36 @@ impl DropBox {
         let about = format!(" name=\"{}\" bytes={} excess={excess_bytes}", upload.sent, upload.bytes);
         self.status.excess += 1;
         self.say(log::Level::Info, Trouble::Excess, remote, "longer than announced", &about, now);
+    }
+}
+
+/// What the log says of a file that is whole.
+fn stored_line(upload: &Upload, path: &str, now: Now) -> String {
+    let (remote, sent, bytes) = (upload.remote, &upload.sent, upload.bytes);
+    let (name, seconds) = (quotable(path), (now.mono - upload.since).as_secs_f64());
+    format!("upload stored from={remote} name=\"{sent}\" as=\"{name}\" bytes={bytes} seconds={seconds:.3}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::time::{Mono, Wall};
+    use crate::proto::upload::dropbox::client::shown;
+
+    #[test]
+    fn a_name_forges_no_fields_of_the_log() {
+        let name = "q\" as=\"evil\" bytes=1";
+        let upload = Upload {
+            link: None,
+            remote: "10.0.0.2:1".parse().unwrap(),
+            sent: shown(name.as_bytes()),
+            name: name.into(),
+            bytes: 5,
+            since: Mono(0),
+            tries: 0,
+        };
+        let line = stored_line(&upload, &upload.name, Now { mono: Mono(0), wall: Wall(0) });
+        let quoted = "q' as='evil' bytes=1";
+        assert!(line.ends_with(&format!(" name=\"{quoted}\" as=\"{quoted}\" bytes=5 seconds=0.000")), "{line}");
     }
 }
