@@ -39,13 +39,15 @@
 //! - **Success.** The server ends the connection, orderly, when the file is whole, on disk, and under its name. So an end that
 //!   comes after the last byte was sent is a receipt, also if the client has ended its own half before. If the server
 //!   dies, its clients see a reset, not an end. A client may leave without the receipt, and then knows nothing.
-//! - **More than announced** is thrown away, and logged.
+//! - **More than announced** is thrown away, and logged; the file is kept as it was announced. What came before the
+//!   server's end turns it into a reset: who sends too much may have lost the end of its header, and must not take what is
+//!   stored for what it meant.
 //!
 //! | what a client sees | what it knows |
 //! |---|---|
 //! | an end before `go ahead` | refused; nothing is stored |
 //! | an end after its last byte | stored, on disk |
-//! | a reset, or an end before its last byte | not stored, but if it came after the last byte the receipt may have been lost |
+//! | a reset, or an end before its last byte | not stored, but if it came after the last byte the receipt may have been lost, or too much was sent |
 //!
 //! # The receiver
 //!

@@ -110,8 +110,7 @@ impl DropBox {
     pub(super) fn on_finished(&mut self, file: FileId, moved: Option<&str>, now: Now, os: &mut dyn Os) {
         let Some(link) = self.uploads.get(&file).map(|upload| upload.link) else { return };
         if let Some(link) = link {
-            self.leave_alone(link, now);
-            os.perform(Effect::Close { link, reason: CloseReason::Done });
+            self.answer_stored(link, now, os);
         }
         let Some(upload) = self.uploads.remove(&file) else { return };
         os.perform(Effect::Release { file });
@@ -124,6 +123,20 @@ impl DropBox {
         if self.config.present {
             os.perform(Effect::Present { path });
         }
+    }
+
+    /// An orderly end says that exactly what was sent is stored. Who has sent more than it announced does not hear that: it
+    /// may have lost the end of its header, and then the file is not what it meant.
+    fn answer_stored(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
+        let is_all = self.clients.get(link).is_some_and(|client| {
+            matches!(client.state, State::Finishing { excess_bytes: 0, .. })
+        });
+        self.leave_alone(link, now);
+        os.perform(if is_all {
+            Effect::Close { link, reason: CloseReason::Done }
+        } else {
+            Effect::Reset { link, reason: CloseReason::Refused }
+        });
     }
 
     pub(super) fn on_file_failed(

@@ -27,7 +27,7 @@ fn a_file_without_bytes_is_stored_at_once() {
 }
 
 #[test]
-fn what_is_too_much_is_thrown_away() {
+fn what_is_too_much_is_thrown_away_and_gets_no_receipt() {
     for (pieces, later) in [(&["abcdef"][..], ""), (&["abc"], "def"), (&["ab", "cdef"], "ghi")] {
         let mut desk = Desk::new();
         desk.holds[FINISHES] = true;
@@ -35,7 +35,8 @@ fn what_is_too_much_is_thrown_away() {
         pieces.iter().for_each(|piece| desk.bring(link, piece));
         desk.bring(link, later);
         desk.let_go(FINISHES);
-        assert_eq!((desk.ended(link), desk.stored("a")), (DONE, Some(b"abc".as_slice())));
+        let end = Some(End::Reset(CloseReason::Refused));
+        assert_eq!((desk.ended(link), desk.stored("a")), (end, Some(b"abc".as_slice())));
         assert_eq!(desk.dropbox.status().excess, 1);
         desk.assert_at_rest();
     }
