@@ -26,8 +26,9 @@ pub(super) enum State {
     Counting { upload: Box<Upload> },
     /// The disk makes the file and sets room aside.
     Opening { file: FileId },
-    /// It was told to go ahead.
-    Receiving { file: FileId, bytes: u64, written_bytes: u64, heard_at: Mono },
+    /// It was told to go ahead. `since`: when it had last brought enough, `since_bytes` in all; see
+    /// [`UPLOAD_RATE_BYTES`](crate::proto::limits::UPLOAD_RATE_BYTES).
+    Receiving { file: FileId, bytes: u64, written_bytes: u64, since: Mono, since_bytes: u64 },
     /// Every byte has come; the disk brings the file under its name.
     Finishing { file: FileId, excess_bytes: u64 },
 }

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use crate::proto::ids::{FileId, LinkId};
-use crate::proto::limits::UPLOAD_OPEN_TRIES_MAX;
+use crate::proto::limits::{UPLOAD_OPEN_TRIES_MAX, UPLOAD_RATE_BYTES};
 use crate::proto::machine::{CloseReason, Effect, FileOp, OpenMode, Os, Why};
 use crate::proto::time::Now;
 use crate::proto::upload::GO_AHEAD;
@@ -41,9 +41,9 @@ impl DropBox {
             os.perform(Effect::Finish { file });
             self.set_state(link, State::Finishing { file, excess_bytes: 0 });
         } else {
-            let heard_at = now.mono;
-            self.set_state(link, State::Receiving { file, bytes, written_bytes: 0, heard_at });
-            self.wheel.insert(Timer::Stall(link), heard_at + self.config.stall_timeout);
+            let since = now.mono;
+            self.set_state(link, State::Receiving { file, bytes, written_bytes: 0, since, since_bytes: 0 });
+            self.wheel.insert(Timer::Stall(link), since + self.config.stall_timeout);
         }
     }
 
@@ -57,7 +57,7 @@ impl DropBox {
     /// Bytes of the file, straight from the driver to the disk.
     pub(super) fn take_bytes(&mut self, link: LinkId, came: &[u8], now: Now, os: &mut dyn Os) {
         let Some(Client { state, .. }) = self.clients.get_mut(link) else { return };
-        let State::Receiving { file, bytes, written_bytes, heard_at } = state else { return };
+        let State::Receiving { file, bytes, written_bytes, since, since_bytes } = state else { return };
         let file = *file;
         let left_bytes = usize::try_from(*bytes - *written_bytes).unwrap_or(usize::MAX);
         let (of_it, excess) = came.split_at(came.len().min(left_bytes));
@@ -66,7 +66,9 @@ impl DropBox {
         }
         os.perform(Effect::WriteAt { file, offset: *written_bytes, bytes: of_it });
         *written_bytes += of_it.len() as u64;
-        *heard_at = now.mono;
+        if *written_bytes - *since_bytes >= UPLOAD_RATE_BYTES {
+            (*since, *since_bytes) = (now.mono, *written_bytes);
+        }
         if *written_bytes == *bytes {
             *state = State::Finishing { file, excess_bytes: excess.len() as u64 };
             self.wheel.cancel(&Timer::Stall(link));
@@ -81,13 +83,13 @@ impl DropBox {
         }
     }
 
-    /// Armed once a period and not with each byte.
+    /// Armed once a period and not with each byte. A byte now and then is no progress: otherwise a client could keep its
+    /// place and its room for ever. What is left of a file may be less than the rate, and then has to come whole.
     pub(super) fn on_stall_check(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
-        let Some(State::Receiving { heard_at, .. }) = self.clients.get(link).map(|client| &client.state)
-        else {
+        let Some(State::Receiving { since, .. }) = self.clients.get(link).map(|client| &client.state) else {
             return;
         };
-        let stalled_at = *heard_at + self.config.stall_timeout;
+        let stalled_at = *since + self.config.stall_timeout;
         if stalled_at > now.mono {
             self.wheel.insert(Timer::Stall(link), stalled_at);
         } else {
@@ -128,9 +130,10 @@ impl DropBox {
     /// An orderly end says that exactly what was sent is stored. Who has sent more than it announced does not hear that: it
     /// may have lost the end of its header, and then the file is not what it meant.
     fn answer_stored(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
-        let is_all = self.clients.get(link).is_some_and(|client| {
-            matches!(client.state, State::Finishing { excess_bytes: 0, .. })
-        });
+        let is_all = self
+            .clients
+            .get(link)
+            .is_some_and(|client| matches!(client.state, State::Finishing { excess_bytes: 0, .. }));
         self.leave_alone(link, now);
         os.perform(if is_all {
             Effect::Close { link, reason: CloseReason::Done }
@@ -241,6 +244,9 @@ mod tests {
         };
         let line = stored_line(&upload, &upload.name, Now { mono: Mono(0), wall: Wall(0) });
         let quoted = "q' as='evil' bytes=1";
-        assert!(line.ends_with(&format!(" name=\"{quoted}\" as=\"{quoted}\" bytes=5 seconds=0.000")), "{line}");
+        assert!(
+            line.ends_with(&format!(" name=\"{quoted}\" as=\"{quoted}\" bytes=5 seconds=0.000")),
+            "{line}"
+        );
     }
 }

@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::proto::ids::{FileId, LinkId};
-use crate::proto::limits::FILES_PER_MEMBER_MAX;
+use crate::proto::limits::{FILES_PER_MEMBER_MAX, UPLOAD_RATE_BYTES};
 use crate::proto::machine::{Effect, Input, LinkMap, Machine, Os, Why};
 use crate::proto::time::{Mono, Now};
 use crate::proto::upload::dropbox::client::{Client, State, Upload};
@@ -41,7 +41,7 @@ pub struct DropBoxConfig {
     pub clients_max: usize,
     /// The same of one address.
     pub clients_per_address_max: usize,
-    /// How long a client may bring nothing when it is its turn.
+    /// How long a client may bring less than [`UPLOAD_RATE_BYTES`] when it is its turn, but for the rest of its file.
     pub stall_timeout: Duration,
     /// Other machines of the driver hear of each file, [`Effect::Present`].
     pub present: bool,
@@ -233,8 +233,8 @@ impl Machine for DropBox {
             if let Some(file) = client.file() {
                 assert_eq!(self.uploads[&file].link, Some(link), "a file has one client");
             }
-            if let State::Receiving { bytes, written_bytes, .. } = client.state {
-                assert!(written_bytes < bytes);
+            if let State::Receiving { bytes, written_bytes, since_bytes, .. } = client.state {
+                assert!(written_bytes < bytes && written_bytes - since_bytes < UPLOAD_RATE_BYTES);
             }
         }
         assert!(self.waiting.iter().all(|(_, link)| self.clients.get(*link).is_some()));

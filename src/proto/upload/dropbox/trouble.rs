@@ -83,7 +83,7 @@ pub enum Failure {
     Cut,
     /// The connection broke.
     LinkLost,
-    /// The client brought nothing for too long.
+    /// The client brought too little for too long.
     Stalled,
     /// The disk did not take its bytes.
     WriteFailed,
