@@ -23,7 +23,8 @@
 //!   [`HEADER_QUIET`](crate::proto::limits::HEADER_QUIET), or
 //!   [`HEADER_QUIET_PIECES`](crate::proto::limits::HEADER_QUIET_PIECES) once the name has come in pieces, and there are 9 bytes at least. It may come in any pieces; it is
 //!   read for [`HEADER_TIMEOUT`](crate::proto::limits::HEADER_TIMEOUT) at most, silence before it included, and has
-//!   [`HEADER_NAME_BYTES_MAX`](crate::proto::limits::HEADER_NAME_BYTES_MAX) bytes of name at most. A client that pauses in
+//!   [`HEADER_NAME_BYTES_MAX`](crate::proto::limits::HEADER_NAME_BYTES_MAX) bytes of name at most. The client's end ends
+//!   it at once: a file without bytes is then stored, any other is refused. A client that pauses in
 //!   the middle of its name and goes on before `go ahead` is refused, and nothing of it is kept. One that goes on after it
 //!   cannot be told from one that begins its file: a header should be sent in one piece.
 //! - **Names.** What comes behind the last `/` or `\`, and behind a drive (`C:`). It has to be UTF-8 without a zero byte, and

@@ -35,7 +35,6 @@ impl DropBox {
             upload.sent,
             quotable(&upload.name)
         );
-        os.perform(Effect::Hold { link });
         os.perform(Effect::Send { link, bytes: GO_AHEAD });
         if bytes == 0 {
             os.perform(Effect::Finish { file });
@@ -73,13 +72,6 @@ impl DropBox {
             *state = State::Finishing { file, excess_bytes: excess.len() as u64 };
             self.wheel.cancel(&Timer::Stall(link));
             os.perform(Effect::Finish { file });
-        }
-    }
-
-    /// The client sends no more. If that is all, it waits for our end.
-    pub(super) fn on_ended(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
-        if let Some(Client { state: State::Receiving { .. }, .. }) = self.clients.get(link) {
-            self.fail(link, Failure::Cut, "", now, os);
         }
     }
 

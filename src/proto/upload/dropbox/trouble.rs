@@ -21,6 +21,8 @@ pub enum Refusal {
     SpokeTooSoon,
     /// It left after its header, and did not wait for the answer.
     Left,
+    /// It sends nothing after its header, and so cannot bring its file.
+    Cut,
     /// Nothing is left of the name without its folders.
     NameEmpty,
     /// The name is `.` or `..`.
@@ -49,12 +51,13 @@ pub enum Refusal {
 
 impl Refusal {
     /// Each of them, in the order of their numbers.
-    pub const ALL: [Refusal; 17] = [
+    pub const ALL: [Refusal; 18] = [
         Refusal::HeaderCut,
         Refusal::HeaderTooLong,
         Refusal::HeaderTimeout,
         Refusal::SpokeTooSoon,
         Refusal::Left,
+        Refusal::Cut,
         Refusal::NameEmpty,
         Refusal::NameDots,
         Refusal::NameZero,
