@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use crate::proto::ids::LinkId;
 use crate::proto::limits::{
     HEADER_LATE, HEADER_NAME_BYTES_MAX, HEADER_QUIET, HEADER_QUIET_PIECES, HEADER_SIZE_BYTES, HEADER_TIMEOUT,
+    TROUBLE_LINES_PERIOD,
 };
 use crate::proto::machine::{CloseReason, DownReason, Effect, Os};
 use crate::proto::time::{Mono, Now};
@@ -279,6 +280,9 @@ impl DropBox {
             }
             Say::No => {
                 self.status.unlogged += 1;
+                if !std::mem::replace(&mut self.owes_a_sum, true) {
+                    self.wheel.insert(Timer::Unlogged, now.mono + TROUBLE_LINES_PERIOD);
+                }
                 log::debug!("upload {what} from={remote}{about}");
             }
         }

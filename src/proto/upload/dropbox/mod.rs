@@ -63,6 +63,8 @@ pub struct DropBox {
     quota: Quota,
     wheel: Wheel<Timer>,
     lines: Lines,
+    /// Lines were held back, and within a minute their number is told.
+    owes_a_sum: bool,
     files_opened: u32,
     stage: Stage,
     status: DropBoxStatus,
@@ -88,6 +90,8 @@ enum Timer {
     Stall(LinkId),
     /// The folder may be counted again.
     Count,
+    /// What was not logged is summed up.
+    Unlogged,
 }
 
 impl DropBox {
@@ -102,6 +106,7 @@ impl DropBox {
             places: Places::default(),
             wheel: Wheel::new(),
             lines: Lines::default(),
+            owes_a_sum: false,
             files_opened: 0,
             stage: Stage::Starting,
             status: DropBoxStatus::default(),
@@ -162,9 +167,17 @@ impl DropBox {
         }
     }
 
+    fn tell_unlogged(&mut self) {
+        self.owes_a_sum = false;
+        if let Some(held_back) = self.lines.take_held_back() {
+            log::warn!("{held_back}");
+        }
+    }
+
     fn after_all(&mut self, os: &mut dyn Os) {
         if self.stage == Stage::Stopping && self.uploads.is_empty() {
             self.stage = Stage::Ended;
+            self.tell_unlogged();
             os.perform(Effect::Exit);
         }
         self.status.clients = self.places.total();
@@ -207,6 +220,7 @@ impl Machine for DropBox {
                 Timer::Header(link) => self.refuse(link, Refusal::HeaderTimeout, now, os),
                 Timer::Quiet(link) => self.on_quiet(link, due, now, os),
                 Timer::Stall(link) => self.on_stall_check(link, now, os),
+                Timer::Unlogged => self.tell_unlogged(),
                 Timer::Count => {
                     self.quota.ask(now.mono);
                     os.perform(Effect::Survey { names_max: 0 });
