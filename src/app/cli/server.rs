@@ -107,7 +107,7 @@ pub(super) struct TypedServer {
     /// the same from one address (default 500)
     #[argh(option, from_str_fn(number))]
     upload_clients_per_address: Option<usize>,
-    /// how long an upload may stand still, 1s to 168h (default 60s)
+    /// how long an upload may bring less than 512 KiB and not its end, 1s to 168h (default 60s)
     #[argh(option)]
     upload_timeout: Option<Period>,
     /// offer what is in that folder, and what comes, to everybody of the mesh (tickmesh get), as `dropbox` in the group lab

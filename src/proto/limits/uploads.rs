@@ -33,6 +33,9 @@ pub const UPLOAD_CLIENTS_PER_ADDRESS: usize = 500;
 pub const UPLOAD_CLIENTS_MAX: usize = LINKS_MAX / 2;
 /// How long an upload may stand still, unless an operator says otherwise: a path that was cut is mended by then, or is not soon.
 pub const UPLOAD_STALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// Bytes of its file that a client has to bring in that time, or all that is left: a byte now and then would hold a place and
+/// room for ever. The same that our sender expects of a receiver, see [`UPLOAD_SLICE_BYTES`].
+pub const UPLOAD_RATE_BYTES: u64 = UPLOAD_SLICE_BYTES;
 /// How often the one who offers uploads to others looks whether they are still there: one that is offered stays open, and so keeps
 /// its room on the disk when an operator removes it.
 pub const PRESENTED_LOOK_PERIOD: Duration = Duration::from_secs(30);

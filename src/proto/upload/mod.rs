@@ -23,7 +23,8 @@
 //!   [`HEADER_QUIET`](crate::proto::limits::HEADER_QUIET), or
 //!   [`HEADER_QUIET_PIECES`](crate::proto::limits::HEADER_QUIET_PIECES) once the name has come in pieces, and there are 9 bytes at least. It may come in any pieces; it is
 //!   read for [`HEADER_TIMEOUT`](crate::proto::limits::HEADER_TIMEOUT) at most, silence before it included, and has
-//!   [`HEADER_NAME_BYTES_MAX`](crate::proto::limits::HEADER_NAME_BYTES_MAX) bytes of name at most. A client that pauses in
+//!   [`HEADER_NAME_BYTES_MAX`](crate::proto::limits::HEADER_NAME_BYTES_MAX) bytes of name at most. The client's end ends
+//!   it at once: a file without bytes is then stored, any other is refused. A client that pauses in
 //!   the middle of its name and goes on before `go ahead` is refused, and nothing of it is kept. One that goes on after it
 //!   cannot be told from one that begins its file: a header should be sent in one piece.
 //! - **Names.** What comes behind the last `/` or `\`, and behind a drive (`C:`). It has to be UTF-8 without a zero byte, and
@@ -39,13 +40,15 @@
 //! - **Success.** The server ends the connection, orderly, when the file is whole, on disk, and under its name. So an end that
 //!   comes after the last byte was sent is a receipt, also if the client has ended its own half before. If the server
 //!   dies, its clients see a reset, not an end. A client may leave without the receipt, and then knows nothing.
-//! - **More than announced** is thrown away, and logged.
+//! - **More than announced** is thrown away, and logged; the file is kept as it was announced. What came before the
+//!   server's end turns it into a reset: who sends too much may have lost the end of its header, and must not take what is
+//!   stored for what it meant.
 //!
 //! | what a client sees | what it knows |
 //! |---|---|
 //! | an end before `go ahead` | refused; nothing is stored |
 //! | an end after its last byte | stored, on disk |
-//! | a reset, or an end before its last byte | not stored, but if it came after the last byte the receipt may have been lost |
+//! | a reset, or an end before its last byte | not stored, but if it came after the last byte the receipt may have been lost, or too much was sent |
 //!
 //! # The receiver
 //!

@@ -26,8 +26,9 @@ pub(super) enum State {
     Counting { upload: Box<Upload> },
     /// The disk makes the file and sets room aside.
     Opening { file: FileId },
-    /// It was told to go ahead.
-    Receiving { file: FileId, bytes: u64, written_bytes: u64, heard_at: Mono },
+    /// It was told to go ahead. `since`: when it had last brought enough, `since_bytes` in all; see
+    /// [`UPLOAD_RATE_BYTES`](crate::proto::limits::UPLOAD_RATE_BYTES).
+    Receiving { file: FileId, bytes: u64, written_bytes: u64, since: Mono, since_bytes: u64 },
     /// Every byte has come; the disk brings the file under its name.
     Finishing { file: FileId, excess_bytes: u64 },
 }
@@ -68,12 +69,17 @@ impl Client {
 /// A name from somebody else as it may be logged between quotes: the beginning of it, on one line.
 pub(super) fn shown(name: &[u8]) -> Box<str> {
     let beginning = &name[..name.len().min(4 * UPLOAD_SHOWN_CHARS_MAX)];
-    let text = Shown(&String::from_utf8_lossy(beginning)).to_string().replace('"', "'");
+    let text = quotable(&String::from_utf8_lossy(beginning));
     let mut shown: String = text.chars().take(UPLOAD_SHOWN_CHARS_MAX).collect();
     if beginning.len() < name.len() || shown.len() < text.len() {
         shown.push_str("...");
     }
     shown.into()
+}
+
+/// The same, all of it: what is between the quotes ends where they do, whatever somebody calls a file.
+pub(super) fn quotable(name: &str) -> String {
+    Shown(name).to_string().replace('"', "'")
 }
 
 #[cfg(test)]
@@ -96,6 +102,7 @@ mod tests {
         assert_eq!(&*shown(b"a b.txt"), "a b.txt");
         assert_eq!(&*shown(b"a\"\nas=\"x"), "a'\\u{a}as='x");
         assert_eq!(&*shown(b"a\xffb"), "a\u{fffd}b");
+        assert_eq!(quotable("q\" as=\"evil\" bytes=1"), "q' as='evil' bytes=1");
         let long = shown(&[b'x'; 5000]);
         assert_eq!(&*long, format!("{}...", "x".repeat(UPLOAD_SHOWN_CHARS_MAX)));
         assert!(shown(&[b'\n'; 5000]).len() < 200);

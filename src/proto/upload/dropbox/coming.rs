@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use crate::proto::ids::LinkId;
 use crate::proto::limits::{
     HEADER_LATE, HEADER_NAME_BYTES_MAX, HEADER_QUIET, HEADER_QUIET_PIECES, HEADER_SIZE_BYTES, HEADER_TIMEOUT,
+    TROUBLE_LINES_PERIOD,
 };
 use crate::proto::machine::{CloseReason, DownReason, Effect, Os};
 use crate::proto::time::{Mono, Now};
@@ -34,6 +35,8 @@ impl DropBox {
         self.clients.insert(link, Client::new(remote, now.mono));
         self.waiting.insert((now.mono, link));
         self.wheel.insert(Timer::Header(link), now.mono + HEADER_TIMEOUT);
+        // Its end may be that of its header, and then it has to hear what becomes of its file.
+        os.perform(Effect::Hold { link });
     }
 
     /// Who has begun a file is never pushed out for somebody who may never begin one.
@@ -76,13 +79,18 @@ impl DropBox {
             self.wheel.insert(Timer::Quiet(link), now.mono + HEADER_LATE);
             return;
         }
+        self.header_over(link, false, now, os);
+    }
+
+    /// All of a header is here. `ended`: its client sends nothing more.
+    fn header_over(&mut self, link: LinkId, ended: bool, now: Now, os: &mut dyn Os) {
         let Some(Client { state: State::Header { head }, remote, since }) = self.clients.get_mut(link) else {
             return;
         };
         let (head, remote, since) = (std::mem::take(head), *remote, *since);
         let header = Header::parse(&head).expect("it is awaited only when there is a name");
         let (sent, bytes) = (shown(header.name), header.bytes);
-        let name = match self.check(&header) {
+        let name = match self.check(&header, ended) {
             Ok(name) => name.into_boxed_str(),
             Err(why) => {
                 let about = format!(" name=\"{sent}\" bytes={bytes}");
@@ -91,6 +99,7 @@ impl DropBox {
         };
         self.waiting.remove(&(since, link));
         self.wheel.cancel(&Timer::Header(link));
+        self.wheel.cancel(&Timer::Quiet(link));
         let upload = Upload { link: Some(link), remote, sent, name, bytes, since: now.mono, tries: 0 };
         if self.quota.reserve(bytes) {
             self.open(link, upload, os);
@@ -101,9 +110,10 @@ impl DropBox {
     }
 
     /// Whether it can be taken as far as it says itself, and the name for it.
-    fn check(&self, header: &Header<'_>) -> Result<String, Refusal> {
+    fn check(&self, header: &Header<'_>, ended: bool) -> Result<String, Refusal> {
         let name = stored_name(header.name)?;
         match header.bytes {
+            1.. if ended => Err(Refusal::Cut),
             bytes if bytes > self.config.file_bytes_max => Err(Refusal::TooLarge),
             bytes if self.quota.is_beyond(bytes) => Err(Refusal::OverQuota),
             _ => Ok(name),
@@ -144,16 +154,7 @@ impl DropBox {
     pub(super) fn on_link_down(&mut self, link: LinkId, reason: DownReason, now: Now, os: &mut dyn Os) {
         let Some(client) = self.clients.get(link) else { return };
         match &client.state {
-            State::Header { head } => {
-                // Who looks whether somebody listens is no news.
-                let about = if head.is_empty() { None } else { Some(format!(" bytes_of_it={}", head.len())) };
-                let client = self.take_out(link).expect("it is there");
-                self.places.give_back(client.remote);
-                match about {
-                    None => self.status.refused[Refusal::HeaderCut as usize] += 1,
-                    Some(about) => self.note_refusal(Refusal::HeaderCut, client.remote, &about, now),
-                }
-            }
+            State::Header { .. } => self.cut_header(link, now),
             State::Counting { .. } | State::Opening { .. } => {
                 let (client, about) = self.give_up(link, os);
                 self.note_refusal(Refusal::Left, client.remote, &about, now);
@@ -162,6 +163,37 @@ impl DropBox {
                 self.forsake(link, Failure::LinkLost, &format!(" link=\"{reason}\""), now, os);
             }
             State::Finishing { .. } => self.leave_alone(link, now),
+        }
+    }
+
+    /// The client sends no more: that ends a header for sure, and any file that it has not brought. A file without bytes
+    /// is stored, and a client that has sent all waits for our end.
+    pub(super) fn on_ended(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
+        let Some(client) = self.clients.get(link) else { return };
+        match &client.state {
+            State::Header { head } if head.len() > HEADER_SIZE_BYTES => self.header_over(link, true, now, os),
+            State::Header { .. } => {
+                self.cut_header(link, now);
+                os.perform(Effect::Close { link, reason: CloseReason::Refused });
+            }
+            State::Counting { upload } if upload.bytes > 0 => self.refuse(link, Refusal::Cut, now, os),
+            State::Opening { file } if self.uploads[file].bytes > 0 => {
+                self.refuse(link, Refusal::Cut, now, os)
+            }
+            State::Receiving { .. } => self.fail(link, Failure::Cut, "", now, os),
+            State::Counting { .. } | State::Opening { .. } | State::Finishing { .. } => {}
+        }
+    }
+
+    fn cut_header(&mut self, link: LinkId, now: Now) {
+        let Some(Client { state: State::Header { head }, remote, .. }) = self.take_out(link) else { return };
+        self.places.give_back(remote);
+        if head.is_empty() {
+            // Who looks whether somebody listens is no news.
+            self.status.refused[Refusal::HeaderCut as usize] += 1;
+        } else {
+            let about = format!(" bytes_of_it={}", head.len());
+            self.note_refusal(Refusal::HeaderCut, remote, &about, now);
         }
     }
 
@@ -248,6 +280,9 @@ impl DropBox {
             }
             Say::No => {
                 self.status.unlogged += 1;
+                if !std::mem::replace(&mut self.owes_a_sum, true) {
+                    self.wheel.insert(Timer::Unlogged, now.mono + TROUBLE_LINES_PERIOD);
+                }
                 log::debug!("upload {what} from={remote}{about}");
             }
         }

@@ -5,11 +5,11 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use crate::proto::ids::{FileId, LinkId};
-use crate::proto::limits::UPLOAD_OPEN_TRIES_MAX;
+use crate::proto::limits::{UPLOAD_OPEN_TRIES_MAX, UPLOAD_RATE_BYTES};
 use crate::proto::machine::{CloseReason, Effect, FileOp, OpenMode, Os, Why};
 use crate::proto::time::Now;
 use crate::proto::upload::GO_AHEAD;
-use crate::proto::upload::dropbox::client::{Client, State, Upload};
+use crate::proto::upload::dropbox::client::{Client, State, Upload, quotable};
 use crate::proto::upload::dropbox::trouble::{Failure, Refusal, Trouble};
 use crate::proto::upload::dropbox::{DropBox, Timer};
 
@@ -33,17 +33,16 @@ impl DropBox {
             "upload accepted from={} name=\"{}\" as=\"{}\" bytes={bytes}",
             upload.remote,
             upload.sent,
-            upload.name
+            quotable(&upload.name)
         );
-        os.perform(Effect::Hold { link });
         os.perform(Effect::Send { link, bytes: GO_AHEAD });
         if bytes == 0 {
             os.perform(Effect::Finish { file });
             self.set_state(link, State::Finishing { file, excess_bytes: 0 });
         } else {
-            let heard_at = now.mono;
-            self.set_state(link, State::Receiving { file, bytes, written_bytes: 0, heard_at });
-            self.wheel.insert(Timer::Stall(link), heard_at + self.config.stall_timeout);
+            let since = now.mono;
+            self.set_state(link, State::Receiving { file, bytes, written_bytes: 0, since, since_bytes: 0 });
+            self.wheel.insert(Timer::Stall(link), since + self.config.stall_timeout);
         }
     }
 
@@ -57,7 +56,7 @@ impl DropBox {
     /// Bytes of the file, straight from the driver to the disk.
     pub(super) fn take_bytes(&mut self, link: LinkId, came: &[u8], now: Now, os: &mut dyn Os) {
         let Some(Client { state, .. }) = self.clients.get_mut(link) else { return };
-        let State::Receiving { file, bytes, written_bytes, heard_at } = state else { return };
+        let State::Receiving { file, bytes, written_bytes, since, since_bytes } = state else { return };
         let file = *file;
         let left_bytes = usize::try_from(*bytes - *written_bytes).unwrap_or(usize::MAX);
         let (of_it, excess) = came.split_at(came.len().min(left_bytes));
@@ -66,7 +65,9 @@ impl DropBox {
         }
         os.perform(Effect::WriteAt { file, offset: *written_bytes, bytes: of_it });
         *written_bytes += of_it.len() as u64;
-        *heard_at = now.mono;
+        if *written_bytes - *since_bytes >= UPLOAD_RATE_BYTES {
+            (*since, *since_bytes) = (now.mono, *written_bytes);
+        }
         if *written_bytes == *bytes {
             *state = State::Finishing { file, excess_bytes: excess.len() as u64 };
             self.wheel.cancel(&Timer::Stall(link));
@@ -74,20 +75,13 @@ impl DropBox {
         }
     }
 
-    /// The client sends no more. If that is all, it waits for our end.
-    pub(super) fn on_ended(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
-        if let Some(Client { state: State::Receiving { .. }, .. }) = self.clients.get(link) {
-            self.fail(link, Failure::Cut, "", now, os);
-        }
-    }
-
-    /// Armed once a period and not with each byte.
+    /// Armed once a period and not with each byte. A byte now and then is no progress: otherwise a client could keep its
+    /// place and its room for ever. What is left of a file may be less than the rate, and then has to come whole.
     pub(super) fn on_stall_check(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
-        let Some(State::Receiving { heard_at, .. }) = self.clients.get(link).map(|client| &client.state)
-        else {
+        let Some(State::Receiving { since, .. }) = self.clients.get(link).map(|client| &client.state) else {
             return;
         };
-        let stalled_at = *heard_at + self.config.stall_timeout;
+        let stalled_at = *since + self.config.stall_timeout;
         if stalled_at > now.mono {
             self.wheel.insert(Timer::Stall(link), stalled_at);
         } else {
@@ -110,8 +104,7 @@ impl DropBox {
     pub(super) fn on_finished(&mut self, file: FileId, moved: Option<&str>, now: Now, os: &mut dyn Os) {
         let Some(link) = self.uploads.get(&file).map(|upload| upload.link) else { return };
         if let Some(link) = link {
-            self.leave_alone(link, now);
-            os.perform(Effect::Close { link, reason: CloseReason::Done });
+            self.answer_stored(link, now, os);
         }
         let Some(upload) = self.uploads.remove(&file) else { return };
         os.perform(Effect::Release { file });
@@ -120,16 +113,25 @@ impl DropBox {
         self.status.files += 1;
         self.status.bytes += upload.bytes;
         let path = moved.unwrap_or(&upload.name);
-        log::info!(
-            "upload stored from={} name=\"{}\" as=\"{path}\" bytes={} seconds={:.3}",
-            upload.remote,
-            upload.sent,
-            upload.bytes,
-            (now.mono - upload.since).as_secs_f64()
-        );
+        log::info!("{}", stored_line(&upload, path, now));
         if self.config.present {
             os.perform(Effect::Present { path });
         }
+    }
+
+    /// An orderly end says that exactly what was sent is stored. Who has sent more than it announced does not hear that: it
+    /// may have lost the end of its header, and then the file is not what it meant.
+    fn answer_stored(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
+        let is_all = self
+            .clients
+            .get(link)
+            .is_some_and(|client| matches!(client.state, State::Finishing { excess_bytes: 0, .. }));
+        self.leave_alone(link, now);
+        os.perform(if is_all {
+            Effect::Close { link, reason: CloseReason::Done }
+        } else {
+            Effect::Reset { link, reason: CloseReason::Refused }
+        });
     }
 
     pub(super) fn on_file_failed(
@@ -204,5 +206,39 @@ impl DropBox {
         let about = format!(" name=\"{}\" bytes={} excess={excess_bytes}", upload.sent, upload.bytes);
         self.status.excess += 1;
         self.say(log::Level::Info, Trouble::Excess, remote, "longer than announced", &about, now);
+    }
+}
+
+/// What the log says of a file that is whole.
+fn stored_line(upload: &Upload, path: &str, now: Now) -> String {
+    let (remote, sent, bytes) = (upload.remote, &upload.sent, upload.bytes);
+    let (name, seconds) = (quotable(path), (now.mono - upload.since).as_secs_f64());
+    format!("upload stored from={remote} name=\"{sent}\" as=\"{name}\" bytes={bytes} seconds={seconds:.3}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::time::{Mono, Wall};
+    use crate::proto::upload::dropbox::client::shown;
+
+    #[test]
+    fn a_name_forges_no_fields_of_the_log() {
+        let name = "q\" as=\"evil\" bytes=1";
+        let upload = Upload {
+            link: None,
+            remote: "10.0.0.2:1".parse().unwrap(),
+            sent: shown(name.as_bytes()),
+            name: name.into(),
+            bytes: 5,
+            since: Mono(0),
+            tries: 0,
+        };
+        let line = stored_line(&upload, &upload.name, Now { mono: Mono(0), wall: Wall(0) });
+        let quoted = "q' as='evil' bytes=1";
+        assert!(
+            line.ends_with(&format!(" name=\"{quoted}\" as=\"{quoted}\" bytes=5 seconds=0.000")),
+            "{line}"
+        );
     }
 }

@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::proto::ids::{FileId, LinkId};
-use crate::proto::limits::FILES_PER_MEMBER_MAX;
+use crate::proto::limits::{FILES_PER_MEMBER_MAX, UPLOAD_RATE_BYTES};
 use crate::proto::machine::{Effect, Input, LinkMap, Machine, Os, Tell, Why};
 use crate::proto::time::{Mono, Now};
 use crate::proto::upload::dropbox::client::{Client, State, Upload};
@@ -41,7 +41,7 @@ pub struct DropBoxConfig {
     pub clients_max: usize,
     /// The same of one address.
     pub clients_per_address_max: usize,
-    /// How long a client may bring nothing when it is its turn.
+    /// How long a client may bring less than [`UPLOAD_RATE_BYTES`] when it is its turn, but for the rest of its file.
     pub stall_timeout: Duration,
     /// Other machines of the driver hear of each file, [`Effect::Present`].
     pub present: bool,
@@ -63,6 +63,8 @@ pub struct DropBox {
     quota: Quota,
     wheel: Wheel<Timer>,
     lines: Lines,
+    /// Lines were held back, and within a minute their number is told.
+    owes_a_sum: bool,
     files_opened: u32,
     stage: Stage,
     status: DropBoxStatus,
@@ -88,6 +90,8 @@ enum Timer {
     Stall(LinkId),
     /// The folder may be counted again.
     Count,
+    /// What was not logged is summed up.
+    Unlogged,
 }
 
 impl DropBox {
@@ -102,6 +106,7 @@ impl DropBox {
             places: Places::default(),
             wheel: Wheel::new(),
             lines: Lines::default(),
+            owes_a_sum: false,
             files_opened: 0,
             stage: Stage::Starting,
             status: DropBoxStatus::default(),
@@ -162,9 +167,17 @@ impl DropBox {
         }
     }
 
+    fn tell_unlogged(&mut self) {
+        self.owes_a_sum = false;
+        if let Some(held_back) = self.lines.take_held_back() {
+            log::warn!("{held_back}");
+        }
+    }
+
     fn after_all(&mut self, os: &mut dyn Os) {
         if self.stage == Stage::Stopping && self.uploads.is_empty() {
             self.stage = Stage::Ended;
+            self.tell_unlogged();
             os.perform(Effect::Exit);
         }
         self.status.clients = self.places.total();
@@ -207,6 +220,7 @@ impl Machine for DropBox {
                 Timer::Header(link) => self.refuse(link, Refusal::HeaderTimeout, now, os),
                 Timer::Quiet(link) => self.on_quiet(link, due, now, os),
                 Timer::Stall(link) => self.on_stall_check(link, now, os),
+                Timer::Unlogged => self.tell_unlogged(),
                 Timer::Count => {
                     self.quota.ask(now.mono);
                     os.perform(Effect::Survey { names_max: 0 });
@@ -237,8 +251,8 @@ impl Machine for DropBox {
             if let Some(file) = client.file() {
                 assert_eq!(self.uploads[&file].link, Some(link), "a file has one client");
             }
-            if let State::Receiving { bytes, written_bytes, .. } = client.state {
-                assert!(written_bytes < bytes);
+            if let State::Receiving { bytes, written_bytes, since_bytes, .. } = client.state {
+                assert!(written_bytes < bytes && written_bytes - since_bytes < UPLOAD_RATE_BYTES);
             }
         }
         assert!(self.waiting.iter().all(|(_, link)| self.clients.get(*link).is_some()));

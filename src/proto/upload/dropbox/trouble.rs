@@ -21,6 +21,8 @@ pub enum Refusal {
     SpokeTooSoon,
     /// It left after its header, and did not wait for the answer.
     Left,
+    /// It sends nothing after its header, and so cannot bring its file.
+    Cut,
     /// Nothing is left of the name without its folders.
     NameEmpty,
     /// The name is `.` or `..`.
@@ -49,12 +51,13 @@ pub enum Refusal {
 
 impl Refusal {
     /// Each of them, in the order of their numbers.
-    pub const ALL: [Refusal; 17] = [
+    pub const ALL: [Refusal; 18] = [
         Refusal::HeaderCut,
         Refusal::HeaderTooLong,
         Refusal::HeaderTimeout,
         Refusal::SpokeTooSoon,
         Refusal::Left,
+        Refusal::Cut,
         Refusal::NameEmpty,
         Refusal::NameDots,
         Refusal::NameZero,
@@ -83,7 +86,7 @@ pub enum Failure {
     Cut,
     /// The connection broke.
     LinkLost,
-    /// The client brought nothing for too long.
+    /// The client brought too little for too long.
     Stalled,
     /// The disk did not take its bytes.
     WriteFailed,
@@ -150,10 +153,38 @@ pub(super) enum Say {
     No,
 }
 
+impl Trouble {
+    /// There is no room, or the disk does not work: what no flood of anything else may hide.
+    fn is_of_the_folder(self) -> bool {
+        use Refusal::*;
+        match self {
+            Trouble::Refused(why) => matches!(why, OverQuota | DiskFull | DiskFailed),
+            Trouble::Failed(why) => why.concerns_operator(),
+            Trouble::Excess => false,
+        }
+    }
+}
+
+/// Lines that were not logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct HeldBack {
+    pub(super) refused: u64,
+    pub(super) failed: u64,
+    pub(super) excess: u64,
+}
+
+impl fmt::Display for HeldBack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "uploads unlogged refused={} failed={} excess={}", self.refused, self.failed, self.excess)
+    }
+}
+
 /// How often each address was in the log for each trouble lately, so that bad clients cannot fill it.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
-    said: BTreeMap<(IpAddr, Trouble), Said>,
+    /// Trouble of the folder, and all other.
+    said: [BTreeMap<(IpAddr, Trouble), Said>; 2],
+    held_back: HeldBack,
 }
 
 #[derive(Debug)]
@@ -164,14 +195,32 @@ struct Said {
 
 impl Lines {
     pub(super) fn say(&mut self, ip: IpAddr, trouble: Trouble, now: Mono) -> Say {
+        let say = self.may_say(ip, trouble, now);
+        if say == Say::No {
+            *match trouble {
+                Trouble::Refused(_) => &mut self.held_back.refused,
+                Trouble::Failed(_) => &mut self.held_back.failed,
+                Trouble::Excess => &mut self.held_back.excess,
+            } += 1;
+        }
+        say
+    }
+
+    /// What was not said since this was asked the last time, if there was anything.
+    pub(super) fn take_held_back(&mut self) -> Option<HeldBack> {
+        Some(std::mem::take(&mut self.held_back)).filter(|held| *held != HeldBack::default())
+    }
+
+    fn may_say(&mut self, ip: IpAddr, trouble: Trouble, now: Mono) -> Say {
         let key = (ip, trouble);
-        if self.said.len() >= TROUBLE_SOURCES_MAX && !self.said.contains_key(&key) {
-            self.said.retain(|_, said| now < said.since + TROUBLE_LINES_PERIOD);
-            if self.said.len() >= TROUBLE_SOURCES_MAX {
+        let table = &mut self.said[usize::from(!trouble.is_of_the_folder())];
+        if table.len() >= TROUBLE_SOURCES_MAX && !table.contains_key(&key) {
+            table.retain(|_, said| now < said.since + TROUBLE_LINES_PERIOD);
+            if table.len() >= TROUBLE_SOURCES_MAX {
                 return Say::No;
             }
         }
-        let said = self.said.entry(key).or_insert(Said { since: now, lines: 0 });
+        let said = table.entry(key).or_insert(Said { since: now, lines: 0 });
         if now >= said.since + TROUBLE_LINES_PERIOD {
             *said = Said { since: now, lines: 0 };
         }
@@ -222,7 +271,12 @@ mod tests {
             said.filter(|said| *said != Say::No).count()
         };
         assert_eq!(flood(&mut lines, Mono(0)), TROUBLE_SOURCES_MAX);
-        assert_eq!(lines.said.len(), TROUBLE_SOURCES_MAX);
+        assert_eq!(lines.said[1].len(), TROUBLE_SOURCES_MAX);
+        let held_back = HeldBack { refused: 10_000 - TROUBLE_SOURCES_MAX as u64, ..HeldBack::default() };
+        assert_eq!((lines.take_held_back(), lines.take_held_back()), (Some(held_back), None));
+        for trouble in [Trouble::Refused(Refusal::OverQuota), Trouble::Refused(Refusal::DiskFull)] {
+            assert_eq!(lines.say(ip(20_000), trouble, Mono(0)), Say::Yes, "it has lines of its own");
+        }
         assert_eq!(flood(&mut lines, Mono(0) + TROUBLE_LINES_PERIOD), TROUBLE_SOURCES_MAX);
     }
 }

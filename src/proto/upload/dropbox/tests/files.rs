@@ -1,6 +1,7 @@
 //! Files: bytes as they come, too few, too many, and a disk that does not take them.
 
 use super::*;
+use crate::proto::limits::UPLOAD_RATE_BYTES;
 
 #[test]
 fn bytes_come_in_any_pieces() {
@@ -27,7 +28,7 @@ fn a_file_without_bytes_is_stored_at_once() {
 }
 
 #[test]
-fn what_is_too_much_is_thrown_away() {
+fn what_is_too_much_is_thrown_away_and_gets_no_receipt() {
     for (pieces, later) in [(&["abcdef"][..], ""), (&["abc"], "def"), (&["ab", "cdef"], "ghi")] {
         let mut desk = Desk::new();
         desk.holds[FINISHES] = true;
@@ -35,7 +36,8 @@ fn what_is_too_much_is_thrown_away() {
         pieces.iter().for_each(|piece| desk.bring(link, piece));
         desk.bring(link, later);
         desk.let_go(FINISHES);
-        assert_eq!((desk.ended(link), desk.stored("a")), (DONE, Some(b"abc".as_slice())));
+        let end = Some(End::Reset(CloseReason::Refused));
+        assert_eq!((desk.ended(link), desk.stored("a")), (end, Some(b"abc".as_slice())));
         assert_eq!(desk.dropbox.status().excess, 1);
         desk.assert_at_rest();
     }
@@ -93,19 +95,39 @@ fn a_client_that_ends_too_early_leaves_nothing() {
 }
 
 #[test]
-fn a_client_that_brings_nothing_for_too_long_is_reset() {
-    let mut desk = Desk::new();
-    let link = desk.client(9, "a");
-    for byte in "abcdefgh".chars() {
-        desk.elapse(STALL - Duration::from_nanos(1));
-        desk.bring(link, byte.to_string());
+fn a_client_that_brings_too_little_for_too_long_is_reset() {
+    const RATE: usize = UPLOAD_RATE_BYTES as usize;
+    let nearly = STALL - Duration::from_nanos(1);
+    let large = || Desk::of(DropBoxConfig { file_bytes_max: u64::MAX, quota_bytes: u64::MAX, ..config() });
+    for (slices, last) in [(0, 0), (0, 9), (0, RATE - 1), (1, 0), (5, 1), (5, RATE - 1)] {
+        let mut desk = large();
+        let link = desk.client(9 * UPLOAD_RATE_BYTES, "a");
+        for _ in 0..slices {
+            desk.elapse(nearly);
+            desk.bring(link, vec![1; RATE]);
+        }
+        desk.elapse(nearly / 2);
+        if last > 0 {
+            desk.bring(link, vec![1; last]);
+        }
+        desk.elapse(nearly - nearly / 2);
+        assert_eq!(desk.ended(link), None);
+        desk.elapse(Duration::from_nanos(1));
+        assert_eq!(desk.ended(link), Some(End::Reset(CloseReason::Silent)), "{slices} {last}");
+        assert_eq!((desk.failed(Failure::Stalled), desk.hand.folder.len()), (1, 0));
+        desk.assert_at_rest();
     }
-    desk.elapse(STALL - Duration::from_nanos(1));
-    assert_eq!(desk.ended(link), None);
-    desk.elapse(Duration::from_nanos(1));
-    assert_eq!(desk.ended(link), Some(End::Reset(CloseReason::Silent)));
-    assert_eq!((desk.failed(Failure::Stalled), desk.hand.folder.len()), (1, 0));
-    desk.assert_at_rest();
+    // What is less than that, or what is left of a file, has the same time.
+    for bytes in [1, RATE, RATE + 1, 2 * RATE - 1] {
+        let mut desk = large();
+        let link = desk.client(bytes as u64, "a");
+        for slice in vec![1; bytes].chunks(RATE) {
+            desk.elapse(nearly);
+            desk.bring(link, slice);
+        }
+        assert_eq!(desk.ended(link), DONE, "{bytes}");
+        desk.assert_at_rest();
+    }
 }
 
 #[test]

@@ -73,12 +73,26 @@ fn a_header_that_ends_before_its_name_is_cut() {
         assert_eq!((desk.refused(Refusal::HeaderCut), desk.hand.open.len()), (1, 0));
         desk.assert_at_rest();
     }
-    let mut desk = Desk::new();
-    let link = desk.connect();
-    desk.bring(link, header(3, "abc"));
-    desk.down(link, DownReason::Eof);
-    assert_eq!(desk.refused(Refusal::HeaderCut), 1, "it did not wait for an answer");
-    desk.assert_at_rest();
+}
+
+#[test]
+fn an_end_is_the_end_of_a_header_and_of_a_file_without_bytes() {
+    for bytes in [0, 3] {
+        for (opens_wait, waits) in [(false, Duration::ZERO), (true, HEADER_QUIET)] {
+            let mut desk = Desk::new();
+            desk.holds[OPENS] = opens_wait;
+            let link = desk.connect();
+            desk.bring(link, header(bytes, "abc"));
+            desk.elapse(waits);
+            desk.down(link, DownReason::Eof);
+            desk.let_go(OPENS);
+            let is_empty = bytes == 0;
+            assert_eq!(desk.ended(link), if is_empty { DONE } else { REFUSED });
+            assert_eq!((desk.may_go_ahead(link), desk.stored("abc").is_some()), (is_empty, is_empty));
+            assert_eq!(desk.refused(Refusal::Cut), u64::from(!is_empty));
+            desk.assert_at_rest();
+        }
+    }
 }
 
 #[test]
@@ -168,7 +182,7 @@ fn who_leaves_before_go_ahead_leaves_nothing() {
     let mut desk = Desk::new();
     desk.holds[OPENS] = true;
     let link = desk.client(3, "a");
-    desk.down(link, DownReason::Eof);
+    desk.down(link, DownReason::Reset);
     desk.let_go(OPENS);
     assert_eq!((desk.refused(Refusal::Left), desk.hand.folder.len()), (1, 0));
     desk.assert_at_rest();

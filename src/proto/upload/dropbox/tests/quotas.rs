@@ -90,7 +90,7 @@ fn who_waits_for_a_count_may_leave_and_may_not_speak() {
     let taken = desk.client(1000, "b");
     assert!(desk.may_go_ahead(taken));
     let [leaves, speaks] = [desk.client(1, "c"), desk.client(1, "d")];
-    desk.down(leaves, DownReason::Eof);
+    desk.down(leaves, DownReason::Reset);
     desk.bring(speaks, "x");
     assert_eq!((desk.refused(Refusal::Left), desk.refused(Refusal::SpokeTooSoon)), (1, 1));
     desk.let_go(SURVEYS);
