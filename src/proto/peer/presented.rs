@@ -27,6 +27,11 @@ pub(super) struct Presented {
     coming: BTreeSet<Box<str>>,
     /// Files for which there was no room.
     refused: u64,
+    /// Paths of offered files that were not there at the last look.
+    gone: BTreeSet<Box<str>>,
+    /// Those that were there, and that nobody has presented: offered if they are at the next look as well, for
+    /// somebody may be writing them.
+    found: BTreeSet<Box<str>>,
     /// When the folder is looked at next.
     next_look: Mono,
     /// The last trouble that was told, so that it is told once.
@@ -72,13 +77,13 @@ impl Member {
         for _ in 0..PRESENTED_SLICE {
             let first = self.guest.as_mut().and_then(|guest| guest.presented.coming.pop_first());
             let Some(path) = first else { return };
-            self.take(path, common, now, os);
+            self.take(path, common, os);
         }
         common.wheel.insert(Timer::Present(self.index), now.mono + PRESENTED_SLICE_PAUSE);
     }
 
     /// One that was offered before may be another one now, and is looked at anew.
-    fn take(&mut self, path: Box<str>, common: &mut Common, now: Now, os: &mut dyn Os) {
+    fn take(&mut self, path: Box<str>, common: &mut Common, os: &mut dyn Os) {
         let Some(guest) = &mut self.guest else { return };
         let presented = &mut guest.presented;
         let known = presented.items.get(&path).copied();
@@ -97,9 +102,7 @@ impl Member {
             }
             self.library.expect(name, None)
         });
-        if presented.items.is_empty() {
-            presented.next_look = now.mono + PRESENTED_LOOK_PERIOD;
-        }
+        presented.gone.remove(&path);
         presented.items.insert(path.clone(), item);
         if known.is_some() && guest.waits(item) {
             return;
@@ -116,12 +119,13 @@ impl Member {
         self.open_more_offers(common, os);
     }
 
-    /// Looks from time to time whether what is offered is still there: an open file keeps its room on the disk.
+    /// Looks from time to time whether what is offered is still there, for an open file keeps its room on the disk, and what an
+    /// operator has put there.
     pub(super) fn look_at_folder(&mut self, now: Now, os: &mut dyn Os) {
         let Some(guest) = self.guest.as_mut().filter(|guest| guest.stays()) else { return };
         let names_max = guest.orders.presented_max;
         let presented = &mut guest.presented;
-        if !presented.items.is_empty() && now.mono >= presented.next_look {
+        if now.mono >= presented.next_look {
             presented.next_look = now.mono + PRESENTED_LOOK_PERIOD;
             os.perform(Effect::Survey { names_max });
         }
@@ -132,18 +136,30 @@ impl Member {
         // Where there were too many names, nothing is known of those behind the last.
         let is_all = names.len() < guest.orders.presented_max;
         let last = names.last().filter(|_| !is_all);
+        let presented = &mut guest.presented;
         let mut there = names.iter().peekable();
         let mut gone = Vec::new();
-        for (path, item) in &guest.presented.items {
+        for (path, item) in &presented.items {
             while there.next_if(|name| ***name < **path).is_some() {}
             let is_there = there.peek().is_some_and(|name| ***name == **path);
-            if !is_there && last.is_none_or(|last| **path < **last) {
+            if !is_there && last.is_none_or(|last| **path < **last) && presented.gone.insert(path.clone()) {
                 gone.push(*item);
             }
         }
+        let is_full = presented.items.len() >= guest.orders.presented_max;
+        let mut found = BTreeSet::new();
+        for name in names {
+            let is_new = !presented.items.contains_key(name.as_str()) && !is_full;
+            if is_new || presented.gone.contains(name.as_str()) {
+                found.insert(Box::from(name.as_str()));
+            }
+        }
+        let before = std::mem::replace(&mut presented.found, found);
+        let stays: Vec<Box<str>> = before.intersection(&presented.found).cloned().collect();
         for item in gone {
             self.withdraw(item, "it is not in its folder any more", common, now, os);
         }
+        stays.iter().for_each(|path| self.on_presented(path, common, now));
     }
 
     /// Trouble that would be the end of another is told once, and all is tried again for as long as it takes.
