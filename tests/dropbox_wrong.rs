@@ -188,6 +188,11 @@ fn a_server_that_can_take_no_uploads_says_why() {
             "--upload-listen 127.0.0.1:0 --upload-dir state/tickmesh".to_owned(),
             "is the folder of the accounts",
         ),
+        ("--upload-listen 127.0.0.1:0 --upload-dir .".to_owned(), "holds the folder of the"),
+        (
+            "--upload-listen 127.0.0.1:0 --out deep/out --upload-dir deep".to_owned(),
+            "holds the folder of the table",
+        ),
     ] {
         let output = run(dir.path(), &format!("server --listen 127.0.0.1:0 {args}"));
         let said = text(&output.stderr);

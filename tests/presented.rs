@@ -158,6 +158,21 @@ fn what_is_removed_is_withdrawn_and_may_come_again() {
 }
 
 #[test]
+fn what_an_operator_puts_there_is_offered_too() {
+    let mut store = Store::new(7, 10);
+    store.world.run_for(SECOND);
+    store.world.disk_mut(store.node).write("own", b"12345");
+    store.world.run_for(70 * SECOND);
+    assert_eq!(store.get("own").as_deref(), Some(&b"12345"[..]));
+    store.world.disk_mut(store.node).remove("own");
+    store.world.run_for(40 * SECOND);
+    assert_eq!(store.get("own"), None);
+    store.world.disk_mut(store.node).write("own", b"another");
+    store.world.run_for(70 * SECOND);
+    assert_eq!(store.get("own").as_deref(), Some(&b"another"[..]));
+}
+
+#[test]
 fn nothing_ends_it_but_the_wish_to() {
     let mut store = Store::new(3, 2);
     // None of its files is there, and more are presented than it takes.

@@ -12,7 +12,7 @@ mod unit;
 mod upload;
 mod user;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -27,6 +27,7 @@ use crate::proto::ids::Name;
 use crate::proto::limits::{
     DURATION_MAX, INTERVAL_MAX, INTERVAL_MIN, LOG_BYTES_MIN, LOG_KEEP_MAX, PEERS_MAX, SHARE_DEADLINE_MAX,
 };
+use crate::proto::text::Shown;
 use crate::proto::time::Period;
 
 pub(super) use amounts::Rate;
@@ -191,17 +192,27 @@ struct TypedPeer {
 
 /// Reads the command line; `args[0]` is the program's name.
 pub(super) fn parse(args: &[OsString]) -> Parsed {
-    let Some(args) = args.iter().map(|arg| arg.to_str()).collect::<Option<Vec<_>>>() else {
-        return Parsed::Wrong("tickmesh: an argument is no UTF-8 text".to_owned());
-    };
-    let words: Vec<&str> = args.iter().skip(1).flat_map(|arg| usual(arg)).collect();
-    let typed = match Typed::from_args(&["tickmesh"], &words) {
+    let (texts, mut odd) = texts(args);
+    let words: Vec<&str> = texts.iter().skip(1).flat_map(|arg| usual(arg)).collect();
+    let is_flag = |arg: &OsStr| arg.as_encoded_bytes().starts_with(b"-");
+    if let Some((_, arg, place)) =
+        odd.iter().find(|(_, arg, _)| words.first() != Some(&"upload") || is_flag(arg))
+    {
+        return no_text(arg, *place);
+    }
+    let mut typed = match Typed::from_args(&["tickmesh"], &words) {
         Ok(typed) => typed,
         Err(early) if early.status.is_ok() => return Parsed::Show(early.output),
         Err(early) => return Parsed::Wrong(explain(&early.output, words.first())),
     };
     if typed.version {
         return Parsed::Show(concat!("tickmesh ", env!("CARGO_PKG_VERSION"), "\n").to_owned());
+    }
+    if let Some(TypedCommand::Upload(typed)) = &mut typed.command {
+        upload::put_back(typed, &mut odd);
+    }
+    if let Some((_, arg, place)) = odd.first() {
+        return no_text(arg, *place);
     }
     let checked = match typed.command {
         None => return Parsed::Wrong("tickmesh: a command is missing; try: tickmesh --help".to_owned()),
@@ -228,6 +239,29 @@ pub(super) fn parse(args: &[OsString]) -> Parsed {
         |wrong| Parsed::Wrong(format!("tickmesh: {wrong}")),
         |command| Parsed::Run(Box::new(command)),
     )
+}
+
+/// An argument that is no text: what stands for it, itself, and its place.
+type Odd<'a> = (String, &'a OsStr, usize);
+
+/// The parser takes text alone: for what is none stands something that no argument can be. Files have any name,
+/// and one of them should stop no other.
+fn texts(args: &[OsString]) -> (Vec<String>, Vec<Odd<'_>>) {
+    let mut odd = Vec::new();
+    let text = |(place, arg): (usize, &'_ OsString)| arg.to_str().map(str::to_owned).ok_or(place);
+    let texts = args.iter().enumerate().map(text).map(|text| {
+        text.unwrap_or_else(|place| {
+            let mark = format!("\0{place}");
+            odd.push((mark.clone(), args[place].as_os_str(), place));
+            mark
+        })
+    });
+    (texts.collect(), odd)
+}
+
+fn no_text(arg: &OsStr, place: usize) -> Parsed {
+    let arg = arg.to_string_lossy();
+    Parsed::Wrong(format!("tickmesh: argument {place} is no UTF-8 text: \"{}\"", Shown(&arg)))
 }
 
 /// The parser's own message, and where to look.

@@ -1,5 +1,6 @@
 //! `tickmesh upload`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,11 +25,13 @@ const EVENT_PERIOD: Duration = Duration::from_secs(1);
 /// Brings files to a drop box; true if all of them are there.
 pub(super) fn run(options: &UploadOptions) -> Result<bool> {
     logging::start(&options.log)?;
-    let (mut files, mut sizes, mut refused) = (Vec::new(), Vec::new(), Vec::<Refused>::new());
+    let (mut files, mut sizes, mut paths) = (Vec::new(), Vec::new(), Vec::new());
+    let mut refused = Vec::<Refused>::new();
     for path in &options.files {
         match file(path).with_context(|| format!("cannot upload {path:?}")) {
             Ok((file, size)) => {
                 files.push(file);
+                paths.push(path.to_string_lossy().into_owned());
                 sizes.push(size);
             }
             Err(why) => refused.push((path.clone(), format!("{why:#}"))),
@@ -36,8 +39,8 @@ pub(super) fn run(options: &UploadOptions) -> Result<bool> {
     }
     refused.iter().for_each(|file| tell_refused(file, options.json));
     let (to, jobs, timeout) = (options.to, options.jobs, options.timeout);
+    let mut teller = Teller::new(options.json, &files, paths, sizes);
     let uploader = Uploader::new(UploadConfig { to, files, jobs, timeout });
-    let mut teller = Teller::new(options.json, sizes);
     let mut uploader = Watched::every(bar::PERIOD, uploader, move |uploader: &Uploader, now| {
         teller.look(uploader.files(), now.mono);
     });
@@ -60,7 +63,8 @@ pub(super) fn run(options: &UploadOptions) -> Result<bool> {
 /// The file, by a path that leads to it from the root of the file system, and its size. It keeps the name that it was given
 /// by, also if that is a symbolic link's.
 fn file(path: &Path) -> Result<(UploadFile, u64)> {
-    let name = path.file_name().and_then(|name| name.to_str()).context("that is no file")?;
+    let name = path.file_name().context("that is no file")?;
+    let name = name.to_str().context("its name is no UTF-8 text")?;
     ensure!(name.len() <= UPLOAD_NAME_BYTES_MAX, "its name is longer than {UPLOAD_NAME_BYTES_MAX} bytes");
     let (path, size) = look_at(&path.canonicalize()?)?;
     Ok((UploadFile { path, name: name.to_owned() }, size))
@@ -69,6 +73,9 @@ fn file(path: &Path) -> Result<(UploadFile, u64)> {
 /// Tells people or programs how it goes, and of each file once what came of it.
 struct Teller {
     json: bool,
+    /// As they were typed, and what each is called in a line: its name, or its path if others have the same name.
+    paths: Vec<String>,
+    labels: Vec<String>,
     sizes: Vec<u64>,
     /// By file.
     told: Vec<bool>,
@@ -78,15 +85,19 @@ struct Teller {
 }
 
 impl Teller {
-    fn new(json: bool, sizes: Vec<u64>) -> Teller {
+    fn new(json: bool, files: &[UploadFile], paths: Vec<String>, sizes: Vec<u64>) -> Teller {
         let told = vec![false; sizes.len()];
-        Teller { json, sizes, told, pace: Pace::default(), rate: Rate::default(), next_event: Mono(0) }
+        let (pace, rate) = (Pace::default(), Rate::default());
+        let labels = labels(files, &paths);
+        Teller { json, paths, labels, sizes, told, pace, rate, next_event: Mono(0) }
     }
 
     fn look(&mut self, files: &[UploadStatus], now: Mono) {
-        for (file, told) in files.iter().zip(&mut self.told) {
-            if !*told {
-                *told = self.json && tell_event(file) || !self.json && tell_line(file);
+        for (place, file) in files.iter().enumerate() {
+            let (label, path) = (&self.labels[place], &self.paths[place]);
+            if !self.told[place] {
+                self.told[place] =
+                    if self.json { tell_event(file, label, path) } else { tell_line(file, label) };
             }
         }
         let load = Load::of(files, &self.sizes);
@@ -106,31 +117,41 @@ impl Teller {
     }
 }
 
+/// The name of each file, or its path as it was typed if another one has the same name.
+fn labels(files: &[UploadFile], paths: &[String]) -> Vec<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    files.iter().for_each(|file| *counts.entry(&file.name).or_default() += 1);
+    let label = |(file, path): (&UploadFile, &String)| {
+        if counts[file.name.as_str()] > 1 { path.clone() } else { file.name.clone() }
+    };
+    files.iter().zip(paths).map(label).collect()
+}
+
 /// Tells people what came of a file; false if nothing has yet.
-fn tell_line(file: &UploadStatus) -> bool {
+fn tell_line(file: &UploadStatus, label: &str) -> bool {
     match &file.state {
         UploadState::Done => {
             // Whoever reads this may have gone: the file is there all the same, below too.
-            let _ = terminal::print(&format!("{}\n", uploaded(file)));
+            let _ = terminal::print(&format!("{}\n", uploaded(file, label)));
         }
-        UploadState::Failed(trouble) => complain(file, trouble),
+        UploadState::Failed(trouble) => complain(label, trouble),
         _ => return false,
     }
     true
 }
 
 /// The same for programs.
-fn tell_event(file: &UploadStatus) -> bool {
+fn tell_event(file: &UploadStatus, label: &str, path: &str) -> bool {
     let line = match &file.state {
         UploadState::Done => json!({
-            "event": "done", "file": file.name, "bytes": file.bytes, "bytes_sent": file.bytes_sent,
-            "seconds": (file.took.as_secs_f64() * 1e3).round() / 1e3,
+            "event": "done", "file": file.name, "path": path, "bytes": file.bytes,
+            "bytes_sent": file.bytes_sent, "seconds": (file.took.as_secs_f64() * 1e3).round() / 1e3,
         }),
         UploadState::Failed(trouble) => {
-            complain(file, trouble);
+            complain(label, trouble);
             json!({
-                "event": "failed", "file": file.name, "bytes": file.bytes, "bytes_sent": file.bytes_sent,
-                "why": trouble.to_string(), "may_be_stored": trouble.may_be_stored(),
+                "event": "failed", "file": file.name, "path": path, "bytes": file.bytes,
+                "bytes_sent": file.bytes_sent, "why": trouble.to_string(), "may_be_stored": trouble.may_be_stored(),
             })
         }
         _ => return false,
@@ -139,14 +160,14 @@ fn tell_event(file: &UploadStatus) -> bool {
     true
 }
 
-fn uploaded(file: &UploadStatus) -> String {
-    let (name, size) = (Shown(&file.name), bytes(file.bytes_sent));
+fn uploaded(file: &UploadStatus, label: &str) -> String {
+    let (name, size) = (Shown(label), bytes(file.bytes_sent));
     format!("uploaded {name} ({size} in {:.1} s)", file.took.as_secs_f64())
 }
 
-fn complain(file: &UploadStatus, trouble: &UploadTrouble) {
+fn complain(label: &str, trouble: &UploadTrouble) {
     terminal::clear_progress();
-    let name = Shown(&file.name);
+    let name = Shown(label);
     let not = if trouble.may_be_stored() { "may not have been" } else { "was not" };
     terminal::complain(&format_args!("{name} {not} uploaded: {trouble}"));
 }
@@ -194,6 +215,14 @@ mod tests {
             state: UploadState::Done,
             took: Duration::from_millis(240),
         };
-        assert_eq!(uploaded(&file), "uploaded a\\u{1b}[2J (5.0 MB in 0.2 s)");
+        assert_eq!(uploaded(&file, &file.name), "uploaded a\\u{1b}[2J (5.0 MB in 0.2 s)");
+    }
+
+    #[test]
+    fn files_of_the_same_name_are_told_apart() {
+        let paths = ["x/f", "y/f", "y/g"].map(str::to_owned);
+        let file = |path: &String| UploadFile { path: format!("full/{path}"), name: path[2..].to_owned() };
+        let files: Vec<UploadFile> = paths.iter().map(file).collect();
+        assert_eq!(labels(&files, &paths), ["x/f", "y/f", "g"]);
     }
 }

@@ -32,9 +32,12 @@ pub(super) fn open(
     let real = |folder: &Path| folder.canonicalize();
     let dir = real(&options.dir).with_context(|| format!("cannot use {}", options.dir.display()))?;
     for (other, purpose) in others {
+        let other = real(other).with_context(|| format!("cannot use {}", other.display()))?;
+        // A folder that holds theirs is no better: whoever empties it removes theirs as well.
+        let relation = if other == dir { "is" } else { "holds" };
         ensure!(
-            real(other).is_ok_and(|other| other != dir),
-            "{} is the folder of {purpose}; choose another one for uploads with --upload-dir",
+            !other.starts_with(&dir),
+            "{} {relation} the folder of {purpose}; choose another one for uploads with --upload-dir",
             options.dir.display()
         );
     }

@@ -147,6 +147,7 @@ fn deleted(root: &Path) -> usize {
 #[test]
 fn deleted_files_hold_few_descriptors_while_the_helper_is_busy() {
     const LAST: FileId = FileId(4 * LET_GO_WAITING_MAX as u32);
+    #[allow(clippy::ptr_arg)] // the kind of function that a toy takes
     fn act(root: &mut PathBuf, what: What<'_>, desk: &mut Desk<'_>) {
         match what {
             What::Told(Input::Start) => {

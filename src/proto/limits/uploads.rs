@@ -39,6 +39,10 @@ pub const UPLOAD_RATE_BYTES: u64 = UPLOAD_SLICE_BYTES;
 /// How often the one who offers uploads to others looks whether they are still there: one that is offered stays open, and so keeps
 /// its room on the disk when an operator removes it.
 pub const PRESENTED_LOOK_PERIOD: Duration = Duration::from_secs(30);
+/// Files that it takes in at once: less than a millisecond of everybody else's time.
+pub const PRESENTED_SLICE: usize = 100;
+/// Between two such slices: all of a full folder are in after a tenth of a second.
+pub const PRESENTED_SLICE_PAUSE: Duration = Duration::from_millis(1);
 /// Longest ending of a name, its dot included, that stays when the name is cut: `.jpg`, `.torrent`.
 pub const ENDING_BYTES_MAX: usize = 16;
 /// Between two counts of what is in the folder: an operator who makes room need not wait longer, and a folder of a

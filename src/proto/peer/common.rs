@@ -54,6 +54,8 @@ pub(super) enum Timer {
     Reply(u32),
     /// Something to do for sharing, or its deadline.
     Share(u32),
+    /// Files of our folder that wait for their turn.
+    Present(u32),
     /// Something that was to be shown.
     Shown(u32),
     /// Chunks that wait for their turn.

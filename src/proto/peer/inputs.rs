@@ -95,7 +95,7 @@ impl Machine for Peers {
             | Input::Reload
             | Input::Report => {}
             Input::Surveyed { names, .. } => self.on_surveyed(names, now, os),
-            Input::Presented { path } => self.on_presented(path, now, os),
+            Input::Presented { path } => self.on_presented(path, now),
             Input::Derived { job, key } => {
                 members.iter_mut().for_each(|member| member.on_derived(job, key, common, os));
             }
@@ -147,6 +147,7 @@ impl Peers {
             Timer::Redial(member) => members[member as usize].dial_server(common, now, os),
             Timer::Reply(member) => members[member as usize].on_reply_timeout(common, now, os),
             Timer::Share(member) => members[member as usize].look_around(common, now, os),
+            Timer::Present(member) => members[member as usize].take_presented(common, now, os),
             Timer::Shown(_) => {} // see `tend_talk`
             Timer::Serve => {
                 common.packing.begin_turn();

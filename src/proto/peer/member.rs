@@ -265,6 +265,7 @@ impl Member {
             Timer::Redial,
             Timer::Reply,
             Timer::Share,
+            Timer::Present,
             Timer::Shown,
         ];
         for timer in timers {

@@ -1,0 +1,111 @@
+//! Names of the mesh for files that have any name on the disk. Reads no file.
+
+use std::collections::BTreeMap;
+
+use crate::proto::ids::FileName;
+use crate::proto::limits::{ENDING_BYTES_MAX, FILE_NAME_BYTES_MAX};
+use crate::proto::machine::numbered_name;
+
+/// Longest name that gets a number behind it: `.8192` is the longest.
+const NUMBERED_BYTES_MAX: usize = FILE_NAME_BYTES_MAX - 8;
+
+/// What was given so far: the next number of many names that become the same is found at once.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// By the name that gets a number. Each number below was taken, and no name is ever given back.
+    next: BTreeMap<String, u32>,
+}
+
+impl Names {
+    /// A name for a file that nobody has, made of that on the disk.
+    pub(super) fn free(&mut self, path: &str, is_taken: impl Fn(&str) -> bool) -> FileName {
+        let mut name = shared_name(path, FILE_NAME_BYTES_MAX);
+        if is_taken(&name) {
+            let short = shared_name(path, NUMBERED_BYTES_MAX);
+            let next = self.next.entry(short.clone()).or_insert(1);
+            while is_taken(&name) {
+                name = numbered_name(&short, *next);
+                *next += 1;
+            }
+        }
+        name.parse().expect("made of what a name may have")
+    }
+}
+
+/// The name with `_` for all that a shared file's may not have; a long one is shortened before its ending.
+fn shared_name(path: &str, bytes_max: usize) -> String {
+    let is_good = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    let mut name: String = path.chars().map(|letter| if is_good(letter) { letter } else { '_' }).collect();
+    if name.len() > bytes_max {
+        let dot = name.rfind('.').filter(|dot| name.len() - dot <= ENDING_BYTES_MAX);
+        let ending = name.split_off(dot.unwrap_or(name.len()));
+        name.truncate(bytes_max - ending.len());
+        name += &ending;
+    }
+    let is_edge = |letter: char| letter != '-' && letter != '.';
+    if !name.starts_with(is_edge) {
+        name.replace_range(..name.len().min(1), "_");
+    }
+    if !name.ends_with(is_edge) {
+        name.replace_range(name.len() - 1.., "_");
+    }
+    // Unfinished files are called so.
+    if FileName::is_partial(&name) { name.replace(".partial", "_partial") } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_made_fit_for_sharing() {
+        let long = "x".repeat(300);
+        for (path, expected) in [
+            ("film.bin", "film.bin"),
+            ("my film (1).mp4", "my_film__1_.mp4"),
+            ("größe.txt", "gr__e.txt"),
+            (".hidden", "_hidden"),
+            ("-rf", "_rf"),
+            ("end.", "end_"),
+            ("", "_"),
+            (".", "_"),
+            ("a.partial", "a_partial"),
+            (&long, &"x".repeat(FILE_NAME_BYTES_MAX)),
+            (&format!("{long}.jpeg"), &format!("{}.jpeg", "x".repeat(FILE_NAME_BYTES_MAX - 5))),
+        ] {
+            assert_eq!(Names::default().free(path, |_| false).as_str(), expected);
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_taken_gets_a_number() {
+        let long = "x".repeat(FILE_NAME_BYTES_MAX);
+        for path in ["a b", &long, "..", "a.partial"] {
+            let mut taken: Vec<String> = Vec::new();
+            let mut names = Names::default();
+            for _ in 0..12 {
+                let name = names.free(path, |name| taken.iter().any(|other| other == name));
+                taken.push(name.to_string());
+            }
+            assert!(taken[11].ends_with(".11"), "{taken:?}");
+        }
+    }
+
+    #[test]
+    fn thousands_of_names_that_become_the_same_are_found_at_once() {
+        let (mut names, mut taken, asked) = (Names::default(), BTreeSet::new(), Cell::new(0));
+        // Somebody has a name that would be given.
+        taken.insert("_.4000".to_owned());
+        for _ in 0..8000 {
+            let name = names.free("ä", |name| {
+                asked.set(asked.get() + 1);
+                taken.contains(name)
+            });
+            assert!(taken.insert(name.to_string()));
+        }
+        assert!(taken.contains("_.8000") && asked.get() <= 3 * 8000, "{}", asked.get());
+    }
+}
