@@ -10,7 +10,7 @@ use std::thread;
 use mio::Waker;
 
 use crate::io::errands::{Done, Errands, Job};
-use crate::io::scheduling::take_usual_slices;
+use crate::io::scheduling::take_usual_share;
 
 /// The loop's end of the two channels.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ impl Drop for Bell {
 
 /// Takes what has come, does a part of it, answers, until nobody is there to do it for.
 fn work(jobs: &Receiver<Job>, done: Sender<Done>, waker: Arc<Waker>) {
-    take_usual_slices();
+    take_usual_share();
     // Dropped the other way round: the loop must find the channel closed when it wakes.
     let (bell, done) = (Bell(waker), done);
     let mut errands = Errands::default();
