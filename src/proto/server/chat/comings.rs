@@ -7,6 +7,7 @@ use crate::proto::machine::{CloseReason, Os};
 use crate::proto::server::chat::LetIn;
 use crate::proto::server::chat::crier::Coming;
 use crate::proto::server::directory::{Refusal, refuse};
+use crate::proto::server::session::Session;
 use crate::proto::server::{Limit, Server, Timer};
 use crate::proto::time::{Mono, Now, Period};
 use crate::proto::wire::{Chat as Line, Departure, ErrorCode, Message, SILENT_WHY};
@@ -19,7 +20,7 @@ impl Server {
         name: Option<Name>,
         talks: bool,
     ) -> Result<(), Refusal> {
-        let is_near = self.sessions.get(link).is_some_and(|session| session.remote.ip().is_loopback());
+        let is_near = self.sessions.get(link).is_some_and(Session::is_near);
         let is_in = match self.config.talk.guests {
             LetIn::All => true,
             LetIn::Loopback => is_near,
