@@ -104,7 +104,7 @@ pub(super) struct TypedServer {
     /// clients that may upload at once, silent ones included, 1 to 8192 (default 1000)
     #[argh(option, from_str_fn(number))]
     upload_clients: Option<usize>,
-    /// the same from one address (default 500)
+    /// the same from one address, or from one network of 64 bits of IPv6 (default 500)
     #[argh(option, from_str_fn(number))]
     upload_clients_per_address: Option<usize>,
     /// how long an upload may bring less than 512 KiB and not its end, 1s to 168h (default 60s)

@@ -20,6 +20,7 @@
 //! - Machines of one driver live and end together: when one exits, the others get
 //!   [`Input::Shutdown`].
 
+mod address;
 mod figures;
 mod holes;
 mod link_map;
@@ -37,6 +38,7 @@ use crate::proto::ids::{DialId, FileId, LinkId};
 use crate::proto::limits::SALT_BYTES;
 use crate::proto::time::{Mono, Now, Wall};
 
+pub use address::counted_address;
 pub use figures::{DriverFigures, Quantiles, Tell};
 pub use holes::Holes;
 pub use link_map::LinkMap;

@@ -2,12 +2,13 @@
 //! nothing of what they say.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::proto::limits::{
     GREET_TIMEOUT, LINKS_FOR_OPERATORS, LINKS_MAX, TURNED_AWAY_LINES_BURST, TURNED_AWAY_LINES_PERIOD,
 };
+use crate::proto::machine::counted_address;
 use crate::proto::server::status::Limit;
 use crate::proto::time::{Mono, ns};
 
@@ -16,7 +17,7 @@ use crate::proto::time::{Mono, ns};
 pub struct DoorConfig {
     /// Links at once; a few more from the server's own host.
     pub links_max: usize,
-    /// The same from one address; of IPv6, from one network of 64 bits, for a host may have all of it.
+    /// The same from one address, see [`counted_address`].
     pub links_per_address_max: usize,
     /// How long a link may take to join, to greet or to log in.
     pub greet_timeout: Duration,
@@ -49,7 +50,7 @@ impl Door {
     /// # Errors
     /// If it is full, and nothing has changed.
     pub(super) fn enter(&mut self, ip: IpAddr) -> Result<(), Limit> {
-        let place = whose(ip);
+        let place = counted_address(ip);
         let here = self.inside.get(&place).copied().unwrap_or(0);
         let kept = if ip.is_loopback() { LINKS_FOR_OPERATORS } else { 0 };
         if self.total >= self.config.links_max + kept {
@@ -64,7 +65,7 @@ impl Door {
     }
 
     pub(super) fn leave(&mut self, ip: IpAddr) {
-        let place = whose(ip);
+        let place = counted_address(ip);
         match self.inside.get_mut(&place) {
             Some(1) => drop(self.inside.remove(&place)),
             Some(here) => *here -= 1,
@@ -88,19 +89,11 @@ impl Door {
     pub(super) fn check_invariants(&self, remotes: impl Iterator<Item = IpAddr>) {
         let mut inside = BTreeMap::new();
         for ip in remotes {
-            *inside.entry(whose(ip)).or_insert(0) += 1;
+            *inside.entry(counted_address(ip)).or_insert(0) += 1;
         }
         assert_eq!(self.inside, inside);
         assert_eq!(self.total, inside.values().sum::<usize>());
         assert!(self.total <= self.config.links_max + LINKS_FOR_OPERATORS);
-    }
-}
-
-/// What counts as one address.
-fn whose(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V6(ip) if !ip.is_loopback() => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
-        ip => ip,
     }
 }
 
