@@ -15,7 +15,7 @@ pub const FIGURES_MAX: usize = 4096;
 /// Links that a server takes at once, unless an operator says otherwise: with those of the driver that are left, whoever comes
 /// beyond them is told so.
 pub const SERVER_LINKS: usize = LINKS_MAX - 1024;
-/// How many more it takes from its own host, so that it says how it stands when it is full.
+/// How many more it takes from its own host, in all and from one address, so that it says how it stands when it is full.
 pub const LINKS_FOR_OPERATORS: usize = 16;
 /// The same from one address: the most peers that one process has, and as many people beside them as sit at one host.
 pub const SERVER_LINKS_PER_ADDRESS: usize = 5000;
