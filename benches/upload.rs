@@ -51,7 +51,7 @@ fn main() {
     let seconds = setting("UPLOAD_RUN", 10);
     if seconds > 0 {
         let file = folder.0.join("file.bin");
-        write_noise(&file, SENT_MIB.min(mib.max(1)) << 20);
+        write_noise(&file, SENT_MIB << 20);
         ticks_beside(&folder.0, &file, seconds, rounds);
     }
 }
