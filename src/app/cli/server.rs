@@ -162,8 +162,8 @@ pub(super) struct TypedServer {
     #[argh(option, default = "Period(Duration::from_secs(5))")]
     grace: Period,
 
-    /// take what is not typed here from this file (TOML): its keys are the names of these flags, with _ for -. The environment
-    /// is asked before it: TICKMESH_LISTEN, TICKMESH_LOG_FILE and so on
+    /// take what is not typed here from this file (TOML): its keys are the names of these flags, with _ for -, but for daemon,
+    /// config, check-config and print-config. The environment is asked before it: TICKMESH_LISTEN, TICKMESH_LOG_FILE and so on
     #[argh(option)]
     pub(super) config: Option<PathBuf>,
     /// only say what is wrong in that file and in the environment, with line and key; exit code 2 if anything is

@@ -142,9 +142,11 @@ pub enum Input<'a> {
     Typed { bytes: &'a [u8] },
     /// No more will come from there.
     TypedEnd,
-    /// Whoever runs the program has changed something outside: read it again (SIGHUP). Only who serves is told.
+    /// Whoever runs the program has changed something outside: read it again (SIGHUP). Told to
+    /// every machine of a server's process, and to no other.
     Reload,
-    /// Whoever runs the program wants to know how things stand: write it to the log (SIGUSR1). Only who serves is told.
+    /// Whoever runs the program wants to know how things stand: write it to the log (SIGUSR1). Told to the
+    /// same machines.
     Report,
     /// End soon and orderly. Nobody listens for this machine any more: who dials is refused.
     Shutdown,
