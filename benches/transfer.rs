@@ -9,13 +9,19 @@
 
 #![allow(clippy::disallowed_methods)] // a benchmark measures time
 
+mod common;
+
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::common::{
+    Removed, Running, assert_same, finish, is_there, median, setting, settle, time, write_noise,
+};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tickmesh");
 const DOWNLOADERS: usize = 10;
@@ -26,9 +32,6 @@ const UPLOAD_LIMIT: [&str; 2] = ["--upload-limit", "2MB/s"];
 const UPLOAD_LIMIT_BYTES_PER_S: u64 = 2_000_000;
 
 fn main() {
-    let setting = |name: &str, usual: u64| {
-        std::env::var(name).map_or(usual, |value| value.parse().unwrap_or_else(|_| panic!("{name}={value}")))
-    };
     let rounds = setting("TRANSFER_ROUNDS", 5) as usize;
     let folder = std::env::var_os("TRANSFER_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
     let folder = Removed::new(folder.join(format!("tickmesh-transfer-{}", std::process::id())));
@@ -58,7 +61,7 @@ fn one_to_one(folder: &Path, file: &Path, mib: u64, rounds: usize) {
     let _holder = server.share(file, folder);
     let nginx = is_there("nginx").then(|| Nginx::start(folder));
     let mut ways: Vec<Way<'_>> = vec![
-        ("tickmesh", Box::new(|to| finish(server.get(to.parent().expect("a folder"))))),
+        ("tickmesh", Box::new(|to| finish(&mut server.get(to.parent().expect("a folder"))))),
         ("cp", Box::new(|to| copy(file, to))),
     ];
     if let Some(nginx) = &nginx {
@@ -103,8 +106,8 @@ fn one_to_many(folder: &Path, file: &Path, mib: u64, rounds: usize) {
             (0..DOWNLOADERS).map(|place| Removed::new(folder.join(format!("many{place}")))).collect();
         settle();
         got.push(time(|| {
-            let gets: Vec<Child> = places.iter().map(|place| server.get(&place.0)).collect();
-            gets.into_iter().for_each(finish);
+            let mut gets: Vec<Child> = places.iter().map(|place| server.get(&place.0)).collect();
+            gets.iter_mut().for_each(finish);
         }));
         factors.push(holder.stop() as f64 / (mib << 20) as f64);
         places.iter().for_each(|place| assert_same(file, &place.0.join("file.bin")));
@@ -298,62 +301,6 @@ impl Holder {
     }
 }
 
-/// A process that ends with whoever started it.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A folder that goes away with all that is in it.
-struct Removed(PathBuf);
-
-impl Removed {
-    fn new(folder: PathBuf) -> Removed {
-        fs::create_dir_all(&folder).expect("a folder for files");
-        Removed(folder)
-    }
-}
-
-impl Drop for Removed {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn is_there(program: &str) -> bool {
-    let there = Command::new(program).arg("--version").output().is_ok();
-    if !there {
-        println!("without {program}: it is not on PATH");
-    }
-    there
-}
-
-/// What was written or removed before is not paid for by what comes next.
-fn settle() {
-    nix::unistd::sync();
-    thread::sleep(Duration::from_millis(100));
-}
-
-fn finish(mut process: Child) {
-    let status = process.wait().expect("a process of ours");
-    assert!(status.success(), "{status}");
-}
-
-fn time(act: impl FnOnce()) -> Duration {
-    let started = Instant::now();
-    act();
-    started.elapsed()
-}
-
-fn median(times: &mut [Duration]) -> f64 {
-    times.sort();
-    times[times.len() / 2].as_secs_f64()
-}
-
 fn copy(from: &Path, to: &Path) {
     let mut command = Command::new("cp");
     command.arg(from).arg(to);
@@ -377,21 +324,4 @@ fn run_and_sync(mut command: Command, to: &Path) {
     let status = command.status().expect("it runs");
     assert!(status.success(), "{command:?}: {status}");
     File::open(to).and_then(|file| file.sync_all()).expect("the copy reaches the disk");
-}
-
-/// Bytes that cannot be compressed, the same each time.
-fn write_noise(path: &Path, bytes: u64) {
-    let mut file = File::create(path).expect("a file for the noise");
-    let mut noise = blake3::Hasher::new().finalize_xof();
-    let mut piece = vec![0; 1 << 20];
-    for _ in 0..bytes >> 20 {
-        noise.fill(&mut piece);
-        file.write_all(&piece).expect("room for the noise");
-    }
-    file.sync_all().expect("the noise reaches the disk");
-}
-
-fn assert_same(one: &Path, other: &Path) {
-    let status = Command::new("cmp").arg(one).arg(other).status().expect("cmp runs");
-    assert!(status.success(), "{} differs from {}", other.display(), one.display());
 }

@@ -8,16 +8,22 @@
 
 #![allow(clippy::disallowed_methods)] // a benchmark measures time, and sends from threads
 
+mod common;
+
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::sendfile::sendfile64;
+
+use crate::common::{
+    Removed, Running, assert_same, finish, is_there, median, setting, settle, time, write_noise,
+};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tickmesh");
 /// Who uploads at full speed beside a peer.
@@ -28,9 +34,6 @@ const SENT_MIB: u64 = 256;
 const EACH_BYTES: u64 = 4 << 20;
 
 fn main() {
-    let setting = |name: &str, usual: u64| {
-        std::env::var(name).map_or(usual, |value| value.parse().unwrap_or_else(|_| panic!("{name}={value}")))
-    };
     let folder = std::env::var_os("UPLOAD_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
     let folder = Removed::new(folder.join(format!("tickmesh-upload-{}", std::process::id())));
     let rounds = setting("UPLOAD_ROUNDS", 5) as usize;
@@ -48,7 +51,7 @@ fn main() {
     let seconds = setting("UPLOAD_RUN", 10);
     if seconds > 0 {
         let file = folder.0.join("file.bin");
-        write_noise(&file, SENT_MIB.min(mib.max(1)) << 20);
+        write_noise(&file, SENT_MIB << 20);
         ticks_beside(&folder.0, &file, seconds, rounds);
     }
 }
@@ -261,77 +264,4 @@ impl Server {
             serde_json::from_slice(&output.stdout).expect("a peer reports in JSON");
         report["peers"][0].take()
     }
-}
-
-/// A process that ends with whoever started it.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A folder that goes away with all that is in it.
-struct Removed(PathBuf);
-
-impl Removed {
-    fn new(folder: PathBuf) -> Removed {
-        fs::create_dir_all(&folder).expect("a folder for files");
-        Removed(folder)
-    }
-}
-
-impl Drop for Removed {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn is_there(program: &str) -> bool {
-    let there = Command::new(program).arg("-V").output().is_ok();
-    if !there {
-        println!("without {program}: it is not on PATH");
-    }
-    there
-}
-
-/// What was written or removed before is not paid for by what comes next.
-fn settle() {
-    nix::unistd::sync();
-    thread::sleep(Duration::from_millis(100));
-}
-
-fn finish(process: &mut Child) {
-    let status = process.wait().expect("a process of ours");
-    assert!(status.success(), "{status}");
-}
-
-fn time(act: impl FnOnce()) -> Duration {
-    let started = Instant::now();
-    act();
-    started.elapsed()
-}
-
-fn median(times: &mut [Duration]) -> f64 {
-    times.sort();
-    times[times.len() / 2].as_secs_f64()
-}
-
-/// Bytes that cannot be compressed, the same each time.
-fn write_noise(path: &Path, bytes: u64) {
-    let mut file = File::create(path).expect("a file for the noise");
-    let mut noise = blake3::Hasher::new().finalize_xof();
-    let mut piece = vec![0; 1 << 20];
-    for _ in 0..bytes >> 20 {
-        noise.fill(&mut piece);
-        file.write_all(&piece).expect("room for the noise");
-    }
-    file.sync_all().expect("the noise reaches the disk");
-}
-
-fn assert_same(one: &Path, other: &Path) {
-    let status = Command::new("cmp").arg(one).arg(other).status().expect("cmp runs");
-    assert!(status.success(), "{} differs from {}", other.display(), one.display());
 }

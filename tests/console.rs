@@ -7,8 +7,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Output;
 
-use common::party::{Evening, piped};
-use common::{run, text, wait_for};
+use common::party::Evening;
+use common::{piped, run, text, wait_for};
 use nix::sys::signal::Signal;
 
 #[test]

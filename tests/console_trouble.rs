@@ -5,12 +5,11 @@ mod common;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use std::path::Path;
 use std::process::{Output, Stdio};
 
-use common::party::{Evening, piped};
+use common::party::Evening;
 use common::screen::Screen;
-use common::{run, text, tickmesh, wait_for};
+use common::{piped, run, text, tickmesh, wait_for};
 use nix::sys::signal::Signal;
 
 /// A password in a file, and the arguments of a user who has it there.
@@ -39,7 +38,7 @@ fn what_is_no_line_is_refused_and_nothing_else() {
     alice.hears("whoelse: nobody else");
     alice.heard_nothing_of("whoelse: nobody else");
     let long = "x".repeat(1_000_000);
-    let output = piped_bytes(
+    let output = piped(
         evening.dir.path(),
         &args(&evening, "bob"),
         &[
@@ -58,14 +57,6 @@ fn what_is_no_line_is_refused_and_nothing_else() {
     }
     assert_eq!(output.status.code(), Some(1));
     alice.hears("bob: ä");
-}
-
-fn piped_bytes(folder: &Path, args: &str, bytes: &[u8]) -> Output {
-    let mut command = tickmesh(folder, args);
-    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(bytes).unwrap();
-    child.wait_with_output().unwrap()
 }
 
 #[test]

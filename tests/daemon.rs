@@ -299,7 +299,7 @@ fn root_serves_as_another_user() {
 #[test]
 fn who_does_not_close_in_turn_makes_no_end_a_forced_one() {
     let place = Place::new();
-    let server = common::server(place.path(), "--grace 100ms");
+    let server = common::server(place.path(), "--grace 1s");
     let mut guest = BufReader::new(TcpStream::connect(server.addr).unwrap());
     let mut said = String::new();
     guest.read_line(&mut said).unwrap();

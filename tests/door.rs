@@ -19,6 +19,7 @@ struct House {
     world: World,
     addr: SocketAddr,
     server: MachineId,
+    own: NodeId,
     hosts: u8,
 }
 
@@ -36,7 +37,7 @@ impl House {
         };
         let door = DoorConfig { links_max, links_per_address_max, greet_timeout };
         let server = world.start(node, Box::new(Server::new(config).with_door(door)));
-        House { world, addr, server, hosts: 1 }
+        House { world, addr, server, own: node, hosts: 1 }
     }
 
     fn host(&mut self) -> NodeId {
@@ -106,6 +107,22 @@ fn a_full_house_says_so_and_those_inside_go_on() {
     house.world.run_for(SECOND);
     assert!(is_greeted(&house.knock(hosts[3]).1) && is_greeted(&house.knock(hosts[3]).1));
     assert!(!is_greeted(&house.knock(hosts[3]).1));
+}
+
+/// Also those of the address from which the operator comes.
+#[test]
+fn an_operator_gets_in_when_all_places_are_taken() {
+    for (links_max, links_per_address_max) in [(3, LINKS_MAX), (LINKS_MAX, 3)] {
+        let mut house = House::new(links_max, links_per_address_max, 60 * SECOND);
+        let own = house.own;
+        let links = [(); 3].map(|()| house.knock(own).0);
+        assert!(links.iter().all(|link| !house.is_closed(*link)));
+        let (operator, heard) = house.knock(own);
+        assert!(is_greeted(&heard), "{heard}");
+        assert!(house.say(operator, b"status\n").contains("* STATUS server.links 4\n"));
+        let far = house.host();
+        assert_eq!(is_greeted(&house.knock(far).1), links_max == LINKS_MAX);
+    }
 }
 
 #[test]

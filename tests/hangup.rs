@@ -2,12 +2,11 @@
 
 mod common;
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use common::{server, tickmesh};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use common::{Running, finish, line, server, text, tickmesh};
+use nix::sys::signal::Signal;
 
 #[test]
 fn a_console_that_nohup_has_started_stays() {
@@ -18,15 +17,16 @@ fn a_console_that_nohup_has_started_stays() {
     let mut command = Command::new("nohup");
     command.arg(console.get_program()).args(console.get_args()).current_dir(folder);
     command.envs(console.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    let mut said = String::new();
-    stdout.read_line(&mut said).unwrap();
-    kill(Pid::from_raw(child.id() as i32), Signal::SIGHUP).unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut running = Running::of(child);
+    assert_eq!(line(&mut running), "OK login guest-1 0\n");
+    running.signal(Signal::SIGHUP);
     // It may be gone, and then the status says so.
-    let _ = child.stdin.take().unwrap().write_all(b"whoelse\n");
-    stdout.read_to_string(&mut said).unwrap();
-    assert_eq!(said, "OK login guest-1 0\nOK whoelse 0\n");
-    assert!(child.wait().unwrap().success());
+    let _ = stdin.write_all(b"whoelse\n");
+    drop(stdin);
+    let output = finish(running);
+    assert_eq!(text(&output.stdout), "OK whoelse 0\n", "{}", text(&output.stderr));
+    assert!(output.status.success());
 }

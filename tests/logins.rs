@@ -121,7 +121,11 @@ fn passwords_are_typed_on_the_servers_host_and_guests_come_from_where_they_may()
     }
     assert!(hall.say(near, "HELLO visitor\n").starts_with("OK HELLO visitor "));
     assert!(hall.say(near, "message alice hello\n").starts_with("ERR offline "), "guests leave no mail");
-    let (alice, _) = hall.login("alice");
+    let alice = hall.connect_by_address();
+    assert!(hall.say(alice, "login alice alice's pass word\n").starts_with("OK login alice "));
+    let by_address = hall.connect_by_address();
+    assert!(hall.say(by_address, "HELLO other\n").starts_with("OK HELLO other "));
+    assert_eq!(hall.hear(alice), "ONLINE other\n");
     assert!(hall.say(near, "message alice hello\n").ends_with("OK message delivered\n"));
     assert_eq!(hall.hear(alice), "MESSAGE visitor hello\n");
     let mut closed = Hall::with_guests(4, LetIn::None);

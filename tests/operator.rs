@@ -110,9 +110,10 @@ fn status_is_for_the_servers_own_host() {
     let mut hall = Hall::new(6);
     let link = hall.connect_from_afar();
     assert!(hall.say(link, "status\n").starts_with("ERR not-allowed "));
-    let near = hall.connect();
-    let heard = hall.say(near, "status\n");
-    assert!(figures(&heard).contains(&("refused.not-allowed", 1)));
+    for near in [hall.connect(), hall.connect_by_address()] {
+        let heard = hall.say(near, "status\n");
+        assert!(figures(&heard).contains(&("refused.not-allowed", 1)));
+    }
 }
 
 #[test]

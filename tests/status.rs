@@ -18,16 +18,14 @@ fn a_server_says_how_it_stands() {
     let folder = tempfile::tempdir().unwrap();
     let server = server(folder.path(), "--interval 10ms --upload-listen 127.0.0.1:0");
     let addr = server.addr;
-    let peer = start(folder.path(), &format!("peer --server {addr} --duration 4s --no-share --out out"));
-    let (code, json) = loop {
+    // Its run is over when it is told so.
+    let peer = start(folder.path(), &format!("peer --server {addr} --duration 1h --no-share --out out"));
+    let json = common::wait_for("ticks", || {
         let (code, out, err) = status(folder.path(), addr, "--json");
         assert_eq!(code, Some(0), "{err}");
         let json: serde_json::Value = serde_json::from_str(&out).unwrap();
-        if json["rates"]["ticks_per_s"].as_u64().unwrap() > 0 {
-            break (code, json);
-        }
-    };
-    assert_eq!(code, Some(0));
+        (json["rates"]["ticks_per_s"].as_u64().unwrap() > 0).then_some(json)
+    });
     assert_eq!(json["at"], addr.to_string());
     assert_eq!(json["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!((&json["server"]["runs"], &json["server"]["links_members"]), (&1.into(), &1.into()));
@@ -51,7 +49,8 @@ fn a_server_says_how_it_stands() {
         out.starts_with(&format!("tickmesh {} at {addr} is up for ", env!("CARGO_PKG_VERSION"))),
         "{out}"
     );
-    assert!(finish(peer).status.success());
+    peer.signal(Signal::SIGTERM);
+    assert!(finish(peer).status.code().is_some(), "it ends by itself");
 }
 
 #[test]

@@ -8,7 +8,8 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
-use common::yard::{config, header};
+use common::drop::header;
+use common::yard::config;
 use tickmesh::proto::limits::HEADER_TIMEOUT;
 use tickmesh::proto::machine::{DownReason, is_temp_name};
 use tickmesh::proto::upload::{DropBox, DropBoxConfig};
@@ -244,7 +245,7 @@ impl Attempt {
         if way == Way::Silent {
             world.write(link, &header(bytes as u64, "")[..rng.index(9)]);
         } else {
-            world.write(link, &header(bytes as u64, &format!("a/folder/{name}")));
+            world.write(link, &header(bytes as u64, format!("a/folder/{name}")));
         }
         if rng.chance(0.1) {
             world.set_reading(link, ReadRate::BytesPerSecond(1 + rng.below(20)));

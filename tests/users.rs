@@ -8,22 +8,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
-use common::{run, text, tickmesh};
+use common::{piped, run, text, tickmesh};
 use nix::pty::openpty;
 use nix::sys::termios::{self, LocalFlags};
 use tickmesh::io::Store;
 use tickmesh::proto::machine::{Change, Load, Login, Row};
 use tickmesh::proto::time::Wall;
-
-/// Runs the program with that on its standard input.
-fn piped(folder: &Path, args: &str, input: &[u8]) -> Output {
-    let mut command = tickmesh(folder, args);
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // A program that does not ask may be gone already.
-    let _ = child.stdin.take().unwrap().write_all(input);
-    child.wait_with_output().unwrap()
-}
 
 fn said(output: &Output) -> (Option<i32>, String, String) {
     (output.status.code(), text(&output.stdout), text(&output.stderr))

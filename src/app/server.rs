@@ -85,8 +85,8 @@ fn serve(
         }
         _ => None,
     };
-    let mut keeper = match &options.uploads {
-        Some(uploads) if uploads.register => Some(uploads::keeper(&listeners.mesh)?),
+    let mut holder = match &options.uploads {
+        Some(uploads) if uploads.register => Some(uploads::holder(&listeners.mesh)?),
         _ => None,
     };
     let config = server_config(options, listeners.mesh.clone(), lock.as_ref())?;
@@ -107,7 +107,7 @@ fn serve(
     let mut hosts = vec![Host { machine: &mut server, root: options.out.clone() }];
     if let (Some(uploads), Some(dropbox)) = (&options.uploads, &mut dropbox) {
         hosts.push(Host { machine: dropbox, root: uploads.dir.clone() });
-        hosts.extend(keeper.iter_mut().map(|machine| Host { machine, root: uploads.dir.clone() }));
+        hosts.extend(holder.iter_mut().map(|machine| Host { machine, root: uploads.dir.clone() }));
     }
     let mut wiring = Keeper::new(manager);
     hosts.push(Host { machine: &mut wiring, root: options.out.clone() });

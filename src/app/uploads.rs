@@ -18,7 +18,7 @@ use crate::proto::upload::{DropBox, DropBoxConfig, Failure, Refusal};
 use crate::proto::wire::GROUP_DEFAULT;
 
 /// What files of the drop box are offered under.
-const KEEPER: &str = "dropbox";
+const HOLDER: &str = "dropbox";
 
 /// A drop box whose folder can be written to, at an address that is bound. `others`: folders that are for something else, and
 /// what for.
@@ -70,18 +70,18 @@ pub(super) fn open(
 
 /// Who offers the files of the drop box to the mesh: a guest of the server on the same loop, at the
 /// one of its addresses that others reach best.
-pub(super) fn keeper(listen: &[SocketAddr]) -> Result<Peers> {
+pub(super) fn holder(listen: &[SocketAddr]) -> Result<Peers> {
     let outer = listen.iter().find(|addr| !addr.ip().is_loopback()).or(listen.first());
     let addr = outer.context("the server listens nowhere")?;
-    let keeper = Peers::guest(GuestConfig {
+    let holder = Peers::guest(GuestConfig {
         server: SocketAddr::new(dialed(addr.ip()), addr.port()),
         group: GROUP_DEFAULT.parse().expect("a name"),
-        id: Some(KEEPER.parse().expect("a name")),
+        id: Some(HOLDER.parse().expect("a name")),
         orders: Orders { presented_max: files_max(), ..Orders::default() },
         upload_limit: None,
     });
     // Who serves all networks is reached over all.
-    Ok(if addr.ip().is_unspecified() { keeper.with_listener_at(addr.ip()) } else { keeper })
+    Ok(if addr.ip().is_unspecified() { holder.with_listener_at(addr.ip()) } else { holder })
 }
 
 /// How this host reaches itself at an address that it listens at.

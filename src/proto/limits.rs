@@ -73,7 +73,9 @@ pub const UNACKED_TIMEOUT: Duration = Duration::from_secs(20);
 /// A member whose run is on, and that sends nothing for so long, is taken for lost. Before its first
 /// tick it has [`GREET_TIMEOUT`]: what a person types first takes longest.
 pub const TICK_SILENCE_TIMEOUT: Duration = Duration::from_secs(5);
-/// A line that is not understood is answered; after so many of them the link is closed.
+/// Errors that a link may have: lines that are answered with `ERR`, but for what somebody who keeps to the rules may hear
+/// again and again, and errors that the other side tells of; for a peer, lines of its server that are none. With one more the
+/// link is closed.
 pub const ERRORS_MAX: u32 = 10;
 /// First pause before a peer dials the server again; it doubles up to [`REDIAL_PAUSE_MAX`].
 pub const REDIAL_PAUSE_MIN: Duration = Duration::from_millis(100);

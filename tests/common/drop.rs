@@ -111,8 +111,9 @@ pub fn addresses(server: &mut Running) -> (SocketAddr, SocketAddr) {
     (addr("mesh"), addr("upload"))
 }
 
-pub fn header(size: u64, name: &[u8]) -> Vec<u8> {
-    [&size.to_be_bytes()[..], name].concat()
+/// What a client says first.
+pub fn header(size: u64, name: impl AsRef<[u8]>) -> Vec<u8> {
+    [&size.to_be_bytes()[..], name.as_ref()].concat()
 }
 
 /// How the other side ended a link.

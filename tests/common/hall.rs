@@ -81,6 +81,11 @@ impl Hall {
         self.greeted(self.node, SocketAddr::from(([127, 0, 0, 1], self.addr.port())))
     }
 
+    /// From there too, but to the address that others dial.
+    pub fn connect_by_address(&mut self) -> StrangerId {
+        self.greeted(self.node, self.addr)
+    }
+
     /// From another.
     pub fn connect_from_afar(&mut self) -> StrangerId {
         self.people += 1;

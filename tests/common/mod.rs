@@ -12,7 +12,7 @@ pub mod tap;
 pub mod town;
 pub mod yard;
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -35,6 +35,16 @@ pub fn tickmesh(folder: &Path, args: &str) -> Command {
 /// Runs it to its end.
 pub fn run(folder: &Path, args: &str) -> Output {
     finish(start(folder, args))
+}
+
+/// The same, with that on its standard input.
+pub fn piped(folder: &Path, args: &str, input: impl AsRef<[u8]>) -> Output {
+    let mut command = tickmesh(folder, args);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // A program that has ended does not read.
+    let _ = child.stdin.take().unwrap().write_all(input.as_ref());
+    finish(Running::of(child))
 }
 
 /// Starts it, with its output caught.

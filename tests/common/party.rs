@@ -3,13 +3,13 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::path::PathBuf;
+use std::process::Output;
 
 use tempfile::TempDir;
 
 use super::screen::Screen;
-use super::{PATIENCE, ServerProcess, run, server, text, tickmesh};
+use super::{PATIENCE, ServerProcess, piped, run, server, text};
 
 const USERS: [&str; 6] = ["alice", "bob", "carol", "dave", "erin", "eve"];
 
@@ -70,16 +70,6 @@ impl Evening {
     pub fn script(&self, args: &str, commands: &str) -> Output {
         piped(self.dir.path(), args, commands)
     }
-}
-
-/// Runs commands in a pipe.
-pub fn piped(folder: &Path, args: &str, commands: &str) -> Output {
-    let mut command = tickmesh(folder, args);
-    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    // A program that has ended does not read.
-    let _ = child.stdin.take().unwrap().write_all(commands.as_bytes());
-    child.wait_with_output().unwrap()
 }
 
 /// A connection that is typed into.

@@ -8,6 +8,8 @@ use tickmesh::proto::machine::is_temp_name;
 use tickmesh::proto::upload::{DropBox, DropBoxConfig, DropBoxStatus};
 use tickmesh::sim::{MachineId, NodeConfig, NodeId, StrangerId, StrangerState, World};
 
+use super::drop::header;
+
 /// Silence that ends a header, and a little more than any way there takes.
 pub const QUIET: Duration = Duration::from_millis(300);
 
@@ -31,11 +33,6 @@ pub fn config(addr: SocketAddr) -> DropBoxConfig {
         present: true,
         first_tag: 1,
     }
-}
-
-/// What a client says first.
-pub fn header(bytes: u64, name: &str) -> Vec<u8> {
-    [&bytes.to_be_bytes(), name.as_bytes()].concat()
 }
 
 impl Yard {

@@ -12,8 +12,9 @@ use crate::app::cli::process::{ProcessOptions, check_process};
 use crate::app::cli::{address, check_duration, check_interval, level, log_rules, number};
 use crate::app::logging::LogOptions;
 use crate::proto::limits::{
-    DURATION_MAX, GREET_TIMEOUT, LINKS_MAX, SERVER_LINKS, SERVER_LINKS_PER_ADDRESS, SLOW_READER_TIMEOUT,
-    UPLOAD_CLIENTS, UPLOAD_CLIENTS_MAX, UPLOAD_CLIENTS_PER_ADDRESS, UPLOAD_QUOTA_BYTES, UPLOAD_STALL_TIMEOUT,
+    DURATION_MAX, GREET_TIMEOUT, SERVER_LINKS, SERVER_LINKS_MAX, SERVER_LINKS_PER_ADDRESS,
+    SLOW_READER_TIMEOUT, UPLOAD_CLIENTS, UPLOAD_CLIENTS_MAX, UPLOAD_CLIENTS_PER_ADDRESS, UPLOAD_QUOTA_BYTES,
+    UPLOAD_STALL_TIMEOUT,
 };
 use crate::proto::server::{DoorConfig, LetIn};
 use crate::proto::time::Period;
@@ -101,10 +102,10 @@ pub(super) struct TypedServer {
     /// largest upload (default: the quota)
     #[argh(option)]
     upload_file_max: Option<Size>,
-    /// clients that may upload at once, silent ones included, 1 to 8192 (default 1000)
+    /// clients that may upload at once, silent ones included, 1 to 8192, and with --links at most 16368 (default 1000)
     #[argh(option, from_str_fn(number))]
     upload_clients: Option<usize>,
-    /// the same from one address (default 500)
+    /// the same from one address, or from one network of 64 bits of IPv6 (default 500)
     #[argh(option, from_str_fn(number))]
     upload_clients_per_address: Option<usize>,
     /// how long an upload may bring less than 512 KiB and not its end, 1s to 168h (default 60s)
@@ -133,10 +134,11 @@ pub(super) struct TypedServer {
     log_compress: bool,
 
     // --- limits of links
-    /// connections that are taken at once, 1 to 16384; those of the drop box have limits of their own (default 15360)
+    /// connections that are taken at once, 1 to 16368; those of the drop box come on top, and are counted by --upload-clients
+    /// (default 15360)
     #[argh(option, default = "SERVER_LINKS", from_str_fn(number))]
     links: usize,
-    /// the same from one address, or from one network of 64 bits of IPv6 (default 5000)
+    /// the same from one address, or from one network of 64 bits of IPv6, 1 to 16368 (default 5000)
     #[argh(option, default = "SERVER_LINKS_PER_ADDRESS", from_str_fn(number))]
     links_per_address: usize,
     /// how long a connection may take to join, to greet or to log in, 1s to 168h (default 60s)
@@ -160,8 +162,8 @@ pub(super) struct TypedServer {
     #[argh(option, default = "Period(Duration::from_secs(5))")]
     grace: Period,
 
-    /// take what is not typed here from this file (TOML): its keys are the names of these flags, with _ for -. The environment
-    /// is asked before it: TICKMESH_LISTEN, TICKMESH_LOG_FILE and so on
+    /// take what is not typed here from this file (TOML): its keys are the names of these flags, with _ for -, but for daemon,
+    /// config, check-config and print-config. The environment is asked before it: TICKMESH_LISTEN, TICKMESH_LOG_FILE and so on
     #[argh(option)]
     pub(super) config: Option<PathBuf>,
     /// only say what is wrong in that file and in the environment, with line and key; exit code 2 if anything is
@@ -176,6 +178,7 @@ pub(super) fn check_server(typed: TypedServer) -> Result<ServerOptions, String> 
     let uploads = check_uploads(&typed)?;
     let rules = log_rules(typed.log_bytes, typed.log_keep, typed.log_daily, typed.log_compress)?;
     let door = check_door(&typed)?;
+    check_sum(typed.links, uploads.as_ref().map_or(0, |uploads| uploads.clients_max))?;
     let listen = match typed.listen.as_slice() {
         [] => vec![SocketAddr::from(([127, 0, 0, 1], 5555))],
         addrs => addrs.iter().map(|addr| address("--listen", addr)).collect::<Result<_, _>>()?,
@@ -207,8 +210,8 @@ pub(super) fn check_server(typed: TypedServer) -> Result<ServerOptions, String> 
 
 fn check_door(typed: &TypedServer) -> Result<DoorConfig, String> {
     for (flag, links) in [("--links", typed.links), ("--links-per-address", typed.links_per_address)] {
-        if !(1..=LINKS_MAX).contains(&links) {
-            return Err(format!("{flag} is from 1 to {LINKS_MAX}, not {links}"));
+        if !(1..=SERVER_LINKS_MAX).contains(&links) {
+            return Err(format!("{flag} is from 1 to {SERVER_LINKS_MAX}, not {links}"));
         }
     }
     Ok(DoorConfig {
@@ -216,6 +219,17 @@ fn check_door(typed: &TypedServer) -> Result<DoorConfig, String> {
         links_per_address_max: typed.links_per_address,
         greet_timeout: check_period("--greet-timeout", typed.greet_timeout, Duration::from_secs(1))?,
     })
+}
+
+/// What may come in all has to fit the driver, or it would close links without a word. Begins with a flag that somebody has
+/// set: with the default of either, only the other can be too much.
+fn check_sum(links: usize, clients: usize) -> Result<(), String> {
+    if links + clients <= SERVER_LINKS_MAX {
+        return Ok(());
+    }
+    let [one, other] = [("--links", links), ("--upload-clients", clients)];
+    let [(first, set), (second, beside)] = if links > SERVER_LINKS { [one, other] } else { [other, one] };
+    Err(format!("{first} is at most {SERVER_LINKS_MAX} together with {second}: {set} and {beside} are more"))
 }
 
 fn check_uploads(typed: &TypedServer) -> Result<Option<UploadsOptions>, String> {

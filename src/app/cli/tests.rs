@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::proto::limits::{
-    CHUNKS_MAX, FILES_PER_MEMBER_MAX, SEARCH_CHUNKS_MAX, UPLOAD_CLIENTS_MAX, UPLOAD_FILES_MAX,
-    UPLOAD_JOBS_MAX, UPLOAD_TIMEOUT_MAX, UPLOAD_TIMEOUT_MIN,
+    CHUNKS_MAX, FILES_PER_MEMBER_MAX, SEARCH_CHUNKS_MAX, SERVER_LINKS_MAX, UPLOAD_CLIENTS_MAX,
+    UPLOAD_FILES_MAX, UPLOAD_JOBS_MAX, UPLOAD_TIMEOUT_MAX, UPLOAD_TIMEOUT_MIN,
 };
 
 fn parse_line(line: &str) -> Parsed {
@@ -95,9 +95,14 @@ fn links_have_limits() {
     let line = "tickmesh server --links 9 --links-per-address 3 --greet-timeout 2s --slow-timeout 1s";
     let Command::Server(server) = command(line) else { panic!() };
     assert_eq!((server.door.links_max, server.door.links_per_address_max), (9, 3));
-    for wrong in
-        ["--links 0", "--links 16385", "--links-per-address 0", "--greet-timeout 1ms", "--slow-timeout 0s"]
-    {
+    for wrong in [
+        "--links 0",
+        "--links 16369",
+        "--links-per-address 16369",
+        "--links-per-address 0",
+        "--greet-timeout 1ms",
+        "--slow-timeout 0s",
+    ] {
         assert!(matches!(parse_line(&format!("tickmesh server {wrong}")), Parsed::Wrong(_)), "{wrong}");
     }
 }
@@ -165,6 +170,14 @@ fn wrong_usage_says_what_and_how() {
         (
             "tickmesh server --upload-listen 127.0.0.1:0 --upload-clients-per-address 9000",
             "--upload-clients-per-address is from 1 to 8192, not 9000",
+        ),
+        (
+            "tickmesh server --upload-listen 127.0.0.1:0 --upload-clients 2000",
+            "--upload-clients is at most 16368 together with --links: 2000 and 15360 are more",
+        ),
+        (
+            "tickmesh server --upload-listen 127.0.0.1:0 --links 16000",
+            "--links is at most 16368 together with --upload-clients: 16000 and 1000 are more",
         ),
         (
             "tickmesh server --upload-listen 127.0.0.1:0 --upload-timeout 1ms",
@@ -307,6 +320,7 @@ fn help_names_the_limits() {
         ),
         ("tickmesh find --help", format!("at most {SEARCH_CHUNKS_MAX}")),
         ("tickmesh server --help", format!("1 to {UPLOAD_CLIENTS_MAX}")),
+        ("tickmesh server --help", format!("1 to {SERVER_LINKS_MAX}")),
     ] {
         let Parsed::Show(text) = parse_line(line) else { panic!() };
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::proto::limits::{LINK_QUEUE_BYTES_MAX, LINKS_MAX, PEERS_MAX, UNACKED_TIMEOUT};
+use crate::proto::limits::{LINK_QUEUE_BYTES_MAX, LINKS_MAX, PEERS_MAX, UNACKED_TIMEOUT, UPLOAD_CLIENTS};
 
 /// Lines that a `status` counts as: a look at all links takes a fraction of a millisecond.
 pub const STATUS_COMMANDS: u64 = 100;
@@ -15,9 +15,12 @@ pub const FIGURES_MAX: usize = 4096;
 /// Links that a server takes at once, unless an operator says otherwise: with those of the driver that are left, whoever comes
 /// beyond them is told so.
 pub const SERVER_LINKS: usize = LINKS_MAX - 1024;
-/// How many more it takes from its own host, so that it says how it stands when it is full.
+/// How many more it takes from its own host, in all and from one address, so that it says how it stands when it is full.
 pub const LINKS_FOR_OPERATORS: usize = 16;
-/// The same from one address: the most peers that one process has, and as many people beside them as sit at one host.
+/// Most that an operator may say, the clients of a drop box included: with those of operators, what a driver has.
+pub const SERVER_LINKS_MAX: usize = LINKS_MAX - LINKS_FOR_OPERATORS;
+/// Links that it takes from one address, unless an operator says otherwise: the most peers that one process has, and as many
+/// people beside them as sit at one host.
 pub const SERVER_LINKS_PER_ADDRESS: usize = 5000;
 /// How long a new link may take to say who it is. People type.
 pub const GREET_TIMEOUT: Duration = Duration::from_secs(60);
@@ -36,6 +39,7 @@ pub const LINK_QUEUE_BYTES_SOFT: usize = LINK_QUEUE_BYTES_MAX / 2;
 /// operator says otherwise. One that takes nothing at all is found earlier, by the kernel.
 pub const SLOW_READER_TIMEOUT: Duration = Duration::from_secs(30);
 
-const _: () = assert!(SERVER_LINKS + LINKS_FOR_OPERATORS < LINKS_MAX);
+// What it takes unless an operator says otherwise fits, those who upload included.
+const _: () = assert!(SERVER_LINKS + UPLOAD_CLIENTS < SERVER_LINKS_MAX);
 const _: () = assert!(SLOW_READER_TIMEOUT.as_secs() > UNACKED_TIMEOUT.as_secs());
 const _: () = assert!(PEERS_MAX < SERVER_LINKS_PER_ADDRESS && SERVER_LINKS_PER_ADDRESS < SERVER_LINKS);

@@ -29,7 +29,8 @@ pub const UPLOAD_QUOTA_BYTES: u64 = 100_000_000_000;
 pub const UPLOAD_CLIENTS: usize = 1000;
 /// The same of one address: half of them, so that one host cannot keep out all others.
 pub const UPLOAD_CLIENTS_PER_ADDRESS: usize = 500;
-/// Most that an operator may say: half of the links of a driver, for the other half is the mesh's.
+/// Most that an operator may say: each may have a file open beside its link, so half of the links of a driver take as many
+/// descriptors as all of them. What is left for the mesh, [`SERVER_LINKS_MAX`](crate::proto::limits::SERVER_LINKS_MAX) says.
 pub const UPLOAD_CLIENTS_MAX: usize = LINKS_MAX / 2;
 /// How long an upload may stand still, unless an operator says otherwise: a path that was cut is mended by then, or is not soon.
 pub const UPLOAD_STALL_TIMEOUT: Duration = Duration::from_secs(60);

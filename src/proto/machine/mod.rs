@@ -20,6 +20,7 @@
 //! - Machines of one driver live and end together: when one exits, the others get
 //!   [`Input::Shutdown`].
 
+mod address;
 mod figures;
 mod holes;
 mod link_map;
@@ -37,6 +38,7 @@ use crate::proto::ids::{DialId, FileId, LinkId};
 use crate::proto::limits::SALT_BYTES;
 use crate::proto::time::{Mono, Now, Wall};
 
+pub use address::counted_address;
 pub use figures::{DriverFigures, Quantiles, Tell};
 pub use holes::Holes;
 pub use link_map::LinkMap;
@@ -140,9 +142,11 @@ pub enum Input<'a> {
     Typed { bytes: &'a [u8] },
     /// No more will come from there.
     TypedEnd,
-    /// Whoever runs the program has changed something outside: read it again (SIGHUP). Only who serves is told.
+    /// Whoever runs the program has changed something outside: read it again (SIGHUP). Told to
+    /// every machine of a server's process, and to no other.
     Reload,
-    /// Whoever runs the program wants to know how things stand: write it to the log (SIGUSR1). Only who serves is told.
+    /// Whoever runs the program wants to know how things stand: write it to the log (SIGUSR1). Told to the
+    /// same machines.
     Report,
     /// End soon and orderly. Nobody listens for this machine any more: who dials is refused.
     Shutdown,

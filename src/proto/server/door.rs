@@ -2,21 +2,22 @@
 //! nothing of what they say.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::proto::limits::{
     GREET_TIMEOUT, LINKS_FOR_OPERATORS, LINKS_MAX, TURNED_AWAY_LINES_BURST, TURNED_AWAY_LINES_PERIOD,
 };
+use crate::proto::machine::counted_address;
 use crate::proto::server::status::Limit;
 use crate::proto::time::{Mono, ns};
 
 /// What an operator sets about links.
 #[derive(Clone, Copy, Debug)]
 pub struct DoorConfig {
-    /// Links at once; a few more from the server's own host.
+    /// Links at once; [`LINKS_FOR_OPERATORS`] more from the server's own host.
     pub links_max: usize,
-    /// The same from one address; of IPv6, from one network of 64 bits, for a host may have all of it.
+    /// The same, and as many more, from one address, see [`counted_address`].
     pub links_per_address_max: usize,
     /// How long a link may take to join, to greet or to log in.
     pub greet_timeout: Duration,
@@ -46,16 +47,18 @@ impl Door {
         Door { config, ..Door::default() }
     }
 
+    /// Some more may come who are near, on the server's own host.
+    ///
     /// # Errors
     /// If it is full, and nothing has changed.
-    pub(super) fn enter(&mut self, ip: IpAddr) -> Result<(), Limit> {
-        let place = whose(ip);
+    pub(super) fn enter(&mut self, ip: IpAddr, is_near: bool) -> Result<(), Limit> {
+        let place = counted_address(ip);
         let here = self.inside.get(&place).copied().unwrap_or(0);
-        let kept = if ip.is_loopback() { LINKS_FOR_OPERATORS } else { 0 };
+        let kept = if is_near { LINKS_FOR_OPERATORS } else { 0 };
         if self.total >= self.config.links_max + kept {
             return Err(Limit::Links);
         }
-        if here >= self.config.links_per_address_max {
+        if here >= self.config.links_per_address_max + kept {
             return Err(Limit::LinksPerAddress);
         }
         self.inside.insert(place, here + 1);
@@ -64,7 +67,7 @@ impl Door {
     }
 
     pub(super) fn leave(&mut self, ip: IpAddr) {
-        let place = whose(ip);
+        let place = counted_address(ip);
         match self.inside.get_mut(&place) {
             Some(1) => drop(self.inside.remove(&place)),
             Some(here) => *here -= 1,
@@ -88,19 +91,11 @@ impl Door {
     pub(super) fn check_invariants(&self, remotes: impl Iterator<Item = IpAddr>) {
         let mut inside = BTreeMap::new();
         for ip in remotes {
-            *inside.entry(whose(ip)).or_insert(0) += 1;
+            *inside.entry(counted_address(ip)).or_insert(0) += 1;
         }
         assert_eq!(self.inside, inside);
         assert_eq!(self.total, inside.values().sum::<usize>());
         assert!(self.total <= self.config.links_max + LINKS_FOR_OPERATORS);
-    }
-}
-
-/// What counts as one address.
-fn whose(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V6(ip) if !ip.is_loopback() => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
-        ip => ip,
     }
 }
 
@@ -112,30 +107,37 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn far(door: &mut Door, from: &str) -> Result<(), Limit> {
+        door.enter(ip(from), false)
+    }
+
     #[test]
     fn a_door_counts_by_address_and_in_all() {
         let config = DoorConfig { links_max: 3, links_per_address_max: 2, ..DoorConfig::default() };
         let mut door = Door::new(config);
-        assert_eq!(door.enter(ip("10.0.0.1")), Ok(()));
-        assert_eq!(door.enter(ip("10.0.0.1")), Ok(()));
-        assert_eq!(door.enter(ip("10.0.0.1")), Err(Limit::LinksPerAddress));
-        assert_eq!(door.enter(ip("10.0.0.2")), Ok(()));
-        assert_eq!(door.enter(ip("10.0.0.3")), Err(Limit::Links));
-        assert_eq!(door.enter(ip("::1")), Ok(()), "an operator");
-        door.leave(ip("::1"));
-        door.check_invariants(["10.0.0.1", "10.0.0.1", "10.0.0.2"].into_iter().map(ip));
+        assert_eq!(far(&mut door, "10.0.0.1"), Ok(()));
+        assert_eq!(far(&mut door, "10.0.0.1"), Ok(()));
+        assert_eq!(far(&mut door, "10.0.0.1"), Err(Limit::LinksPerAddress));
+        assert_eq!(far(&mut door, "fd00::1:0:0:0:1"), Ok(()));
+        assert_eq!(far(&mut door, "10.0.0.3"), Err(Limit::Links));
+        door.check_invariants(["10.0.0.1", "10.0.0.1", "fd00::1:0:0:0:1"].into_iter().map(ip));
         door.leave(ip("10.0.0.1"));
-        assert_eq!(door.enter(ip("10.0.0.3")), Ok(()));
+        assert_eq!(far(&mut door, "fd00::1:9:9:9:9"), Ok(()));
+        door.leave(ip("10.0.0.1"));
+        assert_eq!(far(&mut door, "fd00::1:8:8:8:8"), Err(Limit::LinksPerAddress));
     }
 
+    /// Whether all places are taken, or those of the server's own host.
     #[test]
-    fn a_network_of_a_host_counts_as_one_address() {
-        let config = DoorConfig { links_per_address_max: 1, ..DoorConfig::default() };
-        let mut door = Door::new(config);
-        assert_eq!(door.enter(ip("fd00::1:0:0:0:1")), Ok(()));
-        assert_eq!(door.enter(ip("fd00::1:9:9:9:9")), Err(Limit::LinksPerAddress));
-        assert_eq!(door.enter(ip("fd00::2:0:0:0:1")), Ok(()));
-        assert_eq!(door.enter(ip("::1")), Ok(()));
+    fn places_are_kept_for_operators() {
+        for (links_max, links_per_address_max, host) in [(3, 3, "10.0.0.2"), (9, 3, "::1"), (3, 9, "::1")] {
+            let config = DoorConfig { links_max, links_per_address_max, ..DoorConfig::default() };
+            let mut door = Door::new(config);
+            assert!((0..3).all(|_| door.enter(ip(host), false).is_ok()));
+            assert!(door.enter(ip(host), false).is_err());
+            assert!((0..LINKS_FOR_OPERATORS).all(|_| door.enter(ip("::1"), true).is_ok()));
+            assert!(door.enter(ip("::1"), true).is_err());
+        }
     }
 
     #[test]

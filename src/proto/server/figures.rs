@@ -43,7 +43,7 @@ enum Asker {
 impl Server {
     /// `status`: only on the server's own host, for it tells who is there and how busy they are.
     pub(super) fn on_status(&mut self, link: LinkId, os: &mut dyn Os) -> Result<(), Refusal> {
-        if !self.sessions.get(link).is_some_and(|session| session.remote.ip().is_loopback()) {
+        if !self.sessions.get(link).is_some_and(Session::is_near) {
             return refuse(ErrorCode::NotAllowed, "status is told on the server's own host only");
         }
         self.charge(link, 0)?;

@@ -200,10 +200,11 @@ impl Server {
             os.perform(Effect::Close { link, reason: CloseReason::Shutdown });
             return;
         }
-        if let Err(limit) = self.door.enter(remote.ip()) {
+        let session = Session::new(local, remote);
+        if let Err(limit) = self.door.enter(remote.ip(), session.is_near()) {
             return self.turn_away(link, remote, limit, now, os);
         }
-        self.sessions.insert(link, Session::new(local, remote));
+        self.sessions.insert(link, session);
         self.wheel.insert(Timer::Greet(link), now.mono + self.door.config.greet_timeout);
         self.send(link, &Message::greeting(Role::Server), os);
     }

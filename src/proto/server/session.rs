@@ -53,12 +53,15 @@ impl Session {
         Session { remote, seat: None, local, reader, errors: 0, blocked: false, last_heard, talk, talker }
     }
 
+    /// Whether the other side is on the server's own host: it came over loopback, or from the address that it dialed.
+    pub(super) fn is_near(&self) -> bool {
+        self.remote.ip().is_loopback() || self.remote.ip() == self.local.ip()
+    }
+
     /// Where the one at this link finds somebody who is at `addr` for the server: what is the
     /// server's own host for itself is the host that it has reached, for one that is elsewhere.
     pub(super) fn reaches(&self, addr: SocketAddr) -> SocketAddr {
-        let (local, remote) = (self.local.ip(), self.remote.ip());
-        let is_elsewhere = !remote.is_loopback() && remote != local;
-        let ip = if addr.ip().is_loopback() && is_elsewhere { local } else { addr.ip() };
+        let ip = if addr.ip().is_loopback() && !self.is_near() { self.local.ip() } else { addr.ip() };
         SocketAddr::new(ip, addr.port())
     }
 }

@@ -129,7 +129,6 @@
 //! - **Files.** Each side offers its files, asks for chunks of the other's, verifies each with
 //!   its BLAKE3 hash, and says `GOT` when the file is whole and on disk.
 //!
-//!
 //! # Files in swarms
 //!
 //! Any file can be shared with a group, by its members and by *guests*, who have no run. The

@@ -3,10 +3,11 @@
 use crate::proto::chat::Gone;
 use crate::proto::ids::{LinkId, Name};
 use crate::proto::limits::GUESTS_GONE_MAX;
-use crate::proto::machine::{CloseReason, Os};
+use crate::proto::machine::{CloseReason, Os, counted_address};
 use crate::proto::server::chat::LetIn;
 use crate::proto::server::chat::crier::Coming;
 use crate::proto::server::directory::{Refusal, refuse};
+use crate::proto::server::session::Session;
 use crate::proto::server::{Limit, Server, Timer};
 use crate::proto::time::{Mono, Now, Period};
 use crate::proto::wire::{Chat as Line, Departure, ErrorCode, Message, SILENT_WHY};
@@ -19,7 +20,7 @@ impl Server {
         name: Option<Name>,
         talks: bool,
     ) -> Result<(), Refusal> {
-        let is_near = self.sessions.get(link).is_some_and(|session| session.remote.ip().is_loopback());
+        let is_near = self.sessions.get(link).is_some_and(Session::is_near);
         let is_in = match self.config.talk.guests {
             LetIn::All => true,
             LetIn::Loopback => is_near,
@@ -45,7 +46,8 @@ impl Server {
         os: &mut dyn Os,
     ) {
         let remote = self.sessions.get(link).map(|session| session.remote.ip());
-        let paid_until = remote.and_then(|ip| self.logins.debts.get(&ip)).copied().unwrap_or(Mono(0));
+        let paid_until =
+            remote.and_then(|ip| self.logins.debts.get(&counted_address(ip))).copied().unwrap_or(Mono(0));
         match self.chat.login_guest(name, link, paid_until, now.mono) {
             Ok(told) => {
                 let coming = Coming { name, link: Some(link), untold: told.untold().collect() };
@@ -105,7 +107,7 @@ impl Server {
             debts.retain(|_, until| *until > now.mono);
         }
         if debts.len() < GUESTS_GONE_MAX {
-            let debt = debts.entry(session.remote.ip()).or_insert(paid_until);
+            let debt = debts.entry(counted_address(session.remote.ip())).or_insert(paid_until);
             *debt = paid_until.max(*debt);
         }
     }

@@ -14,6 +14,7 @@ use crate::proto::server::chat::crier::Coming;
 use crate::proto::server::chat::{Awaited, Until, told};
 use crate::proto::server::directory::{Refusal, refuse};
 use crate::proto::server::guests::Hello;
+use crate::proto::server::session::Session;
 use crate::proto::server::{Server, Timer};
 use crate::proto::time::{Mono, Now};
 use crate::proto::wire::{Chat as Line, ErrorCode, GROUP_DEFAULT, Message};
@@ -62,7 +63,7 @@ impl Server {
         os: &mut dyn Os,
     ) -> Result<(), Refusal> {
         self.check_login(link)?;
-        if !self.sessions.get(link).is_some_and(|session| session.remote.ip().is_loopback()) {
+        if !self.sessions.get(link).is_some_and(Session::is_near) {
             let text = "a password is typed on the server's own host only; elsewhere a program proves it";
             return refuse(ErrorCode::NotAllowed, text);
         }

@@ -8,10 +8,9 @@ use crate::proto::limits::{
     HEADER_LATE, HEADER_NAME_BYTES_MAX, HEADER_QUIET, HEADER_QUIET_PIECES, HEADER_SIZE_BYTES, HEADER_TIMEOUT,
     TROUBLE_LINES_PERIOD,
 };
-use crate::proto::machine::{CloseReason, DownReason, Effect, Os};
+use crate::proto::machine::{CloseReason, DownReason, Effect, Os, counted_address};
 use crate::proto::time::{Mono, Now};
 use crate::proto::upload::dropbox::client::{Client, State, Upload, shown};
-use crate::proto::upload::dropbox::places::address;
 use crate::proto::upload::dropbox::quota::Next;
 use crate::proto::upload::dropbox::trouble::{Refusal, Say, Trouble};
 use crate::proto::upload::dropbox::{DropBox, Failure, Stage, Timer};
@@ -273,7 +272,7 @@ impl DropBox {
         about: &str,
         now: Now,
     ) {
-        match self.lines.say(address(remote), trouble, now.mono) {
+        match self.lines.say(counted_address(remote.ip()), trouble, now.mono) {
             Say::Yes => log::log!(level, "upload {what} from={remote}{about}"),
             Say::Last => {
                 log::log!(level, "upload {what} from={remote}{about}; the next like it are not logged")

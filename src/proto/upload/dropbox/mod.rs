@@ -39,7 +39,7 @@ pub struct DropBoxConfig {
     pub quota_bytes: u64,
     /// Clients at once, those that have said nothing yet included.
     pub clients_max: usize,
-    /// The same of one address.
+    /// The same of one address, see [`counted_address`](crate::proto::machine::counted_address).
     pub clients_per_address_max: usize,
     /// How long a client may bring less than [`UPLOAD_RATE_BYTES`] when it is its turn, but for the rest of its file.
     pub stall_timeout: Duration,

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::proto::machine::counted_address;
+
 /// Places that are taken.
 #[derive(Debug, Default)]
 pub(super) struct Places {
@@ -17,17 +19,17 @@ impl Places {
     }
 
     pub(super) fn of_address(&self, of: SocketAddr) -> usize {
-        self.of_address.get(&address(of)).copied().unwrap_or_default()
+        self.of_address.get(&counted_address(of.ip())).copied().unwrap_or_default()
     }
 
     pub(super) fn take(&mut self, by: SocketAddr) {
         self.total += 1;
-        *self.of_address.entry(address(by)).or_default() += 1;
+        *self.of_address.entry(counted_address(by.ip())).or_default() += 1;
     }
 
     pub(super) fn give_back(&mut self, by: SocketAddr) {
         self.total -= 1;
-        let ip = address(by);
+        let ip = counted_address(by.ip());
         let left = self.of_address.get_mut(&ip).expect("who gives back has a place");
         *left -= 1;
         if *left == 0 {
@@ -42,21 +44,16 @@ impl Places {
     }
 }
 
-/// The same for a host, whichever socket it came to.
-pub(super) fn address(of: SocketAddr) -> IpAddr {
-    of.ip().to_canonical()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn places_are_counted_by_address_and_forgotten_with_the_last() {
-        let [a, b, mapped] =
-            ["10.0.0.1:1", "10.0.0.2:1", "[::ffff:10.0.0.1]:2"].map(|at| at.parse().unwrap());
+        let [a, b, again] =
+            ["[fd00::1:0:0:0:1]:1", "10.0.0.2:1", "[fd00::1:9:9:9:9]:2"].map(|at| at.parse().unwrap());
         let mut places = Places::default();
-        [a, b, mapped].into_iter().for_each(|by| places.take(by));
+        [a, b, again].into_iter().for_each(|by| places.take(by));
         assert_eq!((places.total(), places.of_address(a), places.of_address(b)), (3, 2, 1));
         places.check_invariants([b, a, a].into_iter());
         [a, a, b].into_iter().for_each(|by| places.give_back(by));
