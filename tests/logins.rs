@@ -255,3 +255,45 @@ fn a_user_shares_files_under_that_name() {
     let (alice, _) = hall.auth("alice");
     assert_eq!(hall.say(alice, &format!("REGISTER f 5 5 65 all\n{hash}\n")), "OK REGISTER f 1\n");
 }
+
+/// A look that failed says nothing: who logs in just after it is not refused for an account that is there.
+#[test]
+fn a_look_that_failed_does_not_count() {
+    let mut hall = Hall::new(11);
+    let (carol, dave) = (hall.connect(), hall.connect());
+    hall.world.store_mut(hall.node).fail(Some(ErrorKind::Other));
+    hall.world.write(carol, b"login carol nonsense\n");
+    let before = hall.server().status().store_failures;
+    while hall.server().status().store_failures == before {
+        hall.world.run_for(Duration::from_micros(50));
+    }
+    hall.world.store_mut(hall.node).fail(None);
+    let change = Change::PutAccount { name: name("dave"), verifier: verifier(&pass("dave")).into() };
+    hall.world.store_mut(hall.node).change(&change);
+    assert_eq!(hall.say(dave, &format!("login dave {}\n", pass("dave"))), "OK login dave 0\n");
+}
+
+/// Whichever part of a long look fails: the next one does not go on behind it, for what was read before may have
+/// changed.
+#[test]
+fn a_look_that_failed_begins_anew() {
+    let verifier = verifier(&pass("aaron"));
+    for at in 0..24 {
+        let mut hall = Hall::new(12);
+        let (carol, aaron) = (hall.connect(), hall.connect());
+        for number in 0..400 {
+            let name = name(&format!("many{number:03}"));
+            let change = Change::PutAccount { name, verifier: verifier.as_str().into() };
+            hall.world.store_mut(hall.node).change(&change);
+        }
+        hall.world.write(carol, b"login carol nonsense\n");
+        hall.world.run_for(Duration::from_micros(500) * at);
+        hall.world.store_mut(hall.node).fail(Some(ErrorKind::Other));
+        hall.world.run_for(Duration::from_millis(10));
+        hall.world.store_mut(hall.node).fail(None);
+        let change = Change::PutAccount { name: name("aaron"), verifier: verifier.as_str().into() };
+        hall.world.store_mut(hall.node).change(&change);
+        let heard = hall.say(aaron, &format!("login aaron {}\n", pass("aaron")));
+        assert!(heard.ends_with("OK login aaron 0\n"), "after {at} steps: {heard}");
+    }
+}

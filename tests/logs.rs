@@ -80,18 +80,19 @@ fn a_full_disk_costs_lines_and_they_are_counted() {
     (0..100).for_each(|_| visit());
     let before = log(folder, "a.log");
     assert_whole(&before);
-    assert!(!before.contains("lines_lost") && before.len() <= 4096, "{before}");
+    // The count may find room where a longer line did not; it is told again when there is more.
+    assert!(before.len() <= 4096 && before.lines().count() < 100, "lines are lost: {before}");
     let made_room =
         Command::new("prlimit").args(["--pid", &running.pid().to_string(), "--fsize=unlimited:"]).status();
     assert!(made_room.unwrap().success());
     visit();
-    wait_for("the count", || log(folder, "a.log").contains("[WARN] log lines_lost=").then_some(()));
+    let later = || log(folder, "a.log").split_off(before.len());
+    wait_for("the count", || later().contains("[WARN] log lines_lost=").then_some(()));
     running.signal(Signal::SIGTERM);
     finish(running);
     let after = log(folder, "a.log");
     assert_whole(&after);
     assert!(after.starts_with(&before) && after.contains("server ended"));
-    assert_eq!(after.matches("lines_lost").count(), 1, "{after}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["proto::limits"],
     &["proto::time", "proto::ids", "proto::text"],
-    &["proto::wheel", "proto::cadence", "proto::wire", "proto::record", "proto::clock"],
+    &["proto::wheel", "proto::cadence", "proto::gcra", "proto::wire", "proto::record", "proto::clock"],
     &["proto::machine"],
     &["proto::exchange", "proto::swarm", "proto::accounts", "proto::chat", "proto::upload"],
     &["proto::server", "proto::peer"],

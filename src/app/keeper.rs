@@ -29,8 +29,9 @@ impl Keeper {
 }
 
 impl Machine for Keeper {
-    fn handle_input(&mut self, input: Input<'_>, _now: Now, os: &mut dyn Os) {
+    fn handle_input(&mut self, input: Input<'_>, now: Now, os: &mut dyn Os) {
         match input {
+            Input::Start => self.watchdog.iter_mut().for_each(|watchdog| watchdog.begin(now.mono)),
             Input::Reload => self.reload(),
             Input::Shutdown => {
                 self.manager.iter().for_each(|manager| manager.stopping());
@@ -48,5 +49,44 @@ impl Machine for Keeper {
 
     fn poll_timeout(&self) -> Option<Mono> {
         self.watchdog.as_ref().map(Watchdog::next_at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::proto::time::Wall;
+
+    struct Nothing;
+
+    impl Os for Nothing {
+        fn perform(&mut self, effect: Effect<'_>) {
+            panic!("{effect:?}");
+        }
+    }
+
+    #[test]
+    fn the_manager_hears_of_the_loop_at_half_its_patience_and_never_late() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("manager");
+        let heard = UnixDatagram::bind(&path).unwrap();
+        heard.set_nonblocking(true).unwrap();
+        let manager = Some(Rc::new(Manager::at(path.as_os_str()).unwrap()));
+        let watchdog = Some(Watchdog::new(Duration::from_secs(4)));
+        let mut keeper = Keeper { manager, watchdog };
+        let at = |seconds: u64| Now { mono: Mono(seconds * 1_000_000_000), wall: Wall(0) };
+        // It took three seconds until the loop began.
+        keeper.handle_input(Input::Start, at(3), &mut Nothing);
+        for due in [5, 7, 9] {
+            assert_eq!(keeper.poll_timeout(), Some(at(due).mono));
+            keeper.handle_timeout(at(due), &mut Nothing);
+            let mut word = [0; 64];
+            let length = heard.recv(&mut word).unwrap();
+            assert_eq!(&word[..length], b"WATCHDOG=1\n");
+        }
+        assert!(heard.recv(&mut [0; 64]).is_err(), "no more than that");
     }
 }

@@ -3,12 +3,14 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
+
+use crate::io::is_named;
 
 /// Longest content of a pid file, in bytes; whatever is longer is something else.
 const BYTES_MAX: u64 = 32;
@@ -49,7 +51,7 @@ pub(super) fn take(path: &Path) -> Result<PidFile> {
             },
             Err((_, error)) => return Err(error).with_context(explain),
         };
-        if !is_at(&file, path) {
+        if !is_named(&file, path).unwrap_or(false) {
             continue;
         }
         // Between the first look and the lock its owner may have changed it.
@@ -81,16 +83,9 @@ fn read_pid(file: &mut File) -> io::Result<Option<u32>> {
     }
 }
 
-/// Whether the file still has that name.
-fn is_at(file: &File, path: &Path) -> bool {
-    let same =
-        |open: &fs::Metadata, named: &fs::Metadata| (open.dev(), open.ino()) == (named.dev(), named.ino());
-    matches!((file.metadata(), fs::symlink_metadata(path)), (Ok(open), Ok(named)) if same(&open, &named))
-}
-
 impl Drop for PidFile {
     fn drop(&mut self) {
-        if is_at(&self.file, &self.path) && fs::remove_file(&self.path).is_err() {
+        if is_named(&self.file, &self.path).unwrap_or(false) && fs::remove_file(&self.path).is_err() {
             // The folder may be root's, and this process somebody else's by now: an empty one is as good.
             let _ = self.file.set_len(0);
         }

@@ -244,7 +244,7 @@ fn as_text(server: SocketAddr, version: &str, before: &Figures, after: &Figures)
     let _ = writeln!(
         text,
         "each second: {ticks} ticks, {tocks} answers, {} messages, {broadcasts} broadcasts",
-        sent + kept
+        sent.saturating_add(kept)
     );
     let _ = writeln!(text, "             {} in, {} out, {turns} turns", bytes(bytes_in), bytes(bytes_out));
     for (what, name) in [("a turn takes", "turn"), ("deadlines are late by", "late")] {
@@ -289,5 +289,13 @@ mod tests {
         );
         assert!(text.contains("\nserver\n  ticks "), "{text}");
         assert!(!text.contains("blocked"), "{text}");
+    }
+
+    #[test]
+    fn figures_of_any_size_are_shown() {
+        let all = |value: u64| RATED.map(|name| (name.to_owned(), value)).into();
+        let (none, most): (Figures, Figures) = (all(0), all(u64::MAX));
+        let text = as_text("127.0.0.1:5555".parse().unwrap(), "1.0", &none, &most);
+        assert!(text.contains(&format!("{} messages", u64::MAX)), "{text}");
     }
 }

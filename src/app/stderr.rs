@@ -70,21 +70,9 @@ impl Way {
     fn of(fd: BorrowedFd<'_>, known: &FileStat) -> Way {
         match SFlag::from_bits_truncate(known.st_mode) & SFlag::S_IFMT {
             SFlag::S_IFSOCK => Way::Socket,
-            SFlag::S_IFIFO => Way::again(fd, known),
-            SFlag::S_IFCHR if fd.is_terminal() => Way::again(fd, known),
+            SFlag::S_IFIFO => open_again(fd).map_or(Way::Asked, Way::Own),
+            SFlag::S_IFCHR if fd.is_terminal() => open_again(fd).map_or(Way::Asked, Way::Own),
             _ => Way::Plain,
-        }
-    }
-
-    fn again(fd: BorrowedFd<'_>, known: &FileStat) -> Way {
-        let flags = (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
-        let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
-        let Ok(own) = OpenOptions::new().write(true).custom_flags(flags).open(path) else {
-            return Way::Asked;
-        };
-        match fstat(&own) {
-            Ok(there) if (there.st_dev, there.st_ino) == (known.st_dev, known.st_ino) => Way::Own(own),
-            _ => Way::Asked,
         }
     }
 
@@ -105,6 +93,15 @@ impl Way {
             }
         }
     }
+}
+
+/// The same pipe or terminal, opened for ourselves: writes to it never wait. `None` if it is somebody else's.
+pub(super) fn open_again(fd: BorrowedFd<'_>) -> Option<File> {
+    let flags = (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let own = OpenOptions::new().write(true).custom_flags(flags).open(path).ok()?;
+    let (known, there) = (fstat(fd).ok()?, fstat(&own).ok()?);
+    ((there.st_dev, there.st_ino) == (known.st_dev, known.st_ino)).then_some(own)
 }
 
 #[cfg(test)]

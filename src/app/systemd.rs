@@ -26,14 +26,15 @@ impl Manager {
     /// As the environment names it (`NOTIFY_SOCKET`).
     pub(super) fn from_environment() -> Option<Manager> {
         let name = std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty())?;
-        let opened = address(&name).and_then(|addr| {
-            let socket = UnixDatagram::unbound()?;
-            socket.set_nonblocking(true)?;
-            Ok(Manager { socket, addr, is_warned: Cell::new(false) })
-        });
-        opened
+        Manager::at(&name)
             .inspect_err(|error| log::warn!("manager NOTIFY_SOCKET={} error=\"{error}\"", name.display()))
             .ok()
+    }
+
+    pub(super) fn at(name: &OsStr) -> io::Result<Manager> {
+        let (addr, socket) = (address(name)?, UnixDatagram::unbound()?);
+        socket.set_nonblocking(true)?;
+        Ok(Manager { socket, addr, is_warned: Cell::new(false) })
     }
 
     /// Every listener is open; `listening` says where, in lines.
@@ -92,7 +93,16 @@ impl Watchdog {
     /// If the manager asks for it (`WATCHDOG_USEC`).
     pub(super) fn from_environment() -> Option<Watchdog> {
         let timeout = sd_notify::watchdog_enabled().filter(|timeout| *timeout >= Duration::from_micros(2))?;
-        Some(Watchdog { period: timeout / 2, next: Mono(0) })
+        Some(Watchdog::new(timeout))
+    }
+
+    pub(super) fn new(timeout: Duration) -> Watchdog {
+        Watchdog { period: timeout / 2, next: Mono(0) }
+    }
+
+    /// The loop begins to turn. A time before that would count as one that it has missed.
+    pub(super) fn begin(&mut self, now: Mono) {
+        self.next = now + self.period;
     }
 
     pub(super) fn next_at(&self) -> Mono {

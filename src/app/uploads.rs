@@ -118,8 +118,8 @@ pub(super) fn conclude(dropbox: &DropBox, options: &UploadsOptions) -> Result<()
         status.excess,
         status.unlogged
     );
-    let refused = Refusal::ALL.iter().map(|why| (why.to_string(), status.refused(*why)));
-    let failed = Failure::ALL.iter().map(|why| (why.to_string(), status.failed(*why)));
+    let refused = Refusal::ALL.iter().map(|why| (format!("{why:?}"), status.refused(*why)));
+    let failed = Failure::ALL.iter().map(|why| (format!("{why:?}"), status.failed(*why)));
     for (what, counts) in [("refusals", refused.collect::<Vec<_>>()), ("failures", failed.collect())] {
         let counts = counts.iter().filter(|(_, count)| *count > 0);
         let counts: String = counts.map(|(why, count)| format!(" {why}={count}")).collect();

@@ -12,7 +12,9 @@
 //!   aside for them, `letting_go` how deleted ones end, and `survey` what there is in a folder.
 //! - `store`: the database, and `keeping` whose orders it carries out when.
 //! - `log_file`: a log that makes room by itself; its old files are the helper's.
-//! - `detach`: a process of its own, before any of this. `passed`: listeners that are open already. `typing`: standard input. `clock`, `descriptors`, `memory`, `timer`, `signals`, `token`, `answer`, `stats`, `spread`, `measure`: small parts.
+//! - `detach`: a process of its own, before any of this. `passed`: listeners that are open already. `typing`: standard
+//!   input. `stats`, `spread` and `measure`: what the reactor says of itself. `scheduling`: how the kernel wakes it.
+//! - `clock`, `descriptors`, `memory`, `timer`, `signals`, `token`, `answer`: small parts.
 //!
 //! # One turn
 //! Timeouts that are due; answers to effects; each link that has output is flushed once; wait,
@@ -67,6 +69,7 @@ pub use listener::bind;
 pub use log_file::{Hand, LogFile, LogRules, Shelf};
 pub use memory::return_large_buffers;
 pub use passed::{Passed, WrongPassed, take_passed};
+pub use place::is_named;
 pub use reactor::{Host, Reactor};
 pub use spread::Spread;
 pub use stats::Stats;

@@ -132,7 +132,7 @@ fn file_name(path: &Path) -> String {
 ///
 /// # Errors
 /// `NotFound` if nothing has that name, and those of the file system.
-pub(super) fn is_named(file: &File, path: &Path) -> io::Result<bool> {
+pub fn is_named(file: &File, path: &Path) -> io::Result<bool> {
     let (ours, there) = (file.metadata()?, fs::symlink_metadata(path)?);
     Ok((ours.dev(), ours.ino()) == (there.dev(), there.ino()))
 }

@@ -76,11 +76,15 @@ impl Survey {
 
     /// Whether it was written to so long ago that nobody does any more.
     fn is_old(&self, facts: &fs::Metadata) -> bool {
-        let (seconds, rest_ns) = (facts.mtime(), facts.mtime_nsec());
-        let written_ns =
-            u64::try_from(seconds).unwrap_or(0) * SECOND_NS + u64::try_from(rest_ns).unwrap_or(0);
-        self.now.0.saturating_sub(written_ns) > ns(UPLOAD_LEFT_AGE)
+        let written = wall_of(facts.mtime(), facts.mtime_nsec());
+        self.now.0.saturating_sub(written.0) > ns(UPLOAD_LEFT_AGE)
     }
+}
+
+/// A time of the file system, which has years that no [`Wall`] has: it is as near to that as one can be.
+fn wall_of(seconds: i64, rest_ns: i64) -> Wall {
+    let [seconds, rest_ns] = [seconds, rest_ns].map(|part| u64::try_from(part).unwrap_or(0));
+    Wall(seconds.saturating_mul(SECOND_NS).saturating_add(rest_ns))
 }
 
 fn remove(path: &Path) -> bool {
@@ -90,4 +94,22 @@ fn remove(path: &Path) -> bool {
         Err(error) => warn!("file op=remove path={path:?} error=\"{error}\""),
     }
     removed.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_any_year_have_a_time() {
+        for (seconds, rest_ns, expected) in [
+            (2, 5, 2 * SECOND_NS + 5),
+            (-1, 5, 5),
+            (i64::MIN, 0, 0),
+            (20_000_000_000, 0, u64::MAX),
+            (i64::MAX, 999_999_999, u64::MAX),
+        ] {
+            assert_eq!(wall_of(seconds, rest_ns), Wall(expected), "{seconds}");
+        }
+    }
 }

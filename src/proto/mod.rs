@@ -9,6 +9,7 @@ pub mod cadence;
 pub mod chat;
 pub mod clock;
 pub mod exchange;
+pub mod gcra;
 pub mod ids;
 pub mod limits;
 pub mod machine;

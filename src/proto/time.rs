@@ -48,8 +48,9 @@ impl Sub<Mono> for Mono {
 }
 
 /// A duration in nanoseconds; 584 years at most.
-pub fn ns(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+pub const fn ns(duration: Duration) -> u64 {
+    let ns = duration.as_nanos();
+    if ns > u64::MAX as u128 { u64::MAX } else { ns as u64 }
 }
 
 /// A duration as it is typed and shown: `10ms`, `30s`, `5m`, `1h30m`.

@@ -4,12 +4,12 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::write;
+
+use crate::app::stderr::open_again;
 
 /// Bytes of one write: a pipe that says it is ready takes them without waiting.
 const PIECE_BYTES: usize = 512;
@@ -28,11 +28,8 @@ pub(super) struct Out {
 impl Out {
     /// For standard output as it is.
     pub(super) fn new() -> Out {
-        let open = || {
-            let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-            File::options().write(true).custom_flags(flags.bits()).open("/proc/self/fd/1").ok()
-        };
-        let terminal = if io::stdout().is_terminal() { open() } else { None };
+        let stdout = io::stdout();
+        let terminal = if stdout.is_terminal() { open_again(stdout.as_fd()) } else { None };
         Out { waiting: Vec::new(), broken: None, terminal }
     }
 

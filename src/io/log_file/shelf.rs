@@ -4,6 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -142,7 +143,9 @@ impl Shelf {
             return Ok(true);
         }
         let from = File::open(plain)?;
-        let into = GzEncoder::new(File::create(self.partial())?, Compression::fast());
+        // Its rights are those of the log in the end; until then nobody else may read it.
+        let packed = File::options().write(true).create_new(true).mode(0o600).open(self.partial())?;
+        let into = GzEncoder::new(packed, Compression::fast());
         self.packing = Some(Packing { number, from, into });
         Ok(true)
     }

@@ -260,6 +260,8 @@ fn old_files_are_compressed_in_slices_and_move_on_meanwhile() {
     let modified = fs::metadata(&first).unwrap().modified().unwrap();
     let mut shelf = log.shelf().unwrap();
     assert!(shelf.go_on() && shelf.go_on(), "it takes more than a slice");
+    let partial = fs::metadata(path.with_file_name("a.log.gz.partial")).unwrap();
+    assert_eq!(partial.permissions().mode() & 0o777, 0o600, "nobody else may read it meanwhile");
     fs::write(path.with_file_name("a.log.0"), line(1)).unwrap();
     log.waits.store(true, Ordering::Release);
     finish(&mut shelf);

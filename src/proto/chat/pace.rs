@@ -1,19 +1,15 @@
 //! How fast one user may talk: a burst, then steadily; who goes on faster is held back, then refused.
 //! Remembers one time for each user and counts nothing.
-//!
-//! This is the generic cell rate algorithm (ITU-T I.371, annex A) in its form with one theoretical arrival
-//! time, in whole nanoseconds.
 
+use crate::proto::gcra::Gcra;
 use crate::proto::limits::{MESSAGE_PERIOD, MESSAGES_BURST, MESSAGES_SLOWED_MAX};
-use crate::proto::time::{Mono, ns};
+use crate::proto::time::Mono;
 
 /// What a user may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// Messages at once after a long silence; at least 1.
-    pub burst: u32,
-    /// Time until one more, in ns.
-    pub period_ns: u64,
+    /// Messages that go at once.
+    pub steady: Gcra,
     /// Messages that are held back before any is refused.
     pub slowed_max: u32,
 }
@@ -34,22 +30,19 @@ pub enum Pace {
 
 impl Default for Rate {
     fn default() -> Rate {
-        Rate { burst: MESSAGES_BURST, period_ns: ns(MESSAGE_PERIOD), slowed_max: MESSAGES_SLOWED_MAX }
+        Rate { steady: Gcra::new(u64::from(MESSAGES_BURST), MESSAGE_PERIOD), slowed_max: MESSAGES_SLOWED_MAX }
     }
 }
 
 impl Rate {
     /// Asks for `cost` messages; `paid_until` is when all that was taken before has had its time.
     pub(super) fn take(&self, paid_until: &mut Mono, cost: u32, now: Mono) -> Pace {
-        let cost_ns = self.period_ns.saturating_mul(u64::from(cost));
-        let burst_ns = self.period_ns.saturating_mul(u64::from(self.burst));
-        let slowed_ns = self.period_ns.saturating_mul(u64::from(self.slowed_max));
-        let paid = Mono((*paid_until).max(now).0.saturating_add(cost_ns));
-        let due = Mono(paid.0.saturating_sub(burst_ns));
+        let slowed_ns = self.steady.period_ns.saturating_mul(u64::from(self.slowed_max));
+        let due = self.steady.due(*paid_until, u64::from(cost), now);
         if due.since_ns(now) > slowed_ns {
             return Pace::Refused { until: Mono(due.0.saturating_sub(slowed_ns)) };
         }
-        *paid_until = paid;
+        self.steady.charge(paid_until, u64::from(cost), now);
         if due <= now { Pace::Now } else { Pace::At(due) }
     }
 }
@@ -58,7 +51,7 @@ impl Rate {
 mod tests {
     use super::*;
 
-    const RATE: Rate = Rate { burst: 3, period_ns: 100, slowed_max: 2 };
+    const RATE: Rate = Rate { steady: Gcra { burst: 3, period_ns: 100 }, slowed_max: 2 };
 
     #[test]
     fn a_burst_goes_then_some_are_held_back_then_they_are_refused() {
@@ -97,7 +90,7 @@ mod tests {
         let mut paid = Mono(0);
         assert_eq!(RATE.take(&mut paid, 4, Mono(0)), Pace::At(Mono(100)));
         assert!(matches!(RATE.take(&mut paid, u32::MAX, Mono(0)), Pace::Refused { .. }));
-        let slow = Rate { burst: u32::MAX, period_ns: u64::MAX, slowed_max: u32::MAX };
+        let slow = Rate { steady: Gcra { burst: u64::MAX, period_ns: u64::MAX }, slowed_max: u32::MAX };
         assert_eq!(slow.take(&mut Mono(u64::MAX), u32::MAX, Mono(u64::MAX)), Pace::Now);
     }
 }

@@ -42,7 +42,7 @@ pub use address::counted_address;
 pub use figures::{DriverFigures, Quantiles, Tell};
 pub use holes::Holes;
 pub use link_map::LinkMap;
-pub use names::{aside_name, is_temp_name, numbered_name, temp_name};
+pub use names::{aside_name, is_temp_name, numbered_name, shortened_name, temp_name};
 pub use secret::Secret;
 pub use store::{Change, KeptFile, Load, Login, Mail, Row};
 pub use why::Why;

@@ -1,5 +1,7 @@
-//! Names of files that drivers give, alike: to an older file that is moved out of the way, to a new one that is not
-//! whole, and to one whose name is taken. Touches no file.
+//! Names of files that are made of others, alike by drivers and machines: for an older file that is moved out of the
+//! way, for a new one that is not whole, for one whose name is taken or too long. Touches no file.
+
+use crate::proto::limits::ENDING_BYTES_MAX;
 
 /// The name to try after `number` names for an older file were taken: `a.txt`, `a.1.txt`, `a.2.txt`.
 /// An ending of a few letters stays the last, so that the file is still known for what it is.
@@ -31,6 +33,22 @@ pub fn numbered_name(name: &str, number: u32) -> String {
     if number == 0 { name.to_owned() } else { format!("{name}.{number}") }
 }
 
+/// The name with at most so many bytes (more than [`ENDING_BYTES_MAX`]), cut between two characters. A short ending stays,
+/// so that the file is still known for what it is.
+pub fn shortened_name(mut name: String, bytes_max: usize) -> String {
+    if name.len() <= bytes_max {
+        return name;
+    }
+    let dot = name.rfind('.').filter(|dot| name.len() - dot <= ENDING_BYTES_MAX);
+    let ending = name.split_off(dot.unwrap_or(name.len()));
+    let mut stem = bytes_max - ending.len();
+    while !name.is_char_boundary(stem) {
+        stem -= 1;
+    }
+    name.truncate(stem);
+    name + &ending
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,6 +66,21 @@ mod tests {
                 (aside_name(aside, 0), aside_name(aside, 12)),
                 (aside.to_owned(), expected.to_owned())
             );
+        }
+    }
+
+    #[test]
+    fn long_names_keep_a_short_ending() {
+        for (name, expected) in [
+            ("holidays at sea.jpg", "holidays at sea.jpg"),
+            ("holidays at the sea.jpg", "holidays at the .jpg"),
+            ("sea.by_night_and_by_day", "sea.by_night_and_by_"),
+            ("ääääääääää.jpg", "ääääääää.jpg"),
+            ("x.ääääääääää", "x.äääääääää"),
+            ("äääääääääää", "ääääääääää"),
+            (".holidays_at_the_sea_", ".holidays_at_the_sea"),
+        ] {
+            assert_eq!(shortened_name(name.to_owned(), 20), expected, "{name}");
         }
     }
 

@@ -25,8 +25,8 @@ pub(super) struct Presented {
     names: Names,
     /// Paths whose turn has not come: a whole folder at once would hold everybody else on the loop.
     coming: BTreeSet<Box<str>>,
-    /// Files for which there was no room.
-    refused: u64,
+    /// There was no room for a file, and it was said so.
+    is_full_told: bool,
     /// Paths of offered files that were not there at the last look.
     gone: BTreeSet<Box<str>>,
     /// Those that were there, and that nobody has presented: offered if they are at the next look as well, for
@@ -88,8 +88,7 @@ impl Member {
         let presented = &mut guest.presented;
         let known = presented.items.get(&path).copied();
         if known.is_none() && presented.items.len() >= guest.orders.presented_max {
-            presented.refused += 1;
-            if presented.refused == 1 {
+            if !std::mem::replace(&mut presented.is_full_told, true) {
                 let limit = guest.orders.presented_max;
                 log::warn!("no more files are offered until the program starts anew limit={limit}");
             }

@@ -5,12 +5,16 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::proto::gcra::Gcra;
 use crate::proto::limits::{
     GREET_TIMEOUT, LINKS_FOR_OPERATORS, LINKS_MAX, TURNED_AWAY_LINES_BURST, TURNED_AWAY_LINES_PERIOD,
 };
 use crate::proto::machine::counted_address;
 use crate::proto::server::status::Limit;
-use crate::proto::time::{Mono, ns};
+use crate::proto::time::Mono;
+
+/// Lines about those who were turned away.
+const TOLD: Gcra = Gcra::new(TURNED_AWAY_LINES_BURST, TURNED_AWAY_LINES_PERIOD);
 
 /// What an operator sets about links.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +40,7 @@ pub(super) struct Door {
     pub(super) config: DoorConfig,
     inside: BTreeMap<IpAddr, usize>,
     total: usize,
-    /// Until when the lines about those who were turned away would have lasted at the steady rate.
+    /// Until when those lines would have lasted at the steady rate.
     told_until: Mono,
     /// Such lines that were not logged since the last one that was.
     untold: u64,
@@ -77,14 +81,12 @@ impl Door {
     }
 
     /// Whether one more line may be logged about somebody who was turned away, and how many were not since the last: whoever
-    /// comes again and again must not fill the log. (The generic cell rate algorithm, ITU-T I.371.)
+    /// comes again and again must not fill the log.
     pub(super) fn may_tell(&mut self, now: Mono) -> Option<u64> {
-        let until = self.told_until.max(now) + TURNED_AWAY_LINES_PERIOD;
-        if until.since_ns(now) > ns(TURNED_AWAY_LINES_PERIOD) * TURNED_AWAY_LINES_BURST {
+        if !TOLD.take(&mut self.told_until, 1, now) {
             self.untold += 1;
             return None;
         }
-        self.told_until = until;
         Some(std::mem::take(&mut self.untold))
     }
 

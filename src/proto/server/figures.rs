@@ -53,9 +53,11 @@ impl Server {
         Ok(())
     }
 
-    /// The operator wants it in the log.
+    /// The operator wants it in the log; who asks again before it is there gets one.
     pub(super) fn on_report_wanted(&mut self, os: &mut dyn Os) {
-        self.inquire(Asker::Log, os);
+        if !self.inquiries.askers.contains(&Asker::Log) {
+            self.inquire(Asker::Log, os);
+        }
     }
 
     /// One answer is for all who ask before it comes.
@@ -110,24 +112,23 @@ impl Server {
 
     /// One line for each group, of what is not 0; then how fast things went since the last report.
     fn report(&mut self, driver: &DriverFigures, others: &[(String, u64)]) {
-        let mut lines: Vec<String> = Vec::new();
+        let mut lines: Vec<(String, String)> = Vec::new();
         let mut rated = [0; RATED.len()];
         self.tell_all_figures(driver, others, &mut |name, value| {
             if let Some(place) = RATED.iter().position(|rated| *rated == name) {
                 rated[place] = value;
             }
             let (group, key) = name.split_once('.').unwrap_or(("other", name));
-            let head = format!("status group={group}");
-            if lines.last().is_none_or(|line| line.split(' ').nth(1) != head.split(' ').nth(1)) {
-                lines.push(head);
+            if lines.last().is_none_or(|(of, _)| of != group) {
+                lines.push((group.to_owned(), String::new()));
             }
             if value != 0
-                && let Some(line) = lines.last_mut()
+                && let Some((_, figures)) = lines.last_mut()
             {
-                *line += &format!(" {key}={value}");
+                *figures += &format!(" {key}={value}");
             }
         });
-        lines.iter().for_each(|line| log::info!("{line}"));
+        lines.iter().for_each(|(group, figures)| log::info!("status group={group}{figures}"));
         let (last_ns, last) = std::mem::replace(&mut self.inquiries.last, (driver.uptime_ns, rated));
         let past_ns = driver.uptime_ns.saturating_sub(last_ns);
         let rates: String = std::iter::zip(RATED, std::iter::zip(last, rated))
@@ -177,6 +178,7 @@ impl Server {
             ("server.files_refused", status.files_refused),
             ("server.downloads", status.downloads),
             ("server.chunks_reported", status.chunks_reported),
+            ("server.links_too_fast", status.links_too_fast),
             ("server.logins_failed", status.logins_failed),
             ("server.reloads", status.reloads),
             ("server.reloads_failed", status.reloads_failed),
@@ -186,8 +188,8 @@ impl Server {
         ] {
             tell(name, value);
         }
-        for limit in Limit::ALL {
-            tell(&format!("limit.{}", limit.as_str()), status.hits(*limit));
+        for (limit, name) in Limit::ALL {
+            tell(&format!("limit.{name}"), status.hits(limit));
         }
         for code in ErrorCode::ALL {
             tell(&format!("refused.{}", code.as_str()), status.errors_of(*code));
@@ -222,7 +224,50 @@ pub fn per_second(count: u64, past_ns: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::proto::server::{ServerConfig, TalkConfig};
+
+    fn server() -> Server {
+        Server::new(ServerConfig {
+            listen: Vec::new(),
+            interval: Duration::from_millis(10),
+            duration: Duration::from_secs(1),
+            secret: [7; 32],
+            talk: TalkConfig::default(),
+        })
+    }
+
+    /// How often the driver was asked.
+    struct Measures(u32);
+
+    impl Os for Measures {
+        fn perform(&mut self, effect: Effect<'_>) {
+            assert!(matches!(effect, Effect::Measure), "{effect:?}");
+            self.0 += 1;
+        }
+    }
+
+    #[test]
+    fn who_wants_a_report_again_before_it_is_there_gets_one() {
+        let (mut server, mut os) = (server(), Measures(0));
+        (0..3).for_each(|_| server.on_report_wanted(&mut os));
+        assert_eq!((server.inquiries.askers.as_slice(), os.0), (&[Asker::Log][..], 1));
+    }
+
+    #[test]
+    fn links_that_were_too_fast_are_told() {
+        let mut server = server();
+        server.status.links_too_fast = 3;
+        let mut told = None;
+        server.tell_figures(&mut |name, value| {
+            if name == "server.links_too_fast" {
+                told = Some(value);
+            }
+        });
+        assert_eq!(told, Some(3));
+    }
 
     #[test]
     fn rates_are_rounded_and_need_no_time() {

@@ -1,6 +1,7 @@
 //! What guests and members say about files, and who is told of whom. The catalog knows the files;
 //! here are the links.
 
+use crate::proto::gcra::Gcra;
 use crate::proto::ids::{FileName, LinkId, Name};
 use crate::proto::limits::{
     ANSWERS_BYTES_MAX, COMMAND_PAUSE, COMMANDS_BURST, HOLDERS_LISTED_MAX, REGISTER_TIMEOUT,
@@ -14,9 +15,11 @@ use crate::proto::server::registry::kept;
 use crate::proto::server::talk::Taking;
 use crate::proto::server::{Server, Timer};
 use crate::proto::swarm::{Manifest, ManifestError};
-use crate::proto::time::{Now, ns};
+use crate::proto::time::{Mono, Now};
 use crate::proto::wire::{self, Availability, ErrorCode, Message, Numbers, Portion};
 
+/// Lines of one link, those about a run aside.
+const COMMANDS: Gcra = Gcra::new(COMMANDS_BURST, COMMAND_PAUSE);
 /// The work of looking at one member for an answer, in bytes of answer.
 const LOOK_BYTES: usize = 64;
 
@@ -327,29 +330,22 @@ impl Server {
         Ok(())
     }
 
-    /// Whether a line comes no faster than agreed. (The generic cell rate algorithm, ITU-T I.371.)
+    /// Whether a line comes no faster than agreed.
     fn admit(&mut self, link: LinkId, now: Now) -> bool {
         let session = self.sessions.get_mut(link).expect("a line has a session");
-        let until = session.talk.commands_until.max(now.mono) + COMMAND_PAUSE;
-        let admitted = until.since_ns(now.mono) <= ns(COMMAND_PAUSE) * COMMANDS_BURST;
-        if admitted {
-            session.talk.commands_until = until;
-        }
-        admitted
+        COMMANDS.take(&mut session.talk.commands_until, 1, now.mono)
     }
 
-    /// A line has cost as much as so many.
+    /// A line that was admitted a moment ago has cost as much as so many.
     pub(super) fn note_work(&mut self, link: LinkId, commands: u64) {
         if let Some(session) = self.sessions.get_mut(link) {
-            let until = &mut session.talk.commands_until;
-            until.0 = until.0.saturating_add(ns(COMMAND_PAUSE).saturating_mul(commands));
+            COMMANDS.charge(&mut session.talk.commands_until, commands, Mono(0));
         }
     }
 
     fn forgive_command(&mut self, link: LinkId) {
         if let Some(session) = self.sessions.get_mut(link) {
-            let until = &mut session.talk.commands_until;
-            until.0 = until.0.saturating_sub(ns(COMMAND_PAUSE));
+            COMMANDS.refund(&mut session.talk.commands_until, 1);
         }
     }
 

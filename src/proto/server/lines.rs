@@ -125,13 +125,10 @@ impl Server {
     pub(super) fn expel(&mut self, link: LinkId, code: ErrorCode, text: &str, now: Now, os: &mut dyn Os) {
         if let Some(session) = self.sessions.get(link) {
             let (remote, code) = (session.remote, code.as_str());
-            match self.door.may_tell(now.mono) {
-                Some(0) => log::warn!("link closed from={remote} code={code} text=\"{text}\""),
-                Some(more) => {
-                    log::warn!("link closed from={remote} code={code} text=\"{text}\" unlogged={more}");
-                }
-                None => log::debug!("link closed from={remote} code={code}"),
-            }
+            let unlogged = self.door.may_tell(now.mono);
+            let level = if unlogged.is_some() { log::Level::Warn } else { log::Level::Debug };
+            let unlogged = unlogged.unwrap_or_default();
+            log::log!(level, "link closed from={remote} code={code} text=\"{text}\" unlogged={unlogged}");
         }
         self.status.count_error(code);
         self.send(link, &Message::Err { code, text }, os);

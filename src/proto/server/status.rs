@@ -67,19 +67,18 @@ pub enum Limit {
 }
 
 impl Limit {
-    /// Each of them, in the order of their numbers.
-    pub const ALL: &[Limit] =
-        &[Limit::Links, Limit::LinksPerAddress, Limit::Greet, Limit::Idle, Limit::Silence];
+    /// Each of them, in the order of their numbers, and its name among the figures.
+    pub const ALL: [(Limit, &str); 5] = [
+        (Limit::Links, "links"),
+        (Limit::LinksPerAddress, "links_per_address"),
+        (Limit::Greet, "greet"),
+        (Limit::Idle, "idle"),
+        (Limit::Silence, "silence"),
+    ];
 
     /// Its name among the figures.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Limit::Links => "links",
-            Limit::LinksPerAddress => "links_per_address",
-            Limit::Greet => "greet",
-            Limit::Idle => "idle",
-            Limit::Silence => "silence",
-        }
+        Limit::ALL[self as usize].1
     }
 }
 
@@ -101,5 +100,15 @@ impl ServerStatus {
 
     pub(super) fn hit(&mut self, limit: Limit) {
         self.limits[limit as usize] += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_limits_are_places_in_the_list() {
+        assert!(Limit::ALL.iter().enumerate().all(|(place, (limit, _))| *limit as usize == place));
     }
 }

@@ -1,8 +1,8 @@
 //! Under which name a file is stored: what a client calls it, made into one plain name in the folder. Looks at no
 //! folder; a name that is taken gets a number when the file is finished.
 
-use crate::proto::limits::{ENDING_BYTES_MAX, STORED_NAME_BYTES_MAX};
-use crate::proto::machine::is_temp_name;
+use crate::proto::limits::STORED_NAME_BYTES_MAX;
+use crate::proto::machine::{is_temp_name, shortened_name};
 use crate::proto::text::Masked;
 
 /// What is wrong with a name that nothing can be made of.
@@ -35,7 +35,7 @@ pub(super) fn stored_name(sent: &[u8]) -> Result<String, BadName> {
         _ => {}
     }
     // One byte less, for the mark below.
-    let mut name = shortened(Masked(base).to_string(), STORED_NAME_BYTES_MAX - 1);
+    let mut name = shortened_name(Masked(base).to_string(), STORED_NAME_BYTES_MAX - 1);
     if is_temp_name(&name) {
         name.push('_');
     }
@@ -50,24 +50,6 @@ fn without_drive(mut base: &str) -> &str {
         base = &base[2..];
     }
     base
-}
-
-/// At most so many bytes, cut between two characters; a short ending stays, so that the file is still known for what it
-/// is.
-fn shortened(mut name: String, bytes_max: usize) -> String {
-    if name.len() <= bytes_max {
-        return name;
-    }
-    let ending = match name.rfind('.') {
-        Some(dot) if dot > 0 && name.len() - dot <= ENDING_BYTES_MAX => name[dot..].to_owned(),
-        _ => String::new(),
-    };
-    let mut stem = bytes_max - ending.len();
-    while !name.is_char_boundary(stem) {
-        stem -= 1;
-    }
-    name.truncate(stem);
-    name + &ending
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::proto::ids::FileName;
-use crate::proto::limits::{ENDING_BYTES_MAX, FILE_NAME_BYTES_MAX};
-use crate::proto::machine::numbered_name;
+use crate::proto::limits::FILE_NAME_BYTES_MAX;
+use crate::proto::machine::{numbered_name, shortened_name};
 
-/// Longest name that gets a number behind it: `.8192` is the longest.
+/// Longest name that gets a number behind it, with room for a dot and seven digits.
 const NUMBERED_BYTES_MAX: usize = FILE_NAME_BYTES_MAX - 8;
 
 /// What was given so far: the next number of many names that become the same is found at once.
@@ -35,13 +35,8 @@ impl Names {
 /// The name with `_` for all that a shared file's may not have; a long one is shortened before its ending.
 fn shared_name(path: &str, bytes_max: usize) -> String {
     let is_good = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
-    let mut name: String = path.chars().map(|letter| if is_good(letter) { letter } else { '_' }).collect();
-    if name.len() > bytes_max {
-        let dot = name.rfind('.').filter(|dot| name.len() - dot <= ENDING_BYTES_MAX);
-        let ending = name.split_off(dot.unwrap_or(name.len()));
-        name.truncate(bytes_max - ending.len());
-        name += &ending;
-    }
+    let name = path.chars().map(|letter| if is_good(letter) { letter } else { '_' }).collect();
+    let mut name = shortened_name(name, bytes_max);
     let is_edge = |letter: char| letter != '-' && letter != '.';
     if !name.starts_with(is_edge) {
         name.replace_range(..name.len().min(1), "_");

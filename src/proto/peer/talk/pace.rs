@@ -1,11 +1,13 @@
 //! How fast a client talks to its server: a burst, then steadily, and always slower than the server minds. Holds nothing
 //! back itself: what is not of a user is counted, and users wait for it.
 //!
-//! The server's rule is the generic cell rate algorithm (ITU-T I.371), over all lines of a link; this is the same
-//! with smaller numbers.
+//! The server's rule is the same ([`Gcra`]), over all lines of a link, with larger numbers.
 
+use crate::proto::gcra::Gcra;
 use crate::proto::limits::{LISTED_PER_COMMAND, SAID_BURST, SAID_PAUSE};
 use crate::proto::time::{Mono, ns};
+
+const LINES: Gcra = Gcra::new(SAID_BURST, SAID_PAUSE);
 
 /// What was said over one link.
 #[derive(Debug, Default)]
@@ -22,8 +24,7 @@ impl Pace {
         let more = lines.saturating_sub(self.noted);
         if more > 0 {
             self.noted = lines;
-            let more_ns = more.saturating_mul(ns(SAID_PAUSE));
-            self.paid_until = Mono(self.paid_until.max(now).0.saturating_add(more_ns));
+            LINES.charge(&mut self.paid_until, more, now);
         }
     }
 
@@ -34,9 +35,7 @@ impl Pace {
 
     /// When one more line may be said, if not now.
     pub(super) fn free_at(&self, now: Mono) -> Option<Mono> {
-        let ahead_ns = ns(SAID_PAUSE) * (SAID_BURST - 1);
-        let at = Mono(self.paid_until.0.saturating_sub(ahead_ns));
-        (at > now).then_some(at)
+        Some(LINES.due(self.paid_until, 1, now)).filter(|at| *at > now)
     }
 }
 

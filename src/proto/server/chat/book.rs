@@ -33,16 +33,28 @@ pub(in crate::proto::server) struct Book {
     is_asked: bool,
     /// Numbers of messages begin behind this one.
     numbers_from: u64,
-    /// When the look began that is under way.
-    looking_since: Option<Mono>,
-    /// When the last one began that was carried through.
+    /// The look that is under way, or the next one if none is.
+    look: Look,
+    /// The one behind that which is under way: what is asked for now is not answered by a look that began before.
+    later: Look,
+    /// When the last look began that was carried through.
     looked_at: Option<Mono>,
-    /// Logins that wait for the look that is under way, and those that came after it had begun.
-    waiting: Vec<LinkId>,
-    later: Vec<LinkId>,
-    /// The operator wants to know of the look that is under way, and of the one behind it.
+}
+
+/// A look at the accounts, and who waits for it.
+#[derive(Debug, Default)]
+struct Look {
+    since: Option<Mono>,
+    logins: Vec<LinkId>,
+    /// The operator wants to know of it.
     is_awaited: bool,
-    is_awaited_later: bool,
+}
+
+impl Book {
+    /// The next look that begins, for whoever wants one.
+    fn next_look(&mut self) -> &mut Look {
+        if self.look.since.is_some() { &mut self.later } else { &mut self.look }
+    }
 }
 
 impl Server {
@@ -67,23 +79,25 @@ impl Server {
 
     /// A link waits for such a look.
     pub(super) fn look_for(&mut self, link: LinkId, now: Now, os: &mut dyn Os) {
-        if self.book.looking_since.is_some() {
-            return self.book.later.push(link);
+        self.book.next_look().logins.push(link);
+        if self.book.look.since.is_none() {
+            self.load_accounts(now, os);
         }
-        self.book.waiting.push(link);
-        self.load_accounts(now, os);
     }
 
     /// A look is over, well or not: those who waited for it go on.
     fn end_look(&mut self, result: Result<(), ErrorKind>, now: Now, os: &mut dyn Os) {
-        self.book.looked_at = self.book.looking_since.take();
+        if result.is_ok() {
+            self.book.looked_at = self.book.look.since;
+        }
         self.tell_operator(result);
         let later = std::mem::take(&mut self.book.later);
-        let waiting = std::mem::replace(&mut self.book.waiting, later);
-        if self.book.is_awaited || !self.book.waiting.is_empty() {
+        let is_wanted = later.is_awaited || !later.logins.is_empty();
+        let look = std::mem::replace(&mut self.book.look, later);
+        if is_wanted {
             self.load_accounts(now, os);
         }
-        waiting.into_iter().for_each(|link| self.go_on(link, now, os));
+        look.logins.into_iter().for_each(|link| self.go_on(link, now, os));
     }
 
     /// The operator has changed something, and wants to know that it is known.
@@ -92,24 +106,18 @@ impl Server {
             return;
         }
         let has_failed = !self.book.is_known && self.wheel.cancel(&Timer::Book).is_some();
+        self.book.next_look().is_awaited = true;
         if self.book.is_known && !self.book.has_store {
-            self.book.is_awaited = true;
             self.tell_operator(Ok(()));
-        } else if self.book.looking_since.is_some() {
-            self.book.is_awaited_later = true;
-        } else {
-            self.book.is_awaited = true;
-            if self.book.is_known {
-                self.load_accounts(now, os);
-            } else if has_failed {
-                self.load_book(os);
-            }
+        } else if self.book.is_known && self.book.look.since.is_none() {
+            self.load_accounts(now, os);
+        } else if has_failed {
+            self.load_book(os);
         }
     }
 
     fn tell_operator(&mut self, result: Result<(), ErrorKind>) {
-        let later = std::mem::take(&mut self.book.is_awaited_later);
-        if !std::mem::replace(&mut self.book.is_awaited, later) {
+        if !std::mem::take(&mut self.book.look.is_awaited) {
             return;
         }
         match result {
@@ -140,7 +148,7 @@ impl Server {
     /// Looks whether accounts have changed, or reads the next of them.
     fn load_accounts(&mut self, now: Now, os: &mut dyn Os) {
         self.book.is_asked = true;
-        self.book.looking_since.get_or_insert(now.mono);
+        self.book.look.since.get_or_insert(now.mono);
         self.book.seen.clear();
         let after = self.book.after;
         let known = if after.is_none() { self.book.known } else { 0 };
@@ -278,6 +286,8 @@ impl Server {
                     log::error!("accounts not read why=\"{}\"", Why(error));
                 }
                 self.status.store_failures += 1;
+                // The next look begins with the first account: of those that were read, some may be others by then.
+                self.book.after = None;
                 self.wheel.insert(Timer::Book, now.mono + BOOK_PERIOD);
                 self.end_look(Err(error), now, os);
             }

@@ -3,14 +3,18 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use crate::proto::gcra::Gcra;
 use crate::proto::ids::{LinkId, Name};
 use crate::proto::limits::{
     COMINGS_LINE_PERIOD, COMINGS_LINES_BURST, COMINGS_LINKS_MAX, COMINGS_MAX, COMINGS_PAUSE,
 };
 use crate::proto::machine::{Effect, Os};
 use crate::proto::server::{Server, Stage, Timer};
-use crate::proto::time::{Mono, Now, ns};
+use crate::proto::time::{Mono, Now};
 use crate::proto::wire::{Chat as Line, Message};
+
+/// Lines of all rounds.
+const LINES: Gcra = Gcra::new(COMINGS_LINES_BURST, COMINGS_LINE_PERIOD);
 
 /// Who has come and gone, as far as not everybody was told.
 #[derive(Debug, Default)]
@@ -72,13 +76,13 @@ impl Server {
     /// Begins a round, or waits until it is time for one.
     fn tell_when_due(&mut self, now: Now, os: &mut dyn Os) {
         let Comings { gathered, count, paid_until, .. } = &mut self.comings;
-        let line_ns = ns(COMINGS_LINE_PERIOD);
-        let due = Mono(paid_until.0.saturating_sub(COMINGS_LINES_BURST * line_ns));
+        // A round may have more lines than a burst: it goes, and the next one waits.
+        let due = LINES.due(*paid_until, 0, now.mono);
         if due > now.mono {
             self.wheel.insert(Timer::Comings, due);
             return;
         }
-        *paid_until = (*paid_until).max(now.mono) + COMINGS_LINE_PERIOD * self.chat.online() as u32;
+        LINES.charge(paid_until, self.chat.online() as u64, now.mono);
         let before = *count - gathered.len() as u64;
         let told = gathered.drain(..gathered.len().min(COMINGS_MAX));
         let round = Round::new(before, told);

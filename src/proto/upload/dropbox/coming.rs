@@ -259,7 +259,7 @@ impl DropBox {
     fn note_refusal(&mut self, why: Refusal, remote: SocketAddr, about: &str, now: Now) {
         self.status.refused[why as usize] += 1;
         let level = if why.concerns_operator() { log::Level::Warn } else { log::Level::Info };
-        self.say(level, Trouble::Refused(why), remote, &format!("refused why={why}"), about, now);
+        self.say(level, Trouble::Refused(why), remote, &format!("refused why={why:?}"), about, now);
     }
 
     /// Logs a line about trouble, unless there were too many like it.

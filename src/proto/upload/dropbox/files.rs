@@ -197,7 +197,7 @@ impl DropBox {
     fn note_failure(&mut self, why: Failure, remote: SocketAddr, about: &str, now: Now) {
         self.status.failed[why as usize] += 1;
         let level = if why.concerns_operator() { log::Level::Warn } else { log::Level::Info };
-        self.say(level, Trouble::Failed(why), remote, &format!("failed why={why}"), about, now);
+        self.say(level, Trouble::Failed(why), remote, &format!("failed why={why:?}"), about, now);
     }
 
     fn note_excess(&mut self, file: FileId, excess_bytes: u64, now: Now) {

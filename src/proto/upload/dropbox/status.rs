@@ -55,10 +55,10 @@ impl DropBoxStatus {
             tell(name, value);
         }
         for why in Refusal::ALL {
-            tell(&format!("dropbox.refused_{why}"), self.refused(why));
+            tell(&format!("dropbox.refused_{why:?}"), self.refused(why));
         }
         for why in Failure::ALL {
-            tell(&format!("dropbox.failed_{why}"), self.failed(why));
+            tell(&format!("dropbox.failed_{why:?}"), self.failed(why));
         }
     }
 
