@@ -168,57 +168,74 @@ fn many_at_once(folder: &Path, clients: usize) {
 
 // --- Ticks ------------------------------------------------------------------------------------
 
+/// What is beside a peer, and whether it was started by `chrt -f 10`, ahead of whoever computes.
+const CASES: [(&str, bool, bool); 3] = [
+    ("uploads at full speed", true, false),
+    ("the same, with the peer started by chrt -f 10", true, true),
+    ("nothing", false, false),
+];
+
 fn ticks_beside(folder: &Path, file: &Path, seconds: u64, rounds: usize) {
-    // Beside uploads, and beside nothing: missed, p50 and p99 in µs, MB/s.
-    let mut figures = [const { [const { Vec::new() }; 4] }; 2];
+    // Missed, p50 and p99 in µs, MB/s.
+    let mut figures = CASES.map(|_| [const { Vec::new() }; 4]);
     for round in 0..rounds {
-        for turn in 0..2 {
-            let case = (round + turn) % 2;
+        for turn in 0..CASES.len() {
+            let case = (round + turn) % CASES.len();
+            let (_, with_uploads, ahead) = CASES[case];
+            if ahead && !may_run_ahead() {
+                continue;
+            }
             let server = Server::start(folder);
             settle();
-            let (over, bytes) = (AtomicBool::new(false), AtomicU64::new(0));
-            let report = thread::scope(|scope| {
-                for sender in (0..SENDERS).filter(|_| case == 0) {
-                    let (server, over, bytes) = (&server, &over, &bytes);
-                    scope.spawn(move || {
-                        while !over.load(Ordering::Relaxed) {
-                            let name = format!("sender{sender}");
-                            upload(server.uploads, &name, file);
-                            bytes
-                                .fetch_add(file.metadata().map_or(0, |facts| facts.len()), Ordering::Relaxed);
-                            let _ = fs::remove_file(server.folder.0.join("uploads").join(name));
-                        }
-                    });
-                }
-                let report = server.run_peer(seconds);
-                over.store(true, Ordering::Relaxed);
-                report
-            });
-            let field = |of: &serde_json::Value, name: &str| of[name].as_f64().expect("a figure of a peer");
-            let late = &report["lateness_ns"];
-            let mb_per_s = bytes.load(Ordering::Relaxed) as f64 / 1e6 / seconds as f64;
-            let all = [
-                field(&report, "ticks_missed"),
-                field(late, "p50") / 1e3,
-                field(late, "p99") / 1e3,
-                mb_per_s,
-            ];
+            let all = one_run(&server, file, seconds, with_uploads, ahead);
             figures[case].iter_mut().zip(all).for_each(|(list, one)| list.push(one));
         }
     }
     println!("a peer at 10 ms for {seconds} s on a server that takes uploads (medians of {rounds}):");
-    for (mut figures, beside) in figures.into_iter().zip(["uploads at full speed", "nothing"]) {
+    for (mut figures, (beside, ..)) in figures.into_iter().zip(CASES).filter(|(of, _)| !of[0].is_empty()) {
         figures.iter_mut().for_each(|list| list.sort_by(f64::total_cmp));
         let [missed, p50, p99, mb_per_s] = figures.map(|list| list[list.len() / 2]);
-        print!(
-            "    beside {beside}: missed {missed} of {}, late by p50 {p50:.0} µs, p99 {p99:.0} µs",
-            seconds * 100
-        );
-        println!(
-            "{}",
-            if mb_per_s > 0.0 { format!(", while {mb_per_s:.0} MB/s came in") } else { String::new() }
-        );
+        let slots = seconds * 100;
+        print!("    beside {beside}: missed {missed} of {slots}, late by p50 {p50:.0} µs, p99 {p99:.0} µs");
+        println!("{}", if mb_per_s > 0.0 { format!(", {mb_per_s:.0} MB/s came in") } else { String::new() });
     }
+}
+
+fn one_run(server: &Server, file: &Path, seconds: u64, with_uploads: bool, ahead: bool) -> [f64; 4] {
+    let (over, bytes) = (AtomicBool::new(false), AtomicU64::new(0));
+    let report = thread::scope(|scope| {
+        for sender in (0..SENDERS).filter(|_| with_uploads) {
+            let (over, bytes) = (&over, &bytes);
+            scope.spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    let name = format!("sender{sender}");
+                    upload(server.uploads, &name, file);
+                    bytes.fetch_add(SENT_MIB << 20, Ordering::Relaxed);
+                    remove(&server.folder.0.join("uploads").join(name));
+                }
+            });
+        }
+        let report = server.run_peer(seconds, ahead);
+        over.store(true, Ordering::Relaxed);
+        report
+    });
+    let field = |of: &serde_json::Value, name: &str| of[name].as_f64().expect("a figure of a peer");
+    let late = &report["lateness_ns"];
+    let mb_per_s = bytes.load(Ordering::Relaxed) as f64 / 1e6 / seconds as f64;
+    [field(&report, "ticks_missed"), field(late, "p50") / 1e3, field(late, "p99") / 1e3, mb_per_s]
+}
+
+/// Piece by piece: the removal of a whole one is a call of 10 ms, which a kernel without preemption lets nobody interrupt.
+fn remove(path: &Path) {
+    let file = File::options().write(true).open(path).expect("it was stored");
+    for mib in (0..SENT_MIB).rev().step_by(4) {
+        file.set_len(mib << 20).expect("it can be made shorter");
+    }
+    fs::remove_file(path).expect("it can be removed");
+}
+
+fn may_run_ahead() -> bool {
+    Command::new("chrt").args(["-f", "10", "true"]).output().is_ok_and(|output| output.status.success())
 }
 
 // --- Processes --------------------------------------------------------------------------------
@@ -254,8 +271,9 @@ impl Server {
         line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
-    fn run_peer(&self, seconds: u64) -> serde_json::Value {
-        let mut command = Command::new(PROGRAM);
+    fn run_peer(&self, seconds: u64, ahead: bool) -> serde_json::Value {
+        let mut command = Command::new(if ahead { "chrt" } else { PROGRAM });
+        command.args(if ahead { &["-f", "10", PROGRAM][..] } else { &[] });
         command.args(["peer", "--no-share", "--json", "--server", &self.mesh.to_string(), "--out"]);
         command.arg(self.folder.0.join("peer")).args(["--duration", &format!("{seconds}s")]);
         let output = command.stderr(Stdio::inherit()).output().expect("a peer starts");
