@@ -41,7 +41,7 @@ fn what_is_no_line_is_refused_and_nothing_else() {
     let output = piped(
         evening.dir.path(),
         &args(&evening, "bob"),
-        &[
+        [
             b"whoelse\n\xff\xfe\nmessage alice \x1b[2J\n",
             long.as_bytes(),
             b"\nwhoelse\nmessage alice \xc3\xa4",
