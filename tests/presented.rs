@@ -112,7 +112,7 @@ fn what_comes_to_a_drop_box_can_be_got_from_another_host() {
         Box::new(DropBox::new(DropBoxConfig {
             listen: everywhere(12000),
             file_bytes_max: 1000,
-            quota_bytes: 1000,
+            quota_bytes: 100_000,
             clients_max: 10,
             clients_per_address_max: 10,
             stall_timeout: SECOND,

@@ -2,7 +2,7 @@
 //! together and a write has less to do. Either a hint, for what fails here the writes themselves will show; or so that
 //! they cannot fail for want of it. Never writes a byte.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -86,8 +86,13 @@ fn free_bytes(facts: &Statfs) -> u64 {
 /// # Errors
 /// Those of the file system.
 pub(super) fn taken_bytes(file: &File) -> io::Result<u64> {
+    Ok(blocks_bytes(&file.metadata()?))
+}
+
+/// The same of a file that was looked at.
+pub(super) fn blocks_bytes(facts: &Metadata) -> u64 {
     // A block of the file's own size has 512 bytes wherever it is.
-    Ok(file.metadata()?.blocks().saturating_mul(512))
+    facts.blocks().saturating_mul(512)
 }
 
 /// Sets room aside for the first `bytes` of the file, which keeps its length; nothing where there is not enough

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use log::{info, warn};
 
 use crate::io::opening::refuse_if_written;
+use crate::io::room::blocks_bytes;
 use crate::proto::limits::UPLOAD_LEFT_AGE;
-use crate::proto::machine::is_temp_name;
+use crate::proto::machine::{counted_bytes, is_temp_name};
 use crate::proto::time::{SECOND_NS, Wall, ns};
 
 /// A folder to look at.
@@ -28,12 +29,19 @@ pub(super) struct Survey {
 /// What is in it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Surveyed {
-    /// Of plain files; unfinished ones do not count.
+    /// Of plain files, as [`counted_bytes`] has it. Unfinished ones count if nobody writes to them: room was promised to
+    /// all others.
     pub(super) bytes: u64,
     /// Of the first ones, in order.
     pub(super) names: Vec<String>,
     /// Unfinished ones that were old, and are deleted now.
     pub(super) removed: u64,
+}
+
+impl Surveyed {
+    fn count(&mut self, bytes: u64) {
+        self.bytes = self.bytes.saturating_add(counted_bytes(bytes));
+    }
 }
 
 impl Survey {
@@ -60,11 +68,17 @@ impl Survey {
             }
             let name = entry.file_name();
             if name.to_str().is_some_and(is_temp_name) {
-                let left = self.is_old(&facts) && refuse_if_written(&entry.path()).is_ok();
-                found.removed += u64::from(left && remove(&entry.path()));
+                if refuse_if_written(&entry.path()).is_err() {
+                    continue;
+                }
+                if self.is_old(&facts) && remove(&entry.path()) {
+                    found.removed += 1;
+                } else {
+                    found.count(facts.len().max(blocks_bytes(&facts)));
+                }
                 continue;
             }
-            found.bytes = found.bytes.saturating_add(facts.len());
+            found.count(facts.len());
             names.extend(name.into_string());
             if names.len() > self.names_max {
                 names.pop_last();

@@ -34,7 +34,9 @@ fn run(errands: &mut Errands) -> Vec<String> {
             Done::Derived(machine, job, _) => format!("derived{machine}@{job}"),
             Done::Reserved((_, file), result) => format!("reserved{}{}", file.0, mark(&result)),
             Done::LetGo(files) => format!("gone{files}"),
-            Done::Surveyed(_, result) => format!("survey{}", result.map_or(0, |found| found.bytes)),
+            Done::Surveyed(_, result) => {
+                format!("survey{}", result.map_or(0, |found| found.names.len()))
+            }
         });
         turns.push(words.collect::<Vec<_>>().join(" "));
     }

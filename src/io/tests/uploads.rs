@@ -7,7 +7,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use crate::proto::limits::{LET_GO_WAITING_MAX, RESERVE_BYTES_MIN, SALT_BYTES};
+use crate::proto::limits::{COUNTED_BYTES_MIN, LET_GO_WAITING_MAX, RESERVE_BYTES_MIN, SALT_BYTES};
 use crate::proto::machine::{FileOp, Secret, temp_name};
 
 fn fresh(bytes: u64, tag: u32) -> OpenMode {
@@ -219,7 +219,7 @@ fn a_survey_is_answered_in_its_turn_among_the_finishes() {
                 }
             }
             What::Told(Input::Surveyed { bytes, names, removed: 0 }) => {
-                assert_eq!((bytes, names.len() as u64), (*finished, *finished));
+                assert_eq!((bytes, names.len() as u64), (*finished * COUNTED_BYTES_MIN, *finished));
                 *surveys += 1;
                 if *surveys == u64::from(FILES) {
                     desk.exit();

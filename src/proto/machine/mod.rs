@@ -21,6 +21,7 @@
 //!   [`Input::Shutdown`].
 
 mod figures;
+mod folder;
 mod holes;
 mod link_map;
 mod names;
@@ -38,6 +39,7 @@ use crate::proto::limits::SALT_BYTES;
 use crate::proto::time::{Mono, Now, Wall};
 
 pub use figures::{DriverFigures, Quantiles, Tell};
+pub use folder::counted_bytes;
 pub use holes::Holes;
 pub use link_map::LinkMap;
 pub use names::{aside_name, is_temp_name, numbered_name, temp_name};
@@ -124,9 +126,9 @@ pub enum Input<'a> {
     LoadFailed { load: Load, error: ErrorKind },
     /// An [`Effect::Derive`] is done.
     Derived { job: u64, key: Secret<[u8; 32]> },
-    /// An [`Effect::Survey`] is done: bytes of the plain files in the machine's folder, unfinished ones of
-    /// [`OpenMode::Fresh`] not counted; names of the first of them, in order, if they were asked for; and how many old
-    /// unfinished ones were deleted.
+    /// An [`Effect::Survey`] is done: bytes of the plain files in the machine's folder, each as [`counted_bytes`] has it;
+    /// names of the first of them, in order, if they were asked for; and how many old unfinished ones were deleted. Of
+    /// unfinished ones of [`OpenMode::Fresh`] only those count that nobody has open, with all that they have of the disk.
     Surveyed { bytes: u64, names: &'a [String], removed: u64 },
     /// The folder cannot be read.
     SurveyFailed { error: ErrorKind },

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 
 use crate::proto::limits::UPLOAD_LEFT_AGE;
-use crate::proto::machine::is_temp_name;
+use crate::proto::machine::{counted_bytes, is_temp_name};
 use crate::proto::time::{Wall, ns};
 use crate::sim::disk::{Disk, Inode};
 
@@ -22,7 +22,8 @@ impl Disk {
         self.inodes[inode].written_at = at;
     }
 
-    /// Counts files that are in no folder below, but for those `untold`; deletes unfinished ones that are old.
+    /// Counts files that are in no folder below, but for those `untold`; deletes unfinished ones that are old, if nobody has
+    /// them open.
     pub(in crate::sim) fn survey(
         &mut self,
         names_max: usize,
@@ -32,16 +33,20 @@ impl Disk {
         if let Some(error) = self.surveys_fail {
             return Err(error);
         }
-        let is_old = |inode: Inode| {
-            let written_at = self.inodes[inode].written_at;
-            self.inodes[inode].holders == 1 && now.0.saturating_sub(written_at.0) > ns(UPLOAD_LEFT_AGE)
-        };
+        let is_left = |inode: Inode| self.inodes[inode].holders == 1;
+        let is_old =
+            |inode: Inode| now.0.saturating_sub(self.inodes[inode].written_at.0) > ns(UPLOAD_LEFT_AGE);
         let (mut bytes, mut names, mut old) = (0, Vec::new(), Vec::new());
         for (name, inode) in self.names.iter().filter(|(name, _)| !name.contains('/')) {
+            let contents = &self.inodes[*inode];
             if is_temp_name(name) {
-                old.extend(is_old(*inode).then(|| name.clone()));
+                match (is_left(*inode), is_old(*inode)) {
+                    (false, _) => {}
+                    (true, true) => old.push(name.clone()),
+                    (true, false) => bytes += counted_bytes(contents.len + contents.aside_bytes),
+                }
             } else if !untold.contains(inode) {
-                bytes += self.inodes[*inode].len;
+                bytes += counted_bytes(contents.len);
                 names.extend((names.len() < names_max).then(|| name.clone()));
             }
         }

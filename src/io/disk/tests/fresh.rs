@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::*;
 use crate::io::survey::{Survey, Surveyed};
-use crate::proto::limits::FRESH_TRIES_MAX;
+use crate::proto::limits::{COUNTED_BYTES_MIN, FRESH_TRIES_MAX};
 use crate::proto::machine::{numbered_name, temp_name};
 use crate::proto::time::{Wall, ns};
 
@@ -162,10 +162,11 @@ fn a_survey_counts_plain_files_and_removes_what_was_left() {
     open(&mut disk, A, "mine", fresh(9, 1), "").unwrap();
     disk.write_at(A, 0, b"begun").unwrap().unwrap();
     let found = survey(&root, 2);
-    assert_eq!(found, Surveyed { bytes: 14, names: vec!["a".to_owned(), "b".to_owned()], removed: 1 });
+    const FOUR: u64 = 4 * COUNTED_BYTES_MIN;
+    assert_eq!(found, Surveyed { bytes: FOUR, names: vec!["a".to_owned(), "b".to_owned()], removed: 1 });
     assert!(!root.join("left.0badcafe.temp").exists() && root.join("link.0badcafe.temp").is_symlink());
     assert!(root.join(temp_name("mine", 1)).exists(), "somebody has it open");
-    assert_eq!(survey(&root, 0), Surveyed { bytes: 14, names: Vec::new(), removed: 0 });
+    assert_eq!(survey(&root, 0), Surveyed { bytes: FOUR, names: Vec::new(), removed: 0 });
 }
 
 #[test]
@@ -181,6 +182,25 @@ fn only_what_is_old_was_left() {
     ahead.set_times(FileTimes::new().set_modified(now + 99 * hour)).unwrap();
     drop(ahead);
     let asked = Survey { root: dir.path().into(), names_max: 9, now: Wall(ns(1000 * hour)) };
-    assert_eq!(asked.carry_out().unwrap(), Surveyed { bytes: 0, names: Vec::new(), removed: 1 });
+    assert_eq!(
+        asked.carry_out().unwrap(),
+        Surveyed { bytes: 2 * COUNTED_BYTES_MIN, names: Vec::new(), removed: 1 }
+    );
     assert_eq!(names(dir.path()), [temp_name("ahead", 1), temp_name("young", 1)]);
+}
+
+#[test]
+fn what_a_kill_left_counts_with_all_that_it_has_of_the_disk() {
+    let (dir, mut disk) = folder();
+    let root = dir.path().join("root");
+    let mode = fresh(RESERVE_BYTES_MIN, 1);
+    open(&mut disk, A, "a", mode, "").unwrap();
+    let set_aside = disk.to_reserve(A, mode).unwrap().carry_out().unwrap();
+    let just_now = || Survey { root: root.as_path().into(), names_max: 9, now: Wall(0) }.carry_out().unwrap();
+    assert_eq!(just_now(), Surveyed::default(), "its room is promised, by whoever writes to it");
+    drop(disk);
+    let found = just_now();
+    assert!(!set_aside || found.bytes >= RESERVE_BYTES_MIN, "{found:?}");
+    assert_eq!((found.bytes >= COUNTED_BYTES_MIN, found.names.len(), found.removed), (true, 0, 0));
+    assert_eq!(names(&root), [temp_name("a", 1)]);
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::proto::ids::{FileId, LinkId};
 use crate::proto::limits::{FILES_PER_MEMBER_MAX, UPLOAD_RATE_BYTES};
-use crate::proto::machine::{Effect, Input, LinkMap, Machine, Os, Tell, Why};
+use crate::proto::machine::{Effect, Input, LinkMap, Machine, Os, Tell, Why, counted_bytes};
 use crate::proto::time::{Mono, Now};
 use crate::proto::upload::dropbox::client::{Client, State, Upload};
 use crate::proto::upload::dropbox::places::Places;
@@ -35,7 +35,8 @@ pub struct DropBoxConfig {
     pub listen: SocketAddr,
     /// Largest file, in bytes.
     pub file_bytes_max: u64,
-    /// Most bytes of all files in the folder together, those that are still coming included.
+    /// Most bytes of all files in the folder together, those that are still coming included, each counted as
+    /// [`counted_bytes`] has it.
     pub quota_bytes: u64,
     /// Clients at once, those that have said nothing yet included.
     pub clients_max: usize,
@@ -239,7 +240,7 @@ impl Machine for DropBox {
     }
 
     fn check_invariants(&self) {
-        let reserved: u64 = self.uploads.values().map(|upload| upload.bytes).sum();
+        let reserved: u64 = self.uploads.values().map(|upload| counted_bytes(upload.bytes)).sum();
         assert_eq!(reserved, self.quota.reserved_bytes());
         let left_alone = self.uploads.values().filter(|upload| upload.link.is_none());
         let clients = self.clients.iter().map(|(_, client)| client.remote);
