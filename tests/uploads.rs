@@ -271,7 +271,7 @@ struct Watcher {
 impl Machine for Watcher {
     fn handle_input(&mut self, input: Input<'_>, _now: Now, os: &mut dyn Os) {
         match input {
-            Input::Presented { path } => self.shown.push(path.to_owned()),
+            Input::Presented { path, .. } => self.shown.push(path.to_owned()),
             Input::Shutdown => os.perform(Effect::Exit),
             _ => {}
         }

@@ -1,7 +1,7 @@
 //! What there is in a machine's folder: counted, and cleared of what was left unfinished long ago. Reads no file, and
 //! looks into no folder below.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
@@ -13,15 +13,15 @@ use log::{info, warn};
 use crate::io::opening::refuse_if_written;
 use crate::io::room::blocks_bytes;
 use crate::proto::limits::UPLOAD_LEFT_AGE;
-use crate::proto::machine::{counted_bytes, is_temp_name};
+use crate::proto::machine::{FolderFile, Stamp, counted_bytes, is_temp_name};
 use crate::proto::time::{SECOND_NS, Wall, ns};
 
 /// A folder to look at.
 #[derive(Debug)]
 pub(super) struct Survey {
     pub(super) root: Arc<Path>,
-    /// Most names to be told.
-    pub(super) names_max: usize,
+    /// Most files to be told.
+    pub(super) files_max: usize,
     /// The time of day when it was asked for.
     pub(super) now: Wall,
 }
@@ -32,8 +32,8 @@ pub(super) struct Surveyed {
     /// Of plain files, as [`counted_bytes`] has it. Unfinished ones count if nobody writes to them: room was promised to
     /// all others.
     pub(super) bytes: u64,
-    /// Of the first ones, in order.
-    pub(super) names: Vec<String>,
+    /// The first ones, in order.
+    pub(super) files: Vec<FolderFile>,
     /// Unfinished ones that were old, and are deleted now.
     pub(super) removed: u64,
 }
@@ -51,7 +51,7 @@ impl Survey {
     /// Those of the file system.
     pub(super) fn carry_out(&self) -> io::Result<Surveyed> {
         let mut found = Surveyed::default();
-        let mut names = BTreeSet::new();
+        let mut files = BTreeMap::new();
         let entries = match fs::read_dir(&self.root) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(found),
             entries => entries?,
@@ -79,22 +79,26 @@ impl Survey {
                 continue;
             }
             found.count(facts.len());
-            names.extend(name.into_string());
-            if names.len() > self.names_max {
-                names.pop_last();
+            files.extend(name.into_string().map(|name| (name, stamp(&facts))));
+            if files.len() > self.files_max {
+                files.pop_last();
             }
         }
-        found.names = names.into_iter().collect();
+        found.files = files.into_iter().map(|(name, stamp)| FolderFile { name, stamp }).collect();
         Ok(found)
     }
 
     /// Whether it was written to so long ago that nobody does any more.
     fn is_old(&self, facts: &fs::Metadata) -> bool {
-        let (seconds, rest_ns) = (facts.mtime(), facts.mtime_nsec());
-        let written_ns =
-            u64::try_from(seconds).unwrap_or(0) * SECOND_NS + u64::try_from(rest_ns).unwrap_or(0);
-        self.now.0.saturating_sub(written_ns) > ns(UPLOAD_LEFT_AGE)
+        self.now.0.saturating_sub(stamp(facts).written_at.0) > ns(UPLOAD_LEFT_AGE)
     }
+}
+
+/// By what a file is known that is replaced later.
+pub(super) fn stamp(facts: &fs::Metadata) -> Stamp {
+    let (seconds, rest_ns) = (facts.mtime(), facts.mtime_nsec());
+    let written_ns = u64::try_from(seconds).unwrap_or(0) * SECOND_NS + u64::try_from(rest_ns).unwrap_or(0);
+    Stamp { inode: facts.ino(), bytes: facts.len(), written_at: Wall(written_ns) }
 }
 
 fn remove(path: &Path) -> bool {

@@ -39,7 +39,7 @@ use crate::proto::limits::SALT_BYTES;
 use crate::proto::time::{Mono, Now, Wall};
 
 pub use figures::{DriverFigures, Quantiles, Tell};
-pub use folder::counted_bytes;
+pub use folder::{FolderFile, Stamp, counted_bytes};
 pub use holes::Holes;
 pub use link_map::LinkMap;
 pub use names::{aside_name, is_temp_name, numbered_name, temp_name};
@@ -127,13 +127,13 @@ pub enum Input<'a> {
     /// An [`Effect::Derive`] is done.
     Derived { job: u64, key: Secret<[u8; 32]> },
     /// An [`Effect::Survey`] is done: bytes of the plain files in the machine's folder, each as [`counted_bytes`] has it;
-    /// names of the first of them, in order, if they were asked for; and how many old unfinished ones were deleted. Of
+    /// the first of them, in the order of their names, if they were asked for; and how many old unfinished ones were deleted. Of
     /// unfinished ones of [`OpenMode::Fresh`] only those count that nobody has open, with all that they have of the disk.
-    Surveyed { bytes: u64, names: &'a [String], removed: u64 },
+    Surveyed { bytes: u64, files: &'a [FolderFile], removed: u64 },
     /// The folder cannot be read.
     SurveyFailed { error: ErrorKind },
-    /// Another machine of this driver has a file for us, see [`Effect::Present`].
-    Presented { path: &'a str },
+    /// Another machine of this driver has a file for us, see [`Effect::Present`]. `stamp`: what it was then.
+    Presented { path: &'a str, stamp: Stamp },
     /// An [`Effect::Measure`] is done: how the driver stands, and its other machines, by their
     /// [`Machine::tell_figures`].
     Measured { driver: &'a DriverFigures, others: &'a [(String, u64)] },
@@ -220,9 +220,9 @@ pub enum Effect<'a> {
     /// is carried through and answered; hashes and reads are given up without an answer.
     Release { file: FileId },
     /// Count what is in the machine's folder itself, and delete files of [`OpenMode::Fresh`] that were left unfinished
-    /// and not written for [`UPLOAD_LEFT_AGE`](crate::proto::limits::UPLOAD_LEFT_AGE). `names_max`: most names to be told.
+    /// and not written for [`UPLOAD_LEFT_AGE`](crate::proto::limits::UPLOAD_LEFT_AGE). `files_max`: most files to be told.
     /// A folder that is not there is empty. Answer, in its turn among those of `Finish`: `Surveyed` or `SurveyFailed`.
-    Survey { names_max: usize },
+    Survey { files_max: usize },
     /// A file of the machine's folder is whole: the other machines of the driver hear of it. Answer: none.
     Present { path: &'a str },
     /// Change what is kept; all changes or none. Answer: `Stored` or `StoreFailed`, in the order of the effects.

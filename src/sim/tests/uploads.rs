@@ -24,9 +24,9 @@ fn open_fresh(pair: &mut Pair, file: FileId, path: &str, bytes: u64, tag: u32) {
     }
 }
 
-fn survey(pair: &mut Pair, names_max: usize) -> (u64, Vec<String>, u64) {
+fn survey(pair: &mut Pair, files_max: usize) -> (u64, Vec<String>, u64) {
     let seen = pair.puppet(0).seen.len();
-    pair.perform(0, Effect::Survey { names_max });
+    pair.perform(0, Effect::Survey { files_max });
     assert_eq!(pair.puppet(0).seen.len(), seen, "it takes its time");
     pair.run_ms(10);
     match last(pair) {
@@ -148,7 +148,7 @@ fn a_folder_is_counted_and_cleared_of_what_was_left() {
     assert_eq!(survey(&mut pair, 0), (2 * COUNTED_BYTES_MIN, Vec::new(), 1));
     assert_eq!(paths(&pair), ["a", "b", "c/d"]);
     pair.world.disk_mut(pair.nodes[0]).fail_surveys(Some(ErrorKind::PermissionDenied));
-    pair.perform(0, Effect::Survey { names_max: 0 });
+    pair.perform(0, Effect::Survey { files_max: 0 });
     pair.run_ms(10);
     assert_eq!(*last(&pair), Seen::SurveyFailed(ErrorKind::PermissionDenied));
 }
@@ -165,7 +165,7 @@ fn a_file_counts_in_a_survey_if_and_only_if_its_end_was_told_before() {
             pair.perform(0, Effect::WriteAt { file, offset: 0, bytes: b"x" });
             pair.perform(0, Effect::Finish { file });
         }
-        pair.perform(0, Effect::Survey { names_max: 9 });
+        pair.perform(0, Effect::Survey { files_max: 9 });
         pair.run_ms(3000);
         let told = &pair.puppet(0).seen;
         let at = told.iter().position(|seen| matches!(seen, Seen::Surveyed(..))).unwrap();

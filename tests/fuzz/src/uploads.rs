@@ -280,7 +280,7 @@ impl Driver {
         }
         let error = [ErrorKind::StorageFull, ErrorKind::AlreadyExists, ErrorKind::NotFound][number % 3];
         match self.hand.asked.remove(number % self.hand.asked.len()) {
-            Asked::Survey if works => self.input(Input::Surveyed { bytes: bytes * 64, names: &[], removed: 0 }),
+            Asked::Survey if works => self.input(Input::Surveyed { bytes: bytes * 64, files: &[], removed: 0 }),
             Asked::Survey => self.input(Input::SurveyFailed { error }),
             Asked::Listen => {
                 let addr = "10.0.0.1:12000".parse().expect("an address");

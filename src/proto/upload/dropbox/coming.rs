@@ -123,7 +123,7 @@ impl DropBox {
     /// An operator may have made room.
     fn want_count(&mut self, now: Now, os: &mut dyn Os) {
         match self.quota.want_count(now.mono) {
-            Next::Ask => os.perform(Effect::Survey { names_max: 0 }),
+            Next::Ask => os.perform(Effect::Survey { files_max: 0 }),
             Next::At(then) => drop(self.wheel.insert(Timer::Count, then)),
             Next::Wait => {}
         }

@@ -15,8 +15,8 @@ use std::time::Duration;
 use crate::proto::ids::{FileId, LinkId};
 use crate::proto::limits::HEADER_QUIET;
 use crate::proto::machine::{
-    CloseReason, DownReason, Effect, FileOp, Input, Machine, OpenMode, Origin, Os, counted_bytes,
-    numbered_name, temp_name,
+    CloseReason, DownReason, Effect, FileOp, FolderFile, Input, Machine, OpenMode, Origin, Os, Stamp,
+    counted_bytes, numbered_name, temp_name,
 };
 use crate::proto::time::{Mono, Now, Wall};
 use crate::proto::upload::{DropBox, DropBoxConfig, Failure, Refusal};
@@ -188,8 +188,9 @@ impl Desk {
 
     fn survey(&mut self) {
         let bytes = self.hand.folder.values().map(|content| counted_bytes(content.len() as u64)).sum();
-        let names: Vec<String> = self.hand.folder.keys().cloned().collect();
-        self.input(Input::Surveyed { bytes, names: &names, removed: 0 });
+        let found = |name: &String| FolderFile { name: name.clone(), stamp: Stamp::default() };
+        let files: Vec<FolderFile> = self.hand.folder.keys().map(found).collect();
+        self.input(Input::Surveyed { bytes, files: &files, removed: 0 });
     }
 
     fn answer(&mut self, file: FileId, op: FileOp) {
