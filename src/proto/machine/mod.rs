@@ -259,7 +259,8 @@ pub enum OpenMode {
     },
     /// A new, empty file that never takes another's place, called [`temp_name`] until [`Effect::Finish`]; then it gets
     /// the first of [`numbered_name`]'s names that is free. Room is set aside for all of it before the answer, which is
-    /// `StorageFull` where there is not enough. It fails with `AlreadyExists` if the first name is taken. `aside` means nothing.
+    /// `StorageFull` where there is not enough. It fails with `AlreadyExists` if the first name is taken, and with
+    /// `TooManyLinks` if every name is that it could get in the end. `aside` means nothing.
     /// Until the answer it can only be released: it may wait for files that were deleted to be gone.
     Fresh {
         /// The size of the whole file.

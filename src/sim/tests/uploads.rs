@@ -67,10 +67,17 @@ fn a_fresh_file_is_refused_when_its_first_name_is_taken_and_fails_without_one() 
     pair.world.disk_mut(pair.nodes[0]).remove(&temp_name("a", 7));
     finish(&mut pair, FileId(8));
     assert_eq!(*last(&pair), Seen::Failed(FileId(8), FileOp::Finish, ErrorKind::NotFound));
+    // What takes the last name later is seen at the end only.
+    open_fresh(&mut pair, FILE, "b", 0, 1);
     for number in 0..=FRESH_TRIES_MAX {
         pair.world.disk_mut(pair.nodes[0]).write(&numbered_name("b", number), b"");
     }
-    open_fresh(&mut pair, FILE, "b", 0, 1);
+    open_fresh(&mut pair, FileId(10), "b", 0, 2);
+    assert_eq!(*last(&pair), Seen::Failed(FileId(10), FileOp::Open, ErrorKind::TooManyLinks));
+    pair.world.disk_mut(pair.nodes[0]).remove("b.7");
+    open_fresh(&mut pair, FileId(11), "b", 0, 3);
+    assert_eq!(*last(&pair), Seen::Ready(FileId(11), None));
+    pair.world.disk_mut(pair.nodes[0]).write("b.7", b"");
     finish(&mut pair, FILE);
     assert_eq!(*last(&pair), Seen::Failed(FILE, FileOp::Finish, ErrorKind::AlreadyExists));
 }

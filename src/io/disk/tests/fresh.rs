@@ -29,12 +29,21 @@ fn the_first_free_name_is_taken_and_none_beyond_the_bound() {
         fs::hard_link(root.join("a"), root.join(numbered_name("a", number))).unwrap();
     }
     open(&mut disk, A, "a", fresh(3, 1), "").unwrap();
+    // It is known before a byte of it has come.
+    let looks = |disk: &Disk| {
+        disk.to_reserve(A, fresh(3, 1)).map(|wish| wish.carry_out().map_err(|error| error.kind()))
+    };
+    assert_eq!(looks(&disk), Some(Err(ErrorKind::TooManyLinks)));
+    fs::rename(root.join("a.7"), dir.path().join("a.7")).unwrap();
+    assert_eq!(looks(&disk), Some(Ok(false)), "there is one");
+    fs::rename(dir.path().join("a.7"), root.join("a.7")).unwrap();
     disk.write_at(A, 0, b"new").unwrap().unwrap();
     assert_eq!(finish(&mut disk, A), Some(Err(ErrorKind::AlreadyExists)));
     assert_eq!(fs::read(root.join(temp_name("a", 1))).unwrap(), b"new");
     for number in [7, FRESH_TRIES_MAX] {
         fs::remove_file(root.join(numbered_name("a", number))).unwrap();
     }
+    assert_eq!(looks(&disk), None, "the last one is free");
     assert_eq!(finish(&mut disk, A), Some(Ok(Some("a.7".to_owned()))));
     // Two at once do not get the same.
     fs::remove_file(root.join("a.100")).unwrap();

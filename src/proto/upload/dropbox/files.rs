@@ -172,9 +172,15 @@ impl DropBox {
         }
         // Nothing is open that could be released.
         self.quota.give_back(upload.bytes);
-        self.set_state(link, State::Counting { upload: Box::new(upload) });
-        let why = if error == ErrorKind::StorageFull { Refusal::DiskFull } else { Refusal::DiskFailed };
-        self.refuse_saying(link, why, &format!(" error=\"{}\"", Why(error)), now, os);
+        self.take_out(link);
+        self.places.give_back(upload.remote);
+        let why = match error {
+            ErrorKind::StorageFull => Refusal::DiskFull,
+            ErrorKind::TooManyLinks => Refusal::NameFull,
+            _ => Refusal::DiskFailed,
+        };
+        let about = format!("{} error=\"{}\"", upload.about(), Why(error));
+        self.send_away(link, why, upload.remote, &about, now, os);
     }
 
     /// Gives up a file whose client was told to go ahead. It must not take our end for success, so it sees a reset.
