@@ -54,8 +54,9 @@ impl Store {
     }
 
     fn present(&mut self, path: &str) {
+        let stamp = self.world.disk(self.node).stamp(path);
         let tell = |keeper: &mut Peers, now, os: &mut dyn tickmesh::proto::machine::Os| {
-            keeper.handle_input(Input::Presented { path }, now, os);
+            keeper.handle_input(Input::Presented { path, stamp }, now, os);
         };
         self.world.act(self.keeper, tell).expect("it runs");
     }
@@ -112,7 +113,7 @@ fn what_comes_to_a_drop_box_can_be_got_from_another_host() {
         Box::new(DropBox::new(DropBoxConfig {
             listen: everywhere(12000),
             file_bytes_max: 1000,
-            quota_bytes: 1000,
+            quota_bytes: 100_000,
             clients_max: 10,
             clients_per_address_max: 10,
             stall_timeout: SECOND,
@@ -172,16 +173,89 @@ fn what_an_operator_puts_there_is_offered_too() {
     assert_eq!(store.get("own").as_deref(), Some(&b"another"[..]));
 }
 
+/// Of the same length, under the same name: another file, or the same that somebody has written to.
+#[test]
+fn what_is_replaced_is_withdrawn_and_offered_as_it_is_now() {
+    for replaced in [true, false] {
+        let mut store = Store::new(8, 10);
+        store.put("film", b"12345");
+        store.world.run_for(40 * SECOND);
+        assert_eq!(store.get("film").as_deref(), Some(&b"12345"[..]));
+        let disk = store.world.disk_mut(store.node);
+        if replaced {
+            disk.write("film", b"abcde")
+        } else {
+            disk.damage("film", 0, b"abcde")
+        }
+        store.world.run_for(35 * SECOND);
+        assert!(!store.is_offered("film"));
+        store.world.run_for(35 * SECOND);
+        assert!(store.is_offered("film"));
+        assert_eq!(store.get("film").as_deref(), Some(&b"abcde"[..]));
+    }
+}
+
+#[test]
+fn what_is_still_written_by_somebody_else_is_not_offered() {
+    let mut store = Store::new(9, 10);
+    for bytes in 1..20 {
+        store.world.disk_mut(store.node).write("slow", &vec![7; bytes]);
+        store.world.run_for(15 * SECOND);
+        assert!(!store.is_offered("slow"), "{bytes}");
+    }
+    store.world.run_for(70 * SECOND);
+    assert_eq!(store.get("slow").as_deref(), Some(&[7; 19][..]));
+}
+
+#[test]
+fn what_is_removed_while_it_is_looked_at_is_not_offered() {
+    let mut store = Store::new(10, 10);
+    store.world.run_for(SECOND);
+    store.world.disk_mut(store.node).slow_down(45 * SECOND);
+    store.put("goes", b"12345");
+    store.world.run_for(SECOND);
+    store.world.disk_mut(store.node).remove("goes");
+    store.world.run_for(200 * SECOND);
+    assert!(!store.is_offered("goes"));
+    store.world.disk_mut(store.node).slow_down(Duration::ZERO);
+    assert_eq!(store.get("goes"), None);
+    store.put("goes", b"12345");
+    store.world.run_for(SECOND);
+    assert!(store.is_offered("goes"));
+}
+
+#[test]
+fn files_that_are_gone_take_no_places() {
+    let mut store = Store::new(11, 2);
+    for round in 0..10 {
+        let names = ["a", "b"].map(|name| format!("{name}{round}"));
+        names.iter().for_each(|name| store.put(name, b"12345"));
+        store.put("c", b"12345");
+        store.world.run_for(SECOND);
+        assert!(names.iter().all(|name| store.is_offered(name)) && !store.is_offered("c"), "{round}");
+        names.iter().for_each(|name| store.world.disk_mut(store.node).remove(name));
+        store.world.disk_mut(store.node).remove("c");
+        store.world.run_for(65 * SECOND);
+        assert!(store.world.machine::<Peers>(store.keeper).unwrap().files().len() <= 2);
+    }
+    // One for which there was no room is offered when there is.
+    ["a", "b", "c"].iter().for_each(|name| store.put(name, name.as_bytes()));
+    store.world.run_for(SECOND);
+    store.world.disk_mut(store.node).remove("b");
+    store.world.run_for(100 * SECOND);
+    assert_eq!(store.get("c").as_deref(), Some(&b"c"[..]));
+    assert_eq!(store.get("b"), None);
+}
+
 #[test]
 fn nothing_ends_it_but_the_wish_to() {
     let mut store = Store::new(3, 2);
     // None of its files is there, and more are presented than it takes.
     ["a", "b", "c", "d"].iter().for_each(|path| store.present(path));
     store.world.run_for(60 * SECOND);
-    store.put("b", b"12345");
-    store.put("d", b"12345");
+    ["b", "c", "d"].iter().for_each(|path| store.put(path, b"12345"));
     store.world.run_for(SECOND);
-    assert!(store.is_offered("b") && !store.is_offered("d"));
+    assert!(store.is_offered("b") && store.is_offered("c") && !store.is_offered("d"));
     assert_eq!(store.get("b").as_deref(), Some(&b"12345"[..]));
     store.world.shutdown(store.node);
     assert!(store.world.run_until(|world| !world.is_running(store.keeper), 5 * SECOND));

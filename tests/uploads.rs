@@ -232,15 +232,32 @@ fn a_client_that_reads_nothing_is_a_client_all_the_same() {
 
 #[test]
 fn room_that_an_operator_makes_is_seen() {
-    let mut yard = Yard::with(10, |config| config.quota_bytes = 1000);
-    let client = yard.client(900, "a");
-    yard.world.write(client, &content(900));
+    let mut yard = Yard::with(10, |config| config.quota_bytes = 100_000);
+    let client = yard.client(90_000, "a");
+    yard.world.write(client, &content(90_000));
     yard.run_ms(2000);
-    let refused = yard.announce(101, "b");
+    let refused = yard.announce(10_001, "b");
     yard.run_ms(2000);
     assert_eq!((yard.state(refused), yard.status().refused(Refusal::OverQuota)), (END, 1));
     yard.world.disk_mut(yard.node).remove("a");
-    let client = yard.announce(1000, "b");
+    let client = yard.announce(100_000, "b");
+    yard.world.run_for(QUIET + Duration::from_secs(2));
+    assert_eq!(yard.world.read(client), b"go ahead");
+}
+
+#[test]
+fn what_a_kill_left_takes_room_until_it_is_removed() {
+    let mut yard = Yard::new(12);
+    let client = yard.client(90_000, "a");
+    yard.world.write(client, &content(50_000));
+    yard.run_ms(2000);
+    yard.world.crash(yard.node);
+    yard.start_with(100, |config| config.quota_bytes = 100_000);
+    let refused = yard.announce(10_001, "b");
+    yard.run_ms(2000);
+    assert_eq!((yard.state(refused), yard.status().refused(Refusal::OverQuota)), (END, 1));
+    yard.world.run_for(UPLOAD_LEFT_AGE);
+    let client = yard.announce(100_000, "b");
     yard.world.run_for(QUIET + Duration::from_secs(2));
     assert_eq!(yard.world.read(client), b"go ahead");
 }
@@ -254,7 +271,7 @@ struct Watcher {
 impl Machine for Watcher {
     fn handle_input(&mut self, input: Input<'_>, _now: Now, os: &mut dyn Os) {
         match input {
-            Input::Presented { path } => self.shown.push(path.to_owned()),
+            Input::Presented { path, .. } => self.shown.push(path.to_owned()),
             Input::Shutdown => os.perform(Effect::Exit),
             _ => {}
         }

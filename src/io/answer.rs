@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use crate::io::survey::Surveyed;
 use crate::proto::ids::{DialId, FileId, LinkId};
-use crate::proto::machine::{FileOp, Input, Load, Row, Secret};
+use crate::proto::machine::{FileOp, Input, Load, Row, Secret, Stamp};
 
 /// An input that waits. Those about a link are looked up again when their turn comes: the machine
 /// may have closed the link meanwhile.
@@ -89,6 +89,7 @@ pub(super) enum Answer {
     },
     Presented {
         path: Box<str>,
+        stamp: Stamp,
     },
     /// The figures are taken when it is delivered.
     Measured,
@@ -126,11 +127,11 @@ impl Answer {
             Answer::Loaded { load, version } => Input::Loaded { load: *load, version: *version },
             Answer::LoadFailed { load, error } => Input::LoadFailed { load: *load, error: *error },
             Answer::Derived { job, key } => Input::Derived { job: *job, key: *key },
-            Answer::Surveyed(Surveyed { bytes, names, removed }) => {
-                Input::Surveyed { bytes: *bytes, names, removed: *removed }
+            Answer::Surveyed(Surveyed { bytes, files, removed }) => {
+                Input::Surveyed { bytes: *bytes, files, removed: *removed }
             }
             Answer::SurveyFailed { error } => Input::SurveyFailed { error: *error },
-            Answer::Presented { path } => Input::Presented { path },
+            Answer::Presented { path, stamp } => Input::Presented { path, stamp: *stamp },
             Answer::Reload => Input::Reload,
             Answer::Report => Input::Report,
             Answer::Shutdown => Input::Shutdown,

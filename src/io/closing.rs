@@ -13,7 +13,7 @@ use crate::io::link::{Flushed, Hold, Link, Sending, State};
 use crate::io::reactor::Reactor;
 use crate::io::token::Source;
 use crate::proto::ids::LinkId;
-use crate::proto::limits::{FLUSHES_UNTIMED, LINGER_TIMEOUT};
+use crate::proto::limits::{FLUSHES_UNTIMED, LINGER_TIMEOUT, LINGERING_MAX};
 use crate::proto::machine::{CloseReason, DownReason};
 
 impl Reactor {
@@ -109,7 +109,9 @@ impl Reactor {
                     link.set_abrupt(false);
                 }
                 let end_seen = link.hold == Hold::Ended;
-                self.finish_sending(id, end_seen);
+                let is_hurried = !end_seen && self.is_crowded(machine, reason);
+                self.stats.hurried += u64::from(is_hurried);
+                self.finish_sending(id, end_seen || is_hurried);
             }
             // The machine need not be told any more.
             State::Failing { .. } | State::Down { .. } => self.remove(id),
@@ -117,6 +119,12 @@ impl Reactor {
         }
         debug!("link closed={}.{} reason={reason}", id.index, id.generation);
         *self.stats.closes.entry(reason).or_default() += 1;
+    }
+
+    /// Whether too many links of a machine linger for one more that is closed for that.
+    fn is_crowded(&self, machine: usize, reason: CloseReason) -> bool {
+        let is_sent_away = matches!(reason, CloseReason::Refused | CloseReason::Misbehaved);
+        is_sent_away && self.seats[machine].lingering >= LINGERING_MAX
     }
 
     /// A machine resets a link: what is queued, here and in the kernel, is lost, and the other side is told of an error.
@@ -158,6 +166,7 @@ impl Reactor {
     pub(super) fn finish_sending(&mut self, id: LinkId, end_seen: bool) {
         let Some(link) = self.links.get_mut(id) else { return };
         link.state = State::Flushing { end_seen };
+        self.seats[link.machine].lingering += usize::from(link.state.lingers());
         self.lingers.push_back((self.clock.mono() + LINGER_TIMEOUT, id));
         // Also with an empty queue: the flush goes on to what comes then.
         self.mark_dirty(id);
@@ -201,7 +210,16 @@ impl Reactor {
 
     /// Closes the socket, at once.
     pub(super) fn remove(&mut self, id: LinkId) {
-        self.links.remove(id);
+        if let Some(link) = self.links.remove(id) {
+            self.seats[link.machine].lingering -= usize::from(link.state.lingers());
+        }
+    }
+
+    /// The other side of a closing link sends no more: the socket is closed when all is sent.
+    pub(super) fn linger_no_more(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        self.seats[link.machine].lingering -= usize::from(link.state.lingers());
+        link.state = State::Flushing { end_seen: true };
     }
 
     /// Ends what has taken too long, and the pause of accepting when it is over.

@@ -12,10 +12,10 @@ use crate::io::finish::{Finish, Outcome};
 use crate::io::open_file::{Handle, OpenFile, Promise, Stage};
 use crate::io::opening::{open_existing, open_fresh, open_named, open_partial};
 use crate::io::place::{folder_of, inside, make_folder_of, set_aside};
-use crate::io::room::{Need, Wish, check_room};
+use crate::io::room::{Need, Wish, check_room, is_taken};
 use crate::io::sockets::kind;
 use crate::proto::ids::FileId;
-use crate::proto::limits::{DISK_JOBS_MAX, RESERVE_BYTES_MIN, WRITEBACK_BYTES};
+use crate::proto::limits::{DISK_JOBS_MAX, FRESH_TRIES_MAX, RESERVE_BYTES_MIN, WRITEBACK_BYTES};
 use crate::proto::machine::{FileOp, Holes, OpenMode, Why};
 
 /// Open files by the machine's ids.
@@ -166,15 +166,19 @@ impl Disk {
         Some(Arc::downgrade(&open.handle))
     }
 
-    /// Room that should be set aside for the file, or must be.
+    /// Room that should be set aside for the file, or must be, and whether it is to be looked for a name. That looks at one
+    /// name only: as long as the last one is free, the file will get one.
     pub(super) fn to_reserve(&self, file: FileId, mode: OpenMode) -> Option<Wish> {
         let (bytes, need) = match mode {
             OpenMode::Resume { bytes, reserve: true } => (bytes, Need::Hint),
             OpenMode::Fresh { bytes, .. } => (bytes, Need::Must),
             _ => return None,
         };
-        let open = self.files.get(&file).filter(|_| bytes >= RESERVE_BYTES_MIN)?;
-        Some(Wish { handle: Arc::downgrade(&open.handle), bytes, need })
+        let open = self.files.get(&file)?;
+        let is_crowded = matches!(need, Need::Must) && is_taken(&open.path, FRESH_TRIES_MAX);
+        let crowded = is_crowded.then(|| open.path.clone());
+        let is_wish = bytes >= RESERVE_BYTES_MIN || is_crowded;
+        is_wish.then(|| Wish { handle: Arc::downgrade(&open.handle), bytes, need, crowded })
     }
 
     /// What became of that: the length of the file, if it is still open. A file that has no room is gone.

@@ -18,11 +18,11 @@ use crate::io::link::{Hold, Link, Sending, State};
 use crate::io::listener::Listener;
 use crate::io::reactor::Reactor;
 use crate::io::sockets::kind;
-use crate::io::survey::Survey;
+use crate::io::survey::{Survey, stamp};
 use crate::io::token::Source;
 use crate::proto::ids::{DialId, FileId, LinkId};
 use crate::proto::limits::{CHUNK_READ_BYTES_MAX, DIAL_TIMEOUT, WRITE_BUDGET_BYTES};
-use crate::proto::machine::{DownReason, Effect, FileOp, OpenMode, Os, Secret};
+use crate::proto::machine::{DownReason, Effect, FileOp, OpenMode, Os, Secret, Stamp};
 
 /// The reactor as one machine sees it.
 pub(super) struct Hands<'a> {
@@ -74,10 +74,10 @@ impl Os for Hands<'_> {
                 self.reactor.letting_go.forget((self.machine, file));
                 self.reactor.let_go(self.machine);
             }
-            Effect::Survey { names_max } => {
+            Effect::Survey { files_max } => {
                 let root = Arc::clone(self.reactor.seats[self.machine].disk.root());
                 let now = self.reactor.clock.now().wall;
-                self.reactor.hand_over(Job::Survey(self.machine, Survey { root, names_max, now }));
+                self.reactor.hand_over(Job::Survey(self.machine, Survey { root, files_max, now }));
             }
             Effect::Present { path } => self.present(path),
             Effect::Store { batch, changes } => {
@@ -184,9 +184,12 @@ impl Hands<'_> {
 
     fn present(&mut self, path: &str) {
         let Reactor { seats, answers, .. } = &mut *self.reactor;
+        let file = seats[self.machine].disk.root().join(path);
+        // Before anybody opens it: if it is replaced meanwhile, the next look finds another one.
+        let stamp = file.symlink_metadata().map_or_else(|_| Stamp::default(), |facts| stamp(&facts));
         for (machine, seat) in seats.iter().enumerate() {
             if machine != self.machine && !seat.ended {
-                answers.push_back((machine, Answer::Presented { path: path.into() }));
+                answers.push_back((machine, Answer::Presented { path: path.into(), stamp }));
             }
         }
     }

@@ -47,10 +47,18 @@ pub(super) enum State {
     Failing { reason: DownReason },
     /// Gone for the machine, which will be told so.
     Down { reason: DownReason },
-    /// Gone for the machine. What is queued is sent, what comes in is dropped.
+    /// Gone for the machine. What is queued is sent, what comes in is dropped. `end_seen`: the other side's end has come, or is
+    /// not waited for.
     Flushing { end_seen: bool },
     /// All is sent, and the other side knows that no more comes. Lasts until it says the same.
     Ending,
+}
+
+impl State {
+    /// The machine has closed it, and the other side's end is waited for.
+    pub(super) fn lingers(self) -> bool {
+        matches!(self, State::Flushing { end_seen: false } | State::Ending)
+    }
 }
 
 /// How far the machine's half of an open link is.

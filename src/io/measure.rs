@@ -38,6 +38,7 @@ impl Reactor {
             links_closing: closing,
             accepted: stats.accepts,
             refused: stats.refused,
+            hurried: stats.hurried,
             accept_pauses: stats.accept_pauses,
             dialed: stats.dials,
             dials_failed: stats.dials_failed,

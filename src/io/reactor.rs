@@ -108,6 +108,8 @@ pub(super) struct Seat {
     pub(super) keeping: Keeping,
     pub(super) ended: bool,
     pub(super) shutdown_told: bool,
+    /// Links that it has closed, and whose other side's end is waited for.
+    pub(super) lingering: usize,
 }
 
 impl Reactor {
@@ -189,6 +191,7 @@ impl Reactor {
             keeping: Keeping::new(store),
             ended: false,
             shutdown_told: false,
+            lingering: 0,
         };
         let stores = std::mem::take(&mut self.stores).into_iter().chain(iter::repeat_with(|| None));
         self.seats = hosts.iter().zip(stores).map(seat).collect();

@@ -2,10 +2,10 @@
 //! together and a write has less to do. Either a hint, for what fails here the writes themselves will show; or so that
 //! they cannot fail for want of it. Never writes a byte.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Weak;
 
 use log::debug;
@@ -14,6 +14,8 @@ use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::statfs::{Statfs, fstatfs, statfs};
 
 use crate::io::open_file::Handle;
+use crate::io::place::numbered;
+use crate::proto::limits::{FRESH_TRIES_MAX, RESERVE_BYTES_MIN};
 
 /// Room that is wanted for a file. Released or deleted meanwhile, it needs none.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(super) struct Wish {
     pub(super) handle: Weak<Handle>,
     pub(super) bytes: u64,
     pub(super) need: Need,
+    /// The name that it will have, if it is not known that one of its numbered ones is free.
+    pub(super) crowded: Option<PathBuf>,
 }
 
 /// How much it matters.
@@ -36,19 +40,33 @@ impl Wish {
     /// Returns whether room is set aside; there are file systems that cannot.
     ///
     /// # Errors
-    /// If it must be, `StorageFull` and those of the file system.
+    /// If it must be, `StorageFull` and those of the file system; `TooManyLinks` if every name is taken.
     pub(super) fn carry_out(&self) -> io::Result<bool> {
         let Some(file) = self.handle.upgrade() else { return Ok(false) };
         if file.metadata().is_ok_and(|facts| facts.nlink() == 0) {
             return Ok(false);
         }
+        if self
+            .crowded
+            .as_deref()
+            .is_some_and(|path| (0..=FRESH_TRIES_MAX).all(|number| is_taken(path, number)))
+        {
+            return Err(ErrorKind::TooManyLinks.into());
+        }
         match self.need {
+            // What is written at once needs nothing set aside.
+            _ if self.bytes < RESERVE_BYTES_MIN => Ok(false),
             Need::Must => demand(&file, self.bytes),
             Need::Hint => Ok(reserve(&file, self.bytes)
                 .inspect_err(|error| debug!("room not set aside bytes={} error=\"{error}\"", self.bytes))
                 .is_ok()),
         }
     }
+}
+
+/// Whether some file has that numbered name.
+pub(super) fn is_taken(path: &Path, number: u32) -> bool {
+    numbered(path, number).symlink_metadata().is_ok()
 }
 
 /// Whether a file of that size has room in a folder, beside what others will take.
@@ -86,8 +104,13 @@ fn free_bytes(facts: &Statfs) -> u64 {
 /// # Errors
 /// Those of the file system.
 pub(super) fn taken_bytes(file: &File) -> io::Result<u64> {
+    Ok(blocks_bytes(&file.metadata()?))
+}
+
+/// The same of a file that was looked at.
+pub(super) fn blocks_bytes(facts: &Metadata) -> u64 {
     // A block of the file's own size has 512 bytes wherever it is.
-    Ok(file.metadata()?.blocks().saturating_mul(512))
+    facts.blocks().saturating_mul(512)
 }
 
 /// Sets room aside for the first `bytes` of the file, which keeps its length; nothing where there is not enough
@@ -136,7 +159,7 @@ mod tests {
     fn a_deleted_file_gets_no_room() {
         let handle = Arc::new(Handle::from(tempfile::tempfile().unwrap()));
         for need in [Need::Must, Need::Hint] {
-            let wish = Wish { handle: Arc::downgrade(&handle), bytes: 1 << 20, need };
+            let wish = Wish { handle: Arc::downgrade(&handle), bytes: 1 << 20, need, crowded: None };
             assert!(!wish.carry_out().unwrap());
             assert_eq!(taken_bytes(&handle).unwrap(), 0);
         }

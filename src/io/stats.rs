@@ -30,6 +30,8 @@ pub struct Stats {
     pub dials_failed: u64,
     /// Connections refused because there were `LINKS_MAX` links already.
     pub refused: u64,
+    /// Links that were closed without waiting for the other side's end, because `LINGERING_MAX` lingered already.
+    pub hurried: u64,
     /// Times that accepting paused because descriptors or memory had run out.
     pub accept_pauses: u64,
     /// Reads whose time of arrival the kernel had noted.

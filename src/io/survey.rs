@@ -1,7 +1,7 @@
 //! What there is in a machine's folder: counted, and cleared of what was left unfinished long ago. Reads no file, and
 //! looks into no folder below.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
@@ -11,16 +11,17 @@ use std::sync::Arc;
 use log::{info, warn};
 
 use crate::io::opening::refuse_if_written;
+use crate::io::room::blocks_bytes;
 use crate::proto::limits::UPLOAD_LEFT_AGE;
-use crate::proto::machine::is_temp_name;
+use crate::proto::machine::{FolderFile, Stamp, counted_bytes, is_temp_name};
 use crate::proto::time::{SECOND_NS, Wall, ns};
 
 /// A folder to look at.
 #[derive(Debug)]
 pub(super) struct Survey {
     pub(super) root: Arc<Path>,
-    /// Most names to be told.
-    pub(super) names_max: usize,
+    /// Most files to be told.
+    pub(super) files_max: usize,
     /// The time of day when it was asked for.
     pub(super) now: Wall,
 }
@@ -28,12 +29,19 @@ pub(super) struct Survey {
 /// What is in it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Surveyed {
-    /// Of plain files; unfinished ones do not count.
+    /// Of plain files, as [`counted_bytes`] has it. Unfinished ones count if nobody writes to them: room was promised to
+    /// all others.
     pub(super) bytes: u64,
-    /// Of the first ones, in order.
-    pub(super) names: Vec<String>,
+    /// The first ones, in order.
+    pub(super) files: Vec<FolderFile>,
     /// Unfinished ones that were old, and are deleted now.
     pub(super) removed: u64,
+}
+
+impl Surveyed {
+    fn count(&mut self, bytes: u64) {
+        self.bytes = self.bytes.saturating_add(counted_bytes(bytes));
+    }
 }
 
 impl Survey {
@@ -43,7 +51,7 @@ impl Survey {
     /// Those of the file system.
     pub(super) fn carry_out(&self) -> io::Result<Surveyed> {
         let mut found = Surveyed::default();
-        let mut names = BTreeSet::new();
+        let mut files = BTreeMap::new();
         let entries = match fs::read_dir(&self.root) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(found),
             entries => entries?,
@@ -60,25 +68,36 @@ impl Survey {
             }
             let name = entry.file_name();
             if name.to_str().is_some_and(is_temp_name) {
-                let left = self.is_old(&facts) && refuse_if_written(&entry.path()).is_ok();
-                found.removed += u64::from(left && remove(&entry.path()));
+                if refuse_if_written(&entry.path()).is_err() {
+                    continue;
+                }
+                if self.is_old(&facts) && remove(&entry.path()) {
+                    found.removed += 1;
+                } else {
+                    found.count(facts.len().max(blocks_bytes(&facts)));
+                }
                 continue;
             }
-            found.bytes = found.bytes.saturating_add(facts.len());
-            names.extend(name.into_string());
-            if names.len() > self.names_max {
-                names.pop_last();
+            found.count(facts.len());
+            files.extend(name.into_string().map(|name| (name, stamp(&facts))));
+            if files.len() > self.files_max {
+                files.pop_last();
             }
         }
-        found.names = names.into_iter().collect();
+        found.files = files.into_iter().map(|(name, stamp)| FolderFile { name, stamp }).collect();
         Ok(found)
     }
 
     /// Whether it was written to so long ago that nobody does any more.
     fn is_old(&self, facts: &fs::Metadata) -> bool {
-        let written = wall_of(facts.mtime(), facts.mtime_nsec());
-        self.now.0.saturating_sub(written.0) > ns(UPLOAD_LEFT_AGE)
+        self.now.0.saturating_sub(stamp(facts).written_at.0) > ns(UPLOAD_LEFT_AGE)
     }
+}
+
+/// By what a file is known that is replaced later.
+pub(super) fn stamp(facts: &fs::Metadata) -> Stamp {
+    let written_at = wall_of(facts.mtime(), facts.mtime_nsec());
+    Stamp { inode: facts.ino(), bytes: facts.len(), written_at }
 }
 
 /// A time of the file system, which has years that no [`Wall`] has: it is as near to that as one can be.

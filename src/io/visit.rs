@@ -242,7 +242,7 @@ impl Reactor {
                 self.tell(hosts, machine, Input::LinkDown { link: id, reason });
             }
             State::Failing { reason } => self.drop_link(id, reason),
-            State::Flushing { .. } => link.state = State::Flushing { end_seen: true },
+            State::Flushing { .. } => self.linger_no_more(id),
             State::Ending => self.remove(id),
             State::Connecting { .. } | State::Down { .. } => {}
         }

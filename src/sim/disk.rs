@@ -30,6 +30,8 @@ pub struct Disk {
     surveys_fail: Option<ErrorKind>,
     digests_only: bool,
     slow_ns: u64,
+    /// Of all files together.
+    changes: u64,
 }
 
 /// A file's place in the table; it outlives the name while somebody holds it.
@@ -48,6 +50,8 @@ struct Contents {
     /// When a file of [`OpenMode::Fresh`](crate::proto::machine::OpenMode::Fresh) was last written to; of others, and of
     /// what a test has put there, that is long ago.
     written_at: Wall,
+    /// When it was last changed, as the number of that change: a test has no clock here.
+    change: u64,
     /// A test has cut it since it was opened.
     disturbed: bool,
 }
@@ -105,15 +109,17 @@ impl Disk {
         let contents = &mut self.inodes[inode];
         contents.data = Data::Kept(bytes.to_vec());
         (contents.len, contents.synced_bytes) = (bytes.len() as u64, bytes.len() as u64);
+        self.note_change(inode);
     }
 
     /// Changes bytes of a file in place, behind the back of whoever has it open. What is beyond its
     /// end, or was not kept, stays as it is.
     pub fn damage(&mut self, path: &str, offset: usize, bytes: &[u8]) {
-        let Some(inode) = self.names.get(path) else { return };
-        if let Data::Kept(kept) = &mut self.inodes[*inode].data {
+        let Some(inode) = self.find(path) else { return };
+        if let Data::Kept(kept) = &mut self.inodes[inode].data {
             kept.iter_mut().skip(offset).zip(bytes).for_each(|(old, new)| *old = *new);
         }
+        self.note_change(inode);
     }
 
     /// Cuts a file to `len` bytes, behind the back of whoever has it open.
@@ -302,6 +308,7 @@ impl Disk {
             Data::Digest(None) => {}
         }
         contents.len += bytes.len() as u64;
+        self.note_change(inode);
         Ok(())
     }
 
@@ -318,6 +325,7 @@ impl Disk {
             }
             Data::Digest(digest) => *digest = None,
         }
+        self.note_change(inode);
         Ok(())
     }
 
@@ -349,6 +357,7 @@ impl Disk {
             Data::Kept(bytes) => bytes.truncate(len as usize),
             Data::Digest(digest) => *digest = None,
         }
+        self.note_change(inode);
         self.give_room_back(gone_bytes);
     }
 }

@@ -212,6 +212,10 @@ fn open_on(disk: &mut Disk, path: &str, mode: OpenMode, aside: &str) -> Result<O
             if disk.exists(&temp_path) {
                 return Err(ErrorKind::AlreadyExists);
             }
+            // The others are looked at only then: it takes long.
+            if disk.exists(&numbered_name(path, FRESH_TRIES_MAX)) && free_name(disk, path).is_none() {
+                return Err(ErrorKind::TooManyLinks);
+            }
             let inode = disk.create(&temp_path);
             disk.set_room_aside(inode, bytes).inspect_err(|_| disk.remove(&temp_path))?;
             inode
@@ -241,6 +245,12 @@ fn open_on(disk: &mut Disk, path: &str, mode: OpenMode, aside: &str) -> Result<O
     Ok((Handle { inode, name, aside, mode, stage, holes: Holes::default() }, moved))
 }
 
+/// The first numbered name that a file can get.
+fn free_name(disk: &Disk, name: &str) -> Option<String> {
+    let mut names = (0..=FRESH_TRIES_MAX).map(|number| numbered_name(name, number));
+    names.find(|name| !disk.exists(name) && disk.check_place(name).is_ok())
+}
+
 /// Brings a file to disk, and one that has another name until then under its name.
 pub(super) fn finish_on(disk: &mut Disk, handle: &mut Handle) -> Result<Option<Box<str>>, ErrorKind> {
     if let Some(error) = disk.failure(FileOp::Finish) {
@@ -253,9 +263,7 @@ pub(super) fn finish_on(disk: &mut Disk, handle: &mut Handle) -> Result<Option<B
             return Err(ErrorKind::NotFound);
         }
         if let OpenMode::Fresh { .. } = handle.mode {
-            let mut names = (0..=FRESH_TRIES_MAX).map(|number| numbered_name(&handle.name, number));
-            let free = |name: &String| !disk.exists(name) && disk.check_place(name).is_ok();
-            let name = names.find(free).ok_or(ErrorKind::AlreadyExists)?;
+            let name = free_name(disk, &handle.name).ok_or(ErrorKind::AlreadyExists)?;
             disk.rename(&unfinished_path, &name);
             disk.sync(handle.inode);
             return Ok(Some(name.into_boxed_str()));

@@ -62,22 +62,22 @@ impl Kernel {
     }
 
     /// A while later, a machine is told what is in its folder.
-    pub(super) fn survey(&mut self, machine: MachineId, names_max: usize) {
-        self.processes[machine.at()].surveys.push_back(names_max);
+    pub(super) fn survey(&mut self, machine: MachineId, files_max: usize) {
+        self.processes[machine.at()].surveys.push_back(files_max);
         let at_ns = self.now_ns + self.rng.below(STEP_NS) + self.disk_of(machine).slow_ns();
         self.queue.push(at_ns, Event::Survey(machine));
     }
 
     /// What is finished and was not told comes later, so it does not count.
     pub(super) fn on_survey(&mut self, machine: MachineId) {
-        let names_max = self.processes[machine.at()].surveys.pop_front();
-        let Some(names_max) = names_max.filter(|_| self.is_running(machine)) else { return };
+        let files_max = self.processes[machine.at()].surveys.pop_front();
+        let Some(files_max) = files_max.filter(|_| self.is_running(machine)) else { return };
         let finished = |job: &&Job| job.machine == machine && job.is_finish && job.step.is_finished();
         let files: Vec<FileId> = self.jobs.values().filter(finished).map(|job| job.file).collect();
         let inodes = files.iter().map(|file| self.processes[machine.at()].files[file].inode);
         let untold: BTreeSet<Inode> = inodes.collect();
         let now = self.clocks(self.node_of(machine)).wall;
-        let answer = match self.disk_of(machine).survey(names_max, now, &untold) {
+        let answer = match self.disk_of(machine).survey(files_max, now, &untold) {
             Ok(surveyed) => Answer::Surveyed(surveyed),
             Err(error) => Answer::SurveyFailed { error },
         };

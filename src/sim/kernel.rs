@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::proto::ids::{DialId, FileId, LinkId};
-use crate::proto::machine::{DownReason, FileOp, Input, Load, Origin, Row, Secret};
+use crate::proto::machine::{DownReason, FileOp, Input, Load, Origin, Row, Secret, Stamp};
 use crate::proto::time::{Mono, Now, Wall, ns};
 use crate::sim::disk::Surveyed;
 use crate::sim::files::Handle;
@@ -141,7 +141,7 @@ pub(super) enum Answer {
     TypedEnd,
     Surveyed(Surveyed),
     SurveyFailed { error: ErrorKind },
-    Presented { path: Box<str> },
+    Presented { path: Box<str>, stamp: Stamp },
     Measured,
     Reload,
     Report,
@@ -193,11 +193,11 @@ impl Answer {
             Answer::Derived { job, key } => Input::Derived { job, key },
             Answer::Typed { ref bytes } => Input::Typed { bytes },
             Answer::TypedEnd => Input::TypedEnd,
-            Answer::Surveyed(Surveyed { bytes, ref names, removed }) => {
-                Input::Surveyed { bytes, names, removed }
+            Answer::Surveyed(Surveyed { bytes, ref files, removed }) => {
+                Input::Surveyed { bytes, files, removed }
             }
             Answer::SurveyFailed { error } => Input::SurveyFailed { error },
-            Answer::Presented { ref path } => Input::Presented { path },
+            Answer::Presented { ref path, stamp } => Input::Presented { path, stamp },
             Answer::Measured => unreachable!("the world has the figures"),
             Answer::Reload => Input::Reload,
             Answer::Report => Input::Report,

@@ -37,7 +37,7 @@ impl Os for Hands<'_> {
             Effect::Hold { link } => kernel.hold(machine, link),
             Effect::Shut { link } => kernel.shut(machine, link),
             Effect::Reset { link, reason } => kernel.reset(machine, link, reason),
-            Effect::Survey { names_max } => kernel.survey(machine, names_max),
+            Effect::Survey { files_max } => kernel.survey(machine, files_max),
             Effect::Present { path } => kernel.present(machine, path),
             Effect::Open { file, path, mode, aside } => kernel.open(machine, file, path, mode, aside),
             Effect::SetAside { file, path, aside } => kernel.set_aside(machine, file, path, aside),
@@ -125,9 +125,10 @@ impl Kernel {
 
     /// The other machines of the node hear of a file.
     fn present(&mut self, machine: MachineId, path: &str) {
+        let stamp = self.disk_of(machine).stamp(path);
         for other in self.nodes[self.node_of(machine).at()].machines.clone() {
             if other != machine {
-                self.answer(other, Answer::Presented { path: path.into() });
+                self.answer(other, Answer::Presented { path: path.into(), stamp });
             }
         }
     }

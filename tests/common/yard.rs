@@ -53,7 +53,12 @@ impl Yard {
     }
 
     pub fn start_again(&mut self, first_tag: u32) {
-        let config = DropBoxConfig { first_tag, ..config(self.addr) };
+        self.start_with(first_tag, |_| {});
+    }
+
+    pub fn start_with(&mut self, first_tag: u32, set: impl FnOnce(&mut DropBoxConfig)) {
+        let mut config = DropBoxConfig { first_tag, ..config(self.addr) };
+        set(&mut config);
         self.dropbox = self.world.start(self.node, Box::new(DropBox::new(config)));
         self.world.run_for(Duration::from_secs(1));
     }

@@ -34,7 +34,9 @@ fn run(errands: &mut Errands) -> Vec<String> {
             Done::Derived(machine, job, _) => format!("derived{machine}@{job}"),
             Done::Reserved((_, file), result) => format!("reserved{}{}", file.0, mark(&result)),
             Done::LetGo(files) => format!("gone{files}"),
-            Done::Surveyed(_, result) => format!("survey{}", result.map_or(0, |found| found.bytes)),
+            Done::Surveyed(_, result) => {
+                format!("survey{}", result.map_or(0, |found| found.files.len()))
+            }
         });
         turns.push(words.collect::<Vec<_>>().join(" "));
     }
@@ -143,7 +145,7 @@ fn a_survey_is_done_in_its_turn_among_the_finishes() {
             .add(Job::Finish((0, FileId(file)), Finish { handle, root, path, naming, folder_is_new: false }));
         if file % 2 == 0 {
             let root = Arc::from(dir.path());
-            errands.add(Job::Survey(0, Survey { root, names_max: 9, now: Wall(0) }));
+            errands.add(Job::Survey(0, Survey { root, files_max: 9, now: Wall(0) }));
             errands.add(Job::Read(B, part(b"bytes", 1, 3)));
         }
     }

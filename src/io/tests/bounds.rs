@@ -2,7 +2,9 @@
 
 use super::*;
 
-use crate::proto::limits::{FLUSHES_UNTIMED, LINK_QUEUE_BYTES_MAX, LINK_QUEUE_BYTES_SOFT, LINK_RANGES_MAX};
+use crate::proto::limits::{
+    FLUSHES_UNTIMED, LINGERING_MAX, LINK_QUEUE_BYTES_MAX, LINK_QUEUE_BYTES_SOFT, LINK_RANGES_MAX,
+};
 
 /// Sends what `state` says at the start, to a reader that does not read.
 fn flood(sends: &mut (usize, Vec<DownReason>), what: What<'_>, desk: &mut Desk<'_>) {
@@ -167,6 +169,37 @@ fn links_above_the_bound_are_refused_at_the_door() {
     thread.join().unwrap();
     assert_eq!(toy.state, ["up", "up", "resource busy", "down", "down"]);
     assert_eq!((reactor.stats().refused, reactor.stats().accepts), (1, 2));
+}
+
+/// Nobody of them closes in turn. Those beyond the bound are gone at once, and the others in the end.
+#[test]
+fn who_is_sent_away_is_waited_for_up_to_a_bound() {
+    const BEYOND: usize = 3;
+    fn act(up: &mut Vec<LinkId>, what: What<'_>, desk: &mut Desk<'_>) {
+        match what {
+            What::Told(Input::LinkUp { link, .. }) => up.push(link),
+            What::Told(Input::Received { .. }) => desk.exit(),
+            _ => {}
+        }
+        if up.len() == LINGERING_MAX + BEYOND {
+            up.drain(..).for_each(|link| {
+                desk.send(link, b"no");
+                desk.os.perform(Effect::Close { link, reason: CloseReason::Refused });
+            });
+        }
+    }
+    let (_, (), stats) = run(Vec::new(), act, |addr| {
+        let mut sent_away: Vec<TcpStream> = (0..LINGERING_MAX + BEYOND).map(|_| connect(addr)).collect();
+        for link in &mut sent_away {
+            let mut all = String::new();
+            link.read_to_string(&mut all).unwrap();
+            assert_eq!(all, "no");
+        }
+        // Others come in all the time.
+        connect(addr).write_all(b"x").unwrap();
+    });
+    assert_eq!((stats.hurried, stats.closes[&CloseReason::Refused]), (3, (LINGERING_MAX + BEYOND) as u64));
+    assert_eq!((stats.refused, stats.accept_pauses), (0, 0));
 }
 
 #[test]

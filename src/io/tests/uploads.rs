@@ -7,7 +7,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use crate::proto::limits::{LET_GO_WAITING_MAX, RESERVE_BYTES_MIN, SALT_BYTES};
+use crate::proto::limits::{COUNTED_BYTES_MIN, LET_GO_WAITING_MAX, RESERVE_BYTES_MIN, SALT_BYTES};
 use crate::proto::machine::{FileOp, Secret, temp_name};
 
 fn fresh(bytes: u64, tag: u32) -> OpenMode {
@@ -218,8 +218,8 @@ fn a_survey_is_answered_in_its_turn_among_the_finishes() {
                     begin(next, desk);
                 }
             }
-            What::Told(Input::Surveyed { bytes, names, removed: 0 }) => {
-                assert_eq!((bytes, names.len() as u64), (*finished, *finished));
+            What::Told(Input::Surveyed { bytes, files, removed: 0 }) => {
+                assert_eq!((bytes, files.len() as u64), (*finished * COUNTED_BYTES_MIN, *finished));
                 *surveys += 1;
                 if *surveys == u64::from(FILES) {
                     desk.exit();
@@ -228,7 +228,7 @@ fn a_survey_is_answered_in_its_turn_among_the_finishes() {
             What::Told(Input::FileReady { file, .. }) => {
                 desk.os.perform(Effect::WriteAt { file, offset: 0, bytes: b"x" });
                 desk.os.perform(Effect::Finish { file });
-                desk.os.perform(Effect::Survey { names_max: 1000 });
+                desk.os.perform(Effect::Survey { files_max: 1000 });
             }
             other => panic!("{other:?}"),
         }
@@ -241,7 +241,7 @@ fn a_survey_is_answered_in_its_turn_among_the_finishes() {
 fn a_folder_that_is_none_cannot_be_counted() {
     fn act(told: &mut Option<ErrorKind>, what: What<'_>, desk: &mut Desk<'_>) {
         match what {
-            What::Told(Input::Start) => desk.os.perform(Effect::Survey { names_max: 0 }),
+            What::Told(Input::Start) => desk.os.perform(Effect::Survey { files_max: 0 }),
             What::Told(Input::SurveyFailed { error }) => {
                 *told = Some(error);
                 desk.exit();
@@ -268,7 +268,7 @@ fn the_other_machines_hear_of_a_file() {
         }
     }
     fn second(told: &mut Vec<String>, what: What<'_>, desk: &mut Desk<'_>) {
-        if let What::Told(Input::Presented { path }) = what {
+        if let What::Told(Input::Presented { path, .. }) = what {
             told.push(path.to_owned());
             desk.exit();
         } else if let What::Told(Input::Shutdown) = what {

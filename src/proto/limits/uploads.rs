@@ -25,6 +25,9 @@ pub const HEADER_TIMEOUT: Duration = Duration::from_secs(600);
 pub const UPLOAD_LEFT_AGE: Duration = Duration::from_secs(24 * 3600);
 /// Most bytes of all files of a drop box together, unless an operator says otherwise: a disk of today has that.
 pub const UPLOAD_QUOTA_BYTES: u64 = 100_000_000_000;
+/// What a file counts at least in that: a block of the usual file systems, which it takes with its name and inode however short
+/// it is. Otherwise files without bytes could fill a folder without end.
+pub const COUNTED_BYTES_MIN: u64 = 4096;
 /// Clients at once, unless an operator says otherwise.
 pub const UPLOAD_CLIENTS: usize = 1000;
 /// The same of one address: half of them, so that one host cannot keep out all others.

@@ -34,6 +34,9 @@ pub struct DriverFigures {
     pub accepted: u64,
     /// Connections that were refused because there were too many.
     pub refused: u64,
+    /// Links that were sent away without waiting for the other side's end, because
+    /// [`LINGERING_MAX`](crate::proto::limits::LINGERING_MAX) waited for that already.
+    pub hurried: u64,
     /// Times that accepting paused because descriptors or memory had run out.
     pub accept_pauses: u64,
     /// Dials that succeeded.
@@ -79,6 +82,7 @@ impl DriverFigures {
             ("driver.links_closing", self.links_closing),
             ("driver.accepted", self.accepted),
             ("driver.refused", self.refused),
+            ("driver.hurried", self.hurried),
             ("driver.accept_pauses", self.accept_pauses),
             ("driver.dialed", self.dialed),
             ("driver.dials_failed", self.dials_failed),

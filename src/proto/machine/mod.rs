@@ -22,6 +22,7 @@
 
 mod address;
 mod figures;
+mod folder;
 mod holes;
 mod link_map;
 mod names;
@@ -40,6 +41,7 @@ use crate::proto::time::{Mono, Now, Wall};
 
 pub use address::counted_address;
 pub use figures::{DriverFigures, Quantiles, Tell};
+pub use folder::{FolderFile, Stamp, counted_bytes};
 pub use holes::Holes;
 pub use link_map::LinkMap;
 pub use names::{aside_name, is_temp_name, numbered_name, shortened_name, temp_name};
@@ -126,14 +128,14 @@ pub enum Input<'a> {
     LoadFailed { load: Load, error: ErrorKind },
     /// An [`Effect::Derive`] is done.
     Derived { job: u64, key: Secret<[u8; 32]> },
-    /// An [`Effect::Survey`] is done: bytes of the plain files in the machine's folder, unfinished ones of
-    /// [`OpenMode::Fresh`] not counted; names of the first of them, in order, if they were asked for; and how many old
-    /// unfinished ones were deleted.
-    Surveyed { bytes: u64, names: &'a [String], removed: u64 },
+    /// An [`Effect::Survey`] is done: bytes of the plain files in the machine's folder, each as [`counted_bytes`] has it;
+    /// the first of them, in the order of their names, if they were asked for; and how many old unfinished ones were deleted. Of
+    /// unfinished ones of [`OpenMode::Fresh`] only those count that nobody has open, with all that they have of the disk.
+    Surveyed { bytes: u64, files: &'a [FolderFile], removed: u64 },
     /// The folder cannot be read.
     SurveyFailed { error: ErrorKind },
-    /// Another machine of this driver has a file for us, see [`Effect::Present`].
-    Presented { path: &'a str },
+    /// Another machine of this driver has a file for us, see [`Effect::Present`]. `stamp`: what it was then.
+    Presented { path: &'a str, stamp: Stamp },
     /// An [`Effect::Measure`] is done: how the driver stands, and its other machines, by their
     /// [`Machine::tell_figures`].
     Measured { driver: &'a DriverFigures, others: &'a [(String, u64)] },
@@ -177,7 +179,9 @@ pub enum Effect<'a> {
     /// turns out to be shorter, the link goes down: what was announced cannot be kept.
     SendFile { link: LinkId, file: FileId, offset: u64, len: u64 },
     /// Send what is queued, then close; bounded by [`LINGER_TIMEOUT`](crate::proto::limits::LINGER_TIMEOUT).
-    /// The link is gone for the machine at once.
+    /// The link is gone for the machine at once. When [`LINGERING_MAX`](crate::proto::limits::LINGERING_MAX) wait for the other
+    /// side's end, one that is `Refused` or has `Misbehaved` is not waited for: if it has sent something that nobody has
+    /// read, it may see a reset.
     Close { link: LinkId, reason: CloseReason },
     /// Hold the link until this machine closes it: the other side's end is told as [`Input::Ended`] and does not end
     /// the link, and if this process dies before, or the machine exits, the other side sees an error. So an
@@ -222,9 +226,9 @@ pub enum Effect<'a> {
     /// is carried through and answered; hashes and reads are given up without an answer.
     Release { file: FileId },
     /// Count what is in the machine's folder itself, and delete files of [`OpenMode::Fresh`] that were left unfinished
-    /// and not written for [`UPLOAD_LEFT_AGE`](crate::proto::limits::UPLOAD_LEFT_AGE). `names_max`: most names to be told.
+    /// and not written for [`UPLOAD_LEFT_AGE`](crate::proto::limits::UPLOAD_LEFT_AGE). `files_max`: most files to be told.
     /// A folder that is not there is empty. Answer, in its turn among those of `Finish`: `Surveyed` or `SurveyFailed`.
-    Survey { names_max: usize },
+    Survey { files_max: usize },
     /// A file of the machine's folder is whole: the other machines of the driver hear of it. Answer: none.
     Present { path: &'a str },
     /// Change what is kept; all changes or none. Answer: `Stored` or `StoreFailed`, in the order of the effects.
@@ -261,7 +265,8 @@ pub enum OpenMode {
     },
     /// A new, empty file that never takes another's place, called [`temp_name`] until [`Effect::Finish`]; then it gets
     /// the first of [`numbered_name`]'s names that is free. Room is set aside for all of it before the answer, which is
-    /// `StorageFull` where there is not enough. It fails with `AlreadyExists` if the first name is taken. `aside` means nothing.
+    /// `StorageFull` where there is not enough. It fails with `AlreadyExists` if the first name is taken, and with
+    /// `TooManyLinks` if every name is that it could get in the end. `aside` means nothing.
     /// Until the answer it can only be released: it may wait for files that were deleted to be gone.
     Fresh {
         /// The size of the whole file.

@@ -94,8 +94,8 @@ impl Machine for Peers {
             | Input::Measured { .. }
             | Input::Reload
             | Input::Report => {}
-            Input::Surveyed { names, .. } => self.on_surveyed(names, now, os),
-            Input::Presented { path } => self.on_presented(path, now),
+            Input::Surveyed { files, .. } => self.on_surveyed(files, now, os),
+            Input::Presented { path, stamp } => self.on_presented(path, stamp, now),
             Input::Derived { job, key } => {
                 members.iter_mut().for_each(|member| member.on_derived(job, key, common, os));
             }

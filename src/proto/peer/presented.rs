@@ -6,12 +6,13 @@ mod names;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::proto::limits::{PRESENTED_LOOK_PERIOD, PRESENTED_SLICE, PRESENTED_SLICE_PAUSE};
-use crate::proto::machine::{CloseReason, Effect, Os};
+use crate::proto::machine::{CloseReason, Effect, FolderFile, Os, Stamp};
 use crate::proto::peer::Peers;
 use crate::proto::peer::common::{Common, Timer};
-use crate::proto::peer::guest::{Guest, Offer};
+use crate::proto::peer::guest::{Asked, Guest, Offer};
 use crate::proto::peer::library::{ItemId, State};
 use crate::proto::peer::member::{Contact, Member};
+use crate::proto::peer::offer::Trouble;
 use crate::proto::peer::presented::names::Names;
 use crate::proto::text::Shown;
 use crate::proto::time::{Mono, Now};
@@ -20,22 +21,68 @@ use crate::proto::time::{Mono, Now};
 #[derive(Debug, Default)]
 pub(super) struct Presented {
     /// By their paths, in order.
-    items: BTreeMap<Box<str>, ItemId>,
+    items: BTreeMap<Box<str>, Kept>,
+    /// Of these, those that are not offered any more: they were removed or replaced, or somebody writes to them.
+    gone: BTreeSet<Box<str>>,
     /// What they are offered as.
     names: Names,
-    /// Paths whose turn has not come: a whole folder at once would hold everybody else on the loop.
-    coming: BTreeSet<Box<str>>,
-    /// There was no room for a file, and it was said so.
+    /// Files whose turn has not come: a whole folder at once would hold everybody else on the loop.
+    coming: BTreeMap<Box<str>, Stamp>,
+    /// There was no room for a file, and it has been said.
     is_full_told: bool,
-    /// Paths of offered files that were not there at the last look.
-    gone: BTreeSet<Box<str>>,
-    /// Those that were there, and that nobody has presented: offered if they are at the next look as well, for
-    /// somebody may be writing them.
-    found: BTreeSet<Box<str>>,
+    /// Files that were there at the last look, are not offered, and that nobody has presented: offered if they are the same
+    /// at the next look, for somebody may be writing them.
+    found: BTreeMap<Box<str>, Stamp>,
     /// When the folder is looked at next.
     next_look: Mono,
     /// The last trouble that was told, so that it is told once.
     pub(super) told: Option<String>,
+}
+
+/// A file that was offered once.
+#[derive(Debug)]
+struct Kept {
+    item: ItemId,
+    /// What it was before it was opened.
+    stamp: Stamp,
+}
+
+impl Presented {
+    /// Whether one more would be too many. `is_new`: nothing is kept of it. What is kept of files that are gone is bounded too.
+    fn is_full(&self, is_new: bool, max: usize) -> bool {
+        self.items.len() - self.gone.len() >= max || is_new && self.items.len() >= 2 * max
+    }
+
+    /// Finds what is not what it was any more, and why. `is_all`: nothing else is there; otherwise nothing is known of what
+    /// comes behind the last.
+    fn note_gone(&mut self, files: &[FolderFile], is_all: bool) -> Vec<(ItemId, &'static str)> {
+        let last = files.last().filter(|_| !is_all);
+        let mut there = files.iter().peekable();
+        let mut gone = Vec::new();
+        for (path, kept) in &self.items {
+            while there.next_if(|file| *file.name < **path).is_some() {}
+            let why = match there.next_if(|file| *file.name == **path) {
+                Some(file) if file.stamp == kept.stamp => continue,
+                Some(_) => "it is another one now",
+                None if last.is_some_and(|last| **path > *last.name) => continue,
+                None => "it is not in its folder any more",
+            };
+            if self.gone.insert(path.clone()) {
+                gone.push((kept.item, why));
+            }
+        }
+        gone
+    }
+
+    /// Those that can be offered: they are as they were at the last look.
+    fn note_found(&mut self, files: &[FolderFile]) -> Vec<(Box<str>, Stamp)> {
+        let is_offered = |name: &str| self.items.contains_key(name) && !self.gone.contains(name);
+        let others = files.iter().filter(|file| !is_offered(&file.name));
+        let found = others.map(|file| (file.name.as_str().into(), file.stamp)).collect();
+        let before = std::mem::replace(&mut self.found, found);
+        let stays = self.found.iter().filter(|(path, stamp)| before.get(*path) == Some(stamp));
+        stays.map(|(path, stamp)| (path.clone(), *stamp)).collect()
+    }
 }
 
 impl Guest {
@@ -46,13 +93,13 @@ impl Guest {
 }
 
 impl Peers {
-    pub(super) fn on_presented(&mut self, path: &str, now: Now) {
-        self.members.iter_mut().for_each(|member| member.on_presented(path, &mut self.common, now));
+    pub(super) fn on_presented(&mut self, path: &str, stamp: Stamp, now: Now) {
+        self.members.iter_mut().for_each(|member| member.on_presented(path, stamp, &mut self.common, now));
     }
 
     /// What is in our folder.
-    pub(super) fn on_surveyed(&mut self, names: &[String], now: Now, os: &mut dyn Os) {
-        self.members.iter_mut().for_each(|member| member.on_surveyed(names, &mut self.common, now, os));
+    pub(super) fn on_surveyed(&mut self, files: &[FolderFile], now: Now, os: &mut dyn Os) {
+        self.members.iter_mut().for_each(|member| member.on_surveyed(files, &mut self.common, now, os));
     }
 }
 
@@ -63,9 +110,9 @@ impl Member {
     }
 
     /// A file of our folder is whole.
-    fn on_presented(&mut self, path: &str, common: &mut Common, now: Now) {
+    fn on_presented(&mut self, path: &str, stamp: Stamp, common: &mut Common, now: Now) {
         let Some(guest) = self.guest.as_mut().filter(|guest| guest.stays()) else { return };
-        guest.presented.coming.insert(path.into());
+        guest.presented.coming.insert(path.into(), stamp);
         let timer = Timer::Present(self.index);
         if common.wheel.deadline(&timer).is_none() {
             common.wheel.insert(timer, now.mono);
@@ -76,21 +123,22 @@ impl Member {
     pub(super) fn take_presented(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
         for _ in 0..PRESENTED_SLICE {
             let first = self.guest.as_mut().and_then(|guest| guest.presented.coming.pop_first());
-            let Some(path) = first else { return };
-            self.take(path, common, os);
+            let Some((path, stamp)) = first else { return };
+            self.take(path, stamp, common, os);
         }
         common.wheel.insert(Timer::Present(self.index), now.mono + PRESENTED_SLICE_PAUSE);
     }
 
     /// One that was offered before may be another one now, and is looked at anew.
-    fn take(&mut self, path: Box<str>, common: &mut Common, os: &mut dyn Os) {
+    fn take(&mut self, path: Box<str>, stamp: Stamp, common: &mut Common, os: &mut dyn Os) {
         let Some(guest) = &mut self.guest else { return };
         let presented = &mut guest.presented;
-        let known = presented.items.get(&path).copied();
-        if known.is_none() && presented.items.len() >= guest.orders.presented_max {
+        let known = presented.items.get(&path).map(|kept| kept.item);
+        let is_offered = known.is_some() && !presented.gone.contains(&path);
+        if !is_offered && presented.is_full(known.is_none(), guest.orders.presented_max) {
             if !std::mem::replace(&mut presented.is_full_told, true) {
                 let limit = guest.orders.presented_max;
-                log::warn!("no more files are offered until the program starts anew limit={limit}");
+                log::warn!("no more files are offered until some are removed limit={limit}");
             }
             return;
         }
@@ -102,7 +150,7 @@ impl Member {
             self.library.expect(name, None)
         });
         presented.gone.remove(&path);
-        presented.items.insert(path.clone(), item);
+        presented.items.insert(path.clone(), Kept { item, stamp });
         if known.is_some() && guest.waits(item) {
             return;
         }
@@ -122,43 +170,80 @@ impl Member {
     /// operator has put there.
     pub(super) fn look_at_folder(&mut self, now: Now, os: &mut dyn Os) {
         let Some(guest) = self.guest.as_mut().filter(|guest| guest.stays()) else { return };
-        let names_max = guest.orders.presented_max;
+        let files_max = guest.orders.presented_max;
         let presented = &mut guest.presented;
         if now.mono >= presented.next_look {
             presented.next_look = now.mono + PRESENTED_LOOK_PERIOD;
-            os.perform(Effect::Survey { names_max });
+            os.perform(Effect::Survey { files_max });
         }
     }
 
-    fn on_surveyed(&mut self, names: &[String], common: &mut Common, now: Now, os: &mut dyn Os) {
+    fn on_surveyed(&mut self, files: &[FolderFile], common: &mut Common, now: Now, os: &mut dyn Os) {
+        self.forget_gone();
         let Some(guest) = self.guest.as_mut().filter(|guest| guest.stays()) else { return };
-        // Where there were too many names, nothing is known of those behind the last.
-        let is_all = names.len() < guest.orders.presented_max;
-        let last = names.last().filter(|_| !is_all);
+        let max = guest.orders.presented_max;
         let presented = &mut guest.presented;
-        let mut there = names.iter().peekable();
-        let mut gone = Vec::new();
-        for (path, item) in &presented.items {
-            while there.next_if(|name| ***name < **path).is_some() {}
-            let is_there = there.peek().is_some_and(|name| ***name == **path);
-            if !is_there && last.is_none_or(|last| **path < **last) && presented.gone.insert(path.clone()) {
-                gone.push(*item);
-            }
+        for (item, why) in presented.note_gone(files, files.len() < max) {
+            self.take_back(item, why, common, now, os);
         }
-        let is_full = presented.items.len() >= guest.orders.presented_max;
-        let mut found = BTreeSet::new();
-        for name in names {
-            let is_new = !presented.items.contains_key(name.as_str()) && !is_full;
-            if is_new || presented.gone.contains(name.as_str()) {
-                found.insert(Box::from(name.as_str()));
-            }
+        let Some(guest) = &mut self.guest else { return };
+        let presented = &mut guest.presented;
+        presented.is_full_told &= presented.is_full(true, max);
+        for (path, stamp) in presented.note_found(files) {
+            self.on_presented(&path, stamp, common, now);
         }
-        let before = std::mem::replace(&mut presented.found, found);
-        let stays: Vec<Box<str>> = before.intersection(&presented.found).cloned().collect();
-        for item in gone {
-            self.withdraw(item, "it is not in its folder any more", common, now, os);
+    }
+
+    /// Offers a file no more, however far it has come.
+    fn take_back(&mut self, item: ItemId, why: &str, common: &mut Common, now: Now, os: &mut dyn Os) {
+        let Some(Guest { to_look_at, offered, looked_at, .. }) = &mut self.guest else { return };
+        let waited = to_look_at.len();
+        to_look_at.retain(|place| offered[*place].item != item);
+        let mut was_offered = to_look_at.len() < waited;
+        let taken_back = self.library.at_mut(item);
+        if let State::Checking { .. } = taken_back.state {
+            *looked_at -= 1;
+            taken_back.close(common, os);
+            was_offered = true;
         }
-        stays.iter().for_each(|path| self.on_presented(path, common, now));
+        if was_offered {
+            self.drop_offer(item, Trouble::Withdrawn(why.to_owned()), false, common, now, os);
+            return self.open_more_offers(common, os);
+        }
+        self.withdraw(item, why, common, now, os);
+    }
+
+    /// Gives up what is known of files that were gone at the last look, once the server knows that too: there may be any number
+    /// of them in a life.
+    fn forget_gone(&mut self) {
+        let Some(guest) = self.guest.as_mut().filter(|guest| guest.stays()) else { return };
+        // The places of what waits to be looked at are those of what is offered.
+        if self.contact.joined().is_none() || !guest.to_register.is_empty() || !guest.to_look_at.is_empty() {
+            return;
+        }
+        let asked = |item: ItemId| guest.asked.iter().any(|asked| *asked == Asked::Register(item));
+        let library = &self.library;
+        let presented = &mut guest.presented;
+        let is_over = |path: &str, item: ItemId| {
+            let is_still =
+                library.at(item).file().is_none() && !asked(item) && !guest.put_off.contains(&item);
+            is_still && !presented.coming.contains_key(path) && !presented.found.contains_key(path)
+        };
+        let gone = presented.gone.iter().map(|path| (path.clone(), presented.items[path].item));
+        let over: BTreeMap<Box<str>, ItemId> = gone.filter(|(path, item)| is_over(path, *item)).collect();
+        presented.gone.retain(|path| !over.contains_key(path));
+        presented.items.retain(|path, _| !over.contains_key(path));
+        let items: BTreeSet<ItemId> = over.into_values().collect();
+        guest.offered.retain(|offered| !items.contains(&offered.item));
+        for other in self.others.iter_mut() {
+            other.takes_part.retain(|item| !items.contains(item));
+            other.sent.retain(|(item, _)| !items.contains(item));
+        }
+        for item in items {
+            let forgotten = self.library.at_mut(item);
+            (forgotten.state, forgotten.manifest, forgotten.trouble) = (State::Wanted, None, None);
+            self.library.retire(item);
+        }
     }
 
     /// Trouble that would be the end of another is told once, and all is tried again for as long as it takes.

@@ -90,9 +90,11 @@ impl Machine for Puppet {
             Input::Loaded { load, version } => Seen::Loaded(load, Ok(version)),
             Input::LoadFailed { load, error } => Seen::Loaded(load, Err(error)),
             Input::Derived { .. } | Input::Typed { .. } | Input::TypedEnd | Input::Measured { .. } => return,
-            Input::Surveyed { bytes, names, removed } => Seen::Surveyed(bytes, names.to_vec(), removed),
+            Input::Surveyed { bytes, files, removed } => {
+                Seen::Surveyed(bytes, files.iter().map(|file| file.name.clone()).collect(), removed)
+            }
             Input::SurveyFailed { error } => Seen::SurveyFailed(error),
-            Input::Presented { path } => Seen::Presented(path.to_owned()),
+            Input::Presented { path, .. } => Seen::Presented(path.to_owned()),
             Input::Reload => Seen::Reload,
             Input::Report => Seen::Report,
             Input::Shutdown => Seen::Shutdown,

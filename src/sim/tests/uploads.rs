@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use crate::proto::ids::FileId;
-use crate::proto::limits::{FRESH_TRIES_MAX, UPLOAD_LEFT_AGE, WRITE_BUDGET_BYTES};
+use crate::proto::limits::{COUNTED_BYTES_MIN, FRESH_TRIES_MAX, UPLOAD_LEFT_AGE, WRITE_BUDGET_BYTES};
 use crate::proto::machine::{CloseReason, DownReason, Effect, FileOp, OpenMode, numbered_name, temp_name};
 use crate::sim::tests::files::{FILE, contents, finish, last, open, paths};
 use crate::sim::tests::toys::{Pair, Puppet, Seen, perform, up};
@@ -24,9 +24,9 @@ fn open_fresh(pair: &mut Pair, file: FileId, path: &str, bytes: u64, tag: u32) {
     }
 }
 
-fn survey(pair: &mut Pair, names_max: usize) -> (u64, Vec<String>, u64) {
+fn survey(pair: &mut Pair, files_max: usize) -> (u64, Vec<String>, u64) {
     let seen = pair.puppet(0).seen.len();
-    pair.perform(0, Effect::Survey { names_max });
+    pair.perform(0, Effect::Survey { files_max });
     assert_eq!(pair.puppet(0).seen.len(), seen, "it takes its time");
     pair.run_ms(10);
     match last(pair) {
@@ -67,10 +67,17 @@ fn a_fresh_file_is_refused_when_its_first_name_is_taken_and_fails_without_one() 
     pair.world.disk_mut(pair.nodes[0]).remove(&temp_name("a", 7));
     finish(&mut pair, FileId(8));
     assert_eq!(*last(&pair), Seen::Failed(FileId(8), FileOp::Finish, ErrorKind::NotFound));
+    // What takes the last name later is seen at the end only.
+    open_fresh(&mut pair, FILE, "b", 0, 1);
     for number in 0..=FRESH_TRIES_MAX {
         pair.world.disk_mut(pair.nodes[0]).write(&numbered_name("b", number), b"");
     }
-    open_fresh(&mut pair, FILE, "b", 0, 1);
+    open_fresh(&mut pair, FileId(10), "b", 0, 2);
+    assert_eq!(*last(&pair), Seen::Failed(FileId(10), FileOp::Open, ErrorKind::TooManyLinks));
+    pair.world.disk_mut(pair.nodes[0]).remove("b.7");
+    open_fresh(&mut pair, FileId(11), "b", 0, 3);
+    assert_eq!(*last(&pair), Seen::Ready(FileId(11), None));
+    pair.world.disk_mut(pair.nodes[0]).write("b.7", b"");
     finish(&mut pair, FILE);
     assert_eq!(*last(&pair), Seen::Failed(FILE, FileOp::Finish, ErrorKind::AlreadyExists));
 }
@@ -132,19 +139,23 @@ fn a_folder_is_counted_and_cleared_of_what_was_left() {
     for (path, bytes) in [("b", 3), ("a", 4), ("c/d", 5), ("e.0badcafe.temp", 6)] {
         disk.write(path, &vec![0; bytes]);
     }
-    open_fresh(&mut pair, FILE, "young", 100, 1);
+    open_fresh(&mut pair, FILE, "young", 5000, 1);
     pair.perform(0, Effect::WriteAt { file: FILE, offset: 0, bytes: &[0; 50] });
-    assert_eq!(survey(&mut pair, 1), (7, vec!["a".to_owned()], 1));
+    assert_eq!(survey(&mut pair, 1), (2 * COUNTED_BYTES_MIN, vec!["a".to_owned()], 1));
     assert_eq!(paths(&pair), ["a", "b", "c/d", temp_name("young", 1).as_str()]);
     pair.world.crash(pair.nodes[0]);
     pair.puppets[0] = pair.world.start(pair.nodes[0], Box::new(Puppet::default()));
     pair.world.run_for(UPLOAD_LEFT_AGE - Duration::from_secs(1));
-    assert_eq!(survey(&mut pair, 0), (7, Vec::new(), 0));
+    assert_eq!(
+        survey(&mut pair, 0),
+        (2 * COUNTED_BYTES_MIN + 5000, Vec::new(), 0),
+        "what it has of the disk"
+    );
     pair.run_ms(2000);
-    assert_eq!(survey(&mut pair, 0), (7, Vec::new(), 1));
+    assert_eq!(survey(&mut pair, 0), (2 * COUNTED_BYTES_MIN, Vec::new(), 1));
     assert_eq!(paths(&pair), ["a", "b", "c/d"]);
     pair.world.disk_mut(pair.nodes[0]).fail_surveys(Some(ErrorKind::PermissionDenied));
-    pair.perform(0, Effect::Survey { names_max: 0 });
+    pair.perform(0, Effect::Survey { files_max: 0 });
     pair.run_ms(10);
     assert_eq!(*last(&pair), Seen::SurveyFailed(ErrorKind::PermissionDenied));
 }
@@ -161,13 +172,13 @@ fn a_file_counts_in_a_survey_if_and_only_if_its_end_was_told_before() {
             pair.perform(0, Effect::WriteAt { file, offset: 0, bytes: b"x" });
             pair.perform(0, Effect::Finish { file });
         }
-        pair.perform(0, Effect::Survey { names_max: 9 });
+        pair.perform(0, Effect::Survey { files_max: 9 });
         pair.run_ms(3000);
         let told = &pair.puppet(0).seen;
         let at = told.iter().position(|seen| matches!(seen, Seen::Surveyed(..))).unwrap();
         let before = told[..at].iter().filter(|seen| matches!(seen, Seen::Finished(..))).count();
         let Seen::Surveyed(bytes, names, 0) = &told[at] else { panic!() };
-        assert_eq!((*bytes, names.len()), (before as u64, before));
+        assert_eq!((*bytes, names.len()), (before as u64 * COUNTED_BYTES_MIN, before));
         seen[before] += 1;
     }
     assert!(seen.iter().all(|count| *count > 0), "{seen:?}");

@@ -6,16 +6,17 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use tickmesh::proto::ids::{FileId, LinkId};
-use tickmesh::proto::limits::STORED_NAME_BYTES_MAX;
+use tickmesh::proto::limits::{COUNTED_BYTES_MIN, STORED_NAME_BYTES_MAX};
 use tickmesh::proto::machine::{
-    CloseReason, DownReason, Effect, FileOp, Input, Machine, OpenMode, Origin, Os, is_temp_name, temp_name,
+    CloseReason, DownReason, Effect, FileOp, Input, Machine, OpenMode, Origin, Os, counted_bytes, is_temp_name,
+    temp_name,
 };
 use tickmesh::proto::time::{Mono, Now, Wall};
 use tickmesh::proto::upload::{DropBox, DropBoxConfig};
 
 /// Links that are up at once; more than the drop box has places for.
 const LINKS: usize = 7;
-const QUOTA_BYTES: u64 = 600;
+const QUOTA_BYTES: u64 = 3 * COUNTED_BYTES_MIN;
 /// After this with nothing else happening a machine that was asked to has ended.
 const END_TIMEOUT: Duration = Duration::from_secs(1000);
 
@@ -139,8 +140,8 @@ impl Hand {
         let temp = temp_name(path, tag);
         let is_live = |file: &&File| !file.is_released && file.stage != Stage::Finished;
         assert!(self.files.values().filter(is_live).all(|file| file.temp != temp), "two files in one place");
-        let promised: u64 = self.files.values().filter(is_live).map(|file| file.bytes).sum();
-        assert!(promised + bytes <= QUOTA_BYTES);
+        let promised: u64 = self.files.values().filter(is_live).map(|file| counted_bytes(file.bytes)).sum();
+        assert!(promised + counted_bytes(bytes) <= QUOTA_BYTES);
         let (content, stage) = (Vec::new(), Stage::Opening);
         let new = File { temp, bytes, content, stage, is_broken: false, is_released: false };
         assert!(self.files.insert(file, new).is_none(), "{file:?} is used again");
@@ -279,7 +280,7 @@ impl Driver {
         }
         let error = [ErrorKind::StorageFull, ErrorKind::AlreadyExists, ErrorKind::NotFound][number % 3];
         match self.hand.asked.remove(number % self.hand.asked.len()) {
-            Asked::Survey if works => self.input(Input::Surveyed { bytes: bytes * 4, names: &[], removed: 0 }),
+            Asked::Survey if works => self.input(Input::Surveyed { bytes: bytes * 64, files: &[], removed: 0 }),
             Asked::Survey => self.input(Input::SurveyFailed { error }),
             Asked::Listen => {
                 let addr = "10.0.0.1:12000".parse().expect("an address");

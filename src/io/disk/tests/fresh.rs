@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::*;
 use crate::io::survey::{Survey, Surveyed};
-use crate::proto::limits::FRESH_TRIES_MAX;
+use crate::proto::limits::{COUNTED_BYTES_MIN, FRESH_TRIES_MAX};
 use crate::proto::machine::{numbered_name, temp_name};
 use crate::proto::time::{Wall, ns};
 
@@ -13,10 +13,10 @@ fn fresh(bytes: u64, tag: u32) -> OpenMode {
     OpenMode::Fresh { bytes, tag }
 }
 
-fn survey(root: &Path, names_max: usize) -> Surveyed {
+fn survey(root: &Path, files_max: usize) -> Surveyed {
     // Long after anything that is written now.
     let now = Wall(u64::MAX / 2);
-    Survey { root: root.into(), names_max, now }.carry_out().unwrap()
+    Survey { root: root.into(), files_max, now }.carry_out().unwrap()
 }
 
 #[test]
@@ -29,12 +29,21 @@ fn the_first_free_name_is_taken_and_none_beyond_the_bound() {
         fs::hard_link(root.join("a"), root.join(numbered_name("a", number))).unwrap();
     }
     open(&mut disk, A, "a", fresh(3, 1), "").unwrap();
+    // It is known before a byte of it has come.
+    let looks = |disk: &Disk| {
+        disk.to_reserve(A, fresh(3, 1)).map(|wish| wish.carry_out().map_err(|error| error.kind()))
+    };
+    assert_eq!(looks(&disk), Some(Err(ErrorKind::TooManyLinks)));
+    fs::rename(root.join("a.7"), dir.path().join("a.7")).unwrap();
+    assert_eq!(looks(&disk), Some(Ok(false)), "there is one");
+    fs::rename(dir.path().join("a.7"), root.join("a.7")).unwrap();
     disk.write_at(A, 0, b"new").unwrap().unwrap();
     assert_eq!(finish(&mut disk, A), Some(Err(ErrorKind::AlreadyExists)));
     assert_eq!(fs::read(root.join(temp_name("a", 1))).unwrap(), b"new");
     for number in [7, FRESH_TRIES_MAX] {
         fs::remove_file(root.join(numbered_name("a", number))).unwrap();
     }
+    assert_eq!(looks(&disk), None, "the last one is free");
     assert_eq!(finish(&mut disk, A), Some(Ok(Some("a.7".to_owned()))));
     // Two at once do not get the same.
     fs::remove_file(root.join("a.100")).unwrap();
@@ -162,10 +171,13 @@ fn a_survey_counts_plain_files_and_removes_what_was_left() {
     open(&mut disk, A, "mine", fresh(9, 1), "").unwrap();
     disk.write_at(A, 0, b"begun").unwrap().unwrap();
     let found = survey(&root, 2);
-    assert_eq!(found, Surveyed { bytes: 14, names: vec!["a".to_owned(), "b".to_owned()], removed: 1 });
+    const FOUR: u64 = 4 * COUNTED_BYTES_MIN;
+    assert_eq!((found.bytes, found.removed), (FOUR, 1));
+    let files = found.files.iter().map(|file| (file.name.as_str(), file.stamp.bytes));
+    assert_eq!(files.collect::<Vec<_>>(), [("a", 4), ("b", 3)]);
     assert!(!root.join("left.0badcafe.temp").exists() && root.join("link.0badcafe.temp").is_symlink());
     assert!(root.join(temp_name("mine", 1)).exists(), "somebody has it open");
-    assert_eq!(survey(&root, 0), Surveyed { bytes: 14, names: Vec::new(), removed: 0 });
+    assert_eq!(survey(&root, 0), Surveyed { bytes: FOUR, files: Vec::new(), removed: 0 });
 }
 
 #[test]
@@ -180,7 +192,52 @@ fn only_what_is_old_was_left() {
     let ahead = File::create(dir.path().join(temp_name("ahead", 1))).unwrap();
     ahead.set_times(FileTimes::new().set_modified(now + 99 * hour)).unwrap();
     drop(ahead);
-    let asked = Survey { root: dir.path().into(), names_max: 9, now: Wall(ns(1000 * hour)) };
-    assert_eq!(asked.carry_out().unwrap(), Surveyed { bytes: 0, names: Vec::new(), removed: 1 });
+    let asked = Survey { root: dir.path().into(), files_max: 9, now: Wall(ns(1000 * hour)) };
+    assert_eq!(
+        asked.carry_out().unwrap(),
+        Surveyed { bytes: 2 * COUNTED_BYTES_MIN, files: Vec::new(), removed: 1 }
+    );
     assert_eq!(names(dir.path()), [temp_name("ahead", 1), temp_name("young", 1)]);
+}
+
+#[test]
+fn what_a_kill_left_counts_with_all_that_it_has_of_the_disk() {
+    let (dir, mut disk) = folder();
+    let root = dir.path().join("root");
+    let mode = fresh(RESERVE_BYTES_MIN, 1);
+    open(&mut disk, A, "a", mode, "").unwrap();
+    let set_aside = disk.to_reserve(A, mode).unwrap().carry_out().unwrap();
+    let just_now = || Survey { root: root.as_path().into(), files_max: 9, now: Wall(0) }.carry_out().unwrap();
+    assert_eq!(just_now(), Surveyed::default(), "its room is promised, by whoever writes to it");
+    drop(disk);
+    let found = just_now();
+    assert!(!set_aside || found.bytes >= RESERVE_BYTES_MIN, "{found:?}");
+    assert_eq!((found.bytes >= COUNTED_BYTES_MIN, found.files.len(), found.removed), (true, 0, 0));
+    assert_eq!(names(&root), [temp_name("a", 1)]);
+}
+
+#[test]
+fn a_file_that_is_replaced_or_written_to_has_another_stamp() {
+    let (dir, _) = folder();
+    let path = dir.path().join("a");
+    let look = || survey(dir.path(), 9).files[0].stamp;
+    fs::write(&path, "12345").unwrap();
+    let set_time = |path: &Path, hours: u64| {
+        let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(3600 * hours);
+        let file = File::options().write(true).open(path).unwrap();
+        file.set_times(FileTimes::new().set_modified(at)).unwrap();
+    };
+    set_time(&path, 1);
+    let first = look();
+    assert_eq!((look(), first.bytes), (first, 5));
+    // As if it had been written to then.
+    set_time(&path, 2);
+    assert_ne!(look(), first);
+    set_time(&path, 1);
+    assert_eq!(look(), first);
+    let other = dir.path().join("new");
+    fs::write(&other, "54321").unwrap();
+    set_time(&other, 1);
+    fs::rename(&other, &path).unwrap();
+    assert_ne!(look(), first);
 }

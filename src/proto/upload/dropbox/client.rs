@@ -66,6 +66,13 @@ impl Client {
     }
 }
 
+impl Upload {
+    /// What it was to be, for the log.
+    pub(super) fn about(&self) -> String {
+        format!(" name=\"{}\" bytes={}", self.sent, self.bytes)
+    }
+}
+
 /// A name from somebody else as it may be logged between quotes: the beginning of it, on one line.
 pub(super) fn shown(name: &[u8]) -> Box<str> {
     let beginning = &name[..name.len().min(4 * UPLOAD_SHOWN_CHARS_MAX)];

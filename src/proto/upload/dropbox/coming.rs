@@ -26,9 +26,7 @@ impl DropBox {
             return;
         }
         if let Err(why) = self.make_place(remote, now, os) {
-            self.note_refusal(why, remote, "", now);
-            os.perform(Effect::Close { link, reason: CloseReason::Refused });
-            return;
+            return self.send_away(link, why, remote, "", now, os);
         }
         self.places.take(remote);
         self.clients.insert(link, Client::new(remote, now.mono));
@@ -101,7 +99,9 @@ impl DropBox {
         self.wheel.cancel(&Timer::Quiet(link));
         let upload = Upload { link: Some(link), remote, sent, name, bytes, since: now.mono, tries: 0 };
         if self.quota.reserve(bytes) {
-            self.open(link, upload, os);
+            let file = self.next_file();
+            self.set_state(link, State::Opening { file });
+            self.open(file, upload, os);
         } else {
             self.set_state(link, State::Counting { upload: Box::new(upload) });
             self.want_count(now, os);
@@ -122,7 +122,7 @@ impl DropBox {
     /// An operator may have made room.
     fn want_count(&mut self, now: Now, os: &mut dyn Os) {
         match self.quota.want_count(now.mono) {
-            Next::Ask => os.perform(Effect::Survey { names_max: 0 }),
+            Next::Ask => os.perform(Effect::Survey { files_max: 0 }),
             Next::At(then) => drop(self.wheel.insert(Timer::Count, then)),
             Next::Wait => {}
         }
@@ -141,10 +141,11 @@ impl DropBox {
                 self.refuse(link, Refusal::OverQuota, now, os);
                 continue;
             }
+            let file = self.next_file();
             let client = self.clients.get_mut(link).expect("it is there");
-            let header = State::Header { head: Vec::new() };
-            if let State::Counting { upload } = std::mem::replace(&mut client.state, header) {
-                self.open(link, *upload, os);
+            if let State::Counting { upload } = std::mem::replace(&mut client.state, State::Opening { file })
+            {
+                self.open(file, *upload, os);
             }
         }
     }
@@ -213,7 +214,20 @@ impl DropBox {
             return;
         }
         let (client, about) = self.give_up(link, os);
-        self.note_refusal(why, client.remote, &format!("{about}{more}"), now);
+        self.send_away(link, why, client.remote, &format!("{about}{more}"), now, os);
+    }
+
+    /// Says so to the log, and with an orderly end to the client, of which nothing is left here.
+    pub(super) fn send_away(
+        &mut self,
+        link: LinkId,
+        why: Refusal,
+        remote: SocketAddr,
+        about: &str,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
+        self.note_refusal(why, remote, about, now);
         let stopping = why == Refusal::Stopping;
         let reason = if stopping { CloseReason::Shutdown } else { CloseReason::Refused };
         os.perform(Effect::Close { link, reason });
@@ -223,9 +237,8 @@ impl DropBox {
     pub(super) fn give_up(&mut self, link: LinkId, os: &mut dyn Os) -> (Client, String) {
         let client = self.take_out(link).expect("it is there");
         self.places.give_back(client.remote);
-        let about = |upload: &Upload| format!(" name=\"{}\" bytes={}", upload.sent, upload.bytes);
         let text = match &client.state {
-            State::Counting { upload } => about(upload),
+            State::Counting { upload } => upload.about(),
             state => match client.file().and_then(|file| self.uploads.remove_entry(&file)) {
                 Some((file, upload)) => {
                     self.quota.give_back(upload.bytes);
@@ -234,7 +247,7 @@ impl DropBox {
                         State::Receiving { written_bytes, .. } => format!(" written={written_bytes}"),
                         _ => String::new(),
                     };
-                    about(&upload) + &written
+                    upload.about() + &written
                 }
                 None => String::new(),
             },

@@ -14,15 +14,19 @@ use crate::proto::upload::dropbox::trouble::{Failure, Refusal, Trouble};
 use crate::proto::upload::dropbox::{DropBox, Timer};
 
 impl DropBox {
-    /// Has the file made. Its room is promised already.
-    pub(super) fn open(&mut self, link: LinkId, upload: Upload, os: &mut dyn Os) {
-        let file = FileId(self.files_opened);
-        self.files_opened = self.files_opened.wrapping_add(1);
+    /// Has the file made for a client that opens it. Its room is promised already.
+    pub(super) fn open(&mut self, file: FileId, upload: Upload, os: &mut dyn Os) {
         let tag = self.config.first_tag.wrapping_add(file.0);
         let mode = OpenMode::Fresh { bytes: upload.bytes, tag };
         os.perform(Effect::Open { file, path: &upload.name, mode, aside: "" });
         self.uploads.insert(file, upload);
-        self.set_state(link, State::Opening { file });
+    }
+
+    /// Each file has a number of its own.
+    pub(super) fn next_file(&mut self) -> FileId {
+        let file = FileId(self.files_opened);
+        self.files_opened = self.files_opened.wrapping_add(1);
+        file
     }
 
     /// The room is set aside, and it is the client's turn.
@@ -158,7 +162,7 @@ impl DropBox {
                 os.perform(Effect::Release { file });
                 self.quota.give_back(upload.bytes);
                 self.places.give_back(upload.remote);
-                let about = format!(" name=\"{}\" bytes={}{about}", upload.sent, upload.bytes);
+                let about = upload.about() + &about;
                 self.note_failure(Failure::FinishFailed, upload.remote, &about, now);
             }
         }
@@ -168,13 +172,21 @@ impl DropBox {
         let Some(mut upload) = self.uploads.remove(&file) else { return };
         upload.tries += 1;
         if error == ErrorKind::AlreadyExists && upload.tries < UPLOAD_OPEN_TRIES_MAX {
-            return self.open(link, upload, os);
+            let file = self.next_file();
+            self.set_state(link, State::Opening { file });
+            return self.open(file, upload, os);
         }
         // Nothing is open that could be released.
         self.quota.give_back(upload.bytes);
-        self.set_state(link, State::Counting { upload: Box::new(upload) });
-        let why = if error == ErrorKind::StorageFull { Refusal::DiskFull } else { Refusal::DiskFailed };
-        self.refuse_saying(link, why, &format!(" error=\"{}\"", Why(error)), now, os);
+        self.take_out(link);
+        self.places.give_back(upload.remote);
+        let why = match error {
+            ErrorKind::StorageFull => Refusal::DiskFull,
+            ErrorKind::TooManyLinks => Refusal::NameFull,
+            _ => Refusal::DiskFailed,
+        };
+        let about = format!("{} error=\"{}\"", upload.about(), Why(error));
+        self.send_away(link, why, upload.remote, &about, now, os);
     }
 
     /// Gives up a file whose client was told to go ahead. It must not take our end for success, so it sees a reset.
@@ -203,7 +215,7 @@ impl DropBox {
     fn note_excess(&mut self, file: FileId, excess_bytes: u64, now: Now) {
         let Some(upload) = self.uploads.get(&file).filter(|_| excess_bytes > 0) else { return };
         let remote = upload.remote;
-        let about = format!(" name=\"{}\" bytes={} excess={excess_bytes}", upload.sent, upload.bytes);
+        let about = format!("{} excess={excess_bytes}", upload.about());
         self.status.excess += 1;
         self.say(log::Level::Info, Trouble::Excess, remote, "longer than announced", &about, now);
     }

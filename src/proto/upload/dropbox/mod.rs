@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::proto::ids::{FileId, LinkId};
 use crate::proto::limits::{FILES_PER_MEMBER_MAX, UPLOAD_RATE_BYTES};
-use crate::proto::machine::{Effect, Input, LinkMap, Machine, Os, Tell, Why};
+use crate::proto::machine::{Effect, FolderFile, Input, LinkMap, Machine, Os, Tell, Why, counted_bytes};
 use crate::proto::time::{Mono, Now};
 use crate::proto::upload::dropbox::client::{Client, State, Upload};
 use crate::proto::upload::dropbox::places::Places;
@@ -35,7 +35,8 @@ pub struct DropBoxConfig {
     pub listen: SocketAddr,
     /// Largest file, in bytes.
     pub file_bytes_max: u64,
-    /// Most bytes of all files in the folder together, those that are still coming included.
+    /// Most bytes of all files in the folder together, those that are still coming included, each counted as
+    /// [`counted_bytes`] has it.
     pub quota_bytes: u64,
     /// Clients at once, those that have said nothing yet included.
     pub clients_max: usize,
@@ -120,11 +121,11 @@ impl DropBox {
 
     fn start(&mut self, now: Now, os: &mut dyn Os) {
         self.quota.ask(now.mono);
-        let names_max = if self.config.present { FILES_PER_MEMBER_MAX } else { 0 };
-        os.perform(Effect::Survey { names_max });
+        let files_max = if self.config.present { FILES_PER_MEMBER_MAX } else { 0 };
+        os.perform(Effect::Survey { files_max });
     }
 
-    fn on_surveyed(&mut self, bytes: u64, names: &[String], removed: u64, now: Now, os: &mut dyn Os) {
+    fn on_surveyed(&mut self, bytes: u64, files: &[FolderFile], removed: u64, now: Now, os: &mut dyn Os) {
         if removed > 0 {
             log::info!("unfinished uploads of an earlier life removed files={removed}");
         }
@@ -135,7 +136,7 @@ impl DropBox {
         log::info!("drop box starts bytes={bytes} quota={}", self.config.quota_bytes);
         self.stage = Stage::Serving;
         if self.config.present {
-            names.iter().for_each(|path| os.perform(Effect::Present { path }));
+            files.iter().for_each(|file| os.perform(Effect::Present { path: &file.name }));
         }
         os.perform(Effect::Listen { addr: self.config.listen });
     }
@@ -189,7 +190,7 @@ impl Machine for DropBox {
     fn handle_input(&mut self, input: Input<'_>, now: Now, os: &mut dyn Os) {
         match input {
             Input::Start => self.start(now, os),
-            Input::Surveyed { bytes, names, removed } => self.on_surveyed(bytes, names, removed, now, os),
+            Input::Surveyed { bytes, files, removed } => self.on_surveyed(bytes, files, removed, now, os),
             Input::SurveyFailed { error } => self.on_survey_failed(error, now, os),
             Input::Listening { addr } => {
                 log::info!("drop box listens addr={addr}");
@@ -223,7 +224,7 @@ impl Machine for DropBox {
                 Timer::Unlogged => self.tell_unlogged(),
                 Timer::Count => {
                     self.quota.ask(now.mono);
-                    os.perform(Effect::Survey { names_max: 0 });
+                    os.perform(Effect::Survey { files_max: 0 });
                 }
             }
         }
@@ -239,7 +240,7 @@ impl Machine for DropBox {
     }
 
     fn check_invariants(&self) {
-        let reserved: u64 = self.uploads.values().map(|upload| upload.bytes).sum();
+        let reserved: u64 = self.uploads.values().map(|upload| counted_bytes(upload.bytes)).sum();
         assert_eq!(reserved, self.quota.reserved_bytes());
         let left_alone = self.uploads.values().filter(|upload| upload.link.is_none());
         let clients = self.clients.iter().map(|(_, client)| client.remote);

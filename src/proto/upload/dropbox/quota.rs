@@ -2,6 +2,7 @@
 //! count anew. Never counts itself.
 
 use crate::proto::limits::SURVEY_PAUSE;
+use crate::proto::machine::counted_bytes;
 use crate::proto::time::Mono;
 
 /// Room in the folder.
@@ -43,17 +44,19 @@ impl Quota {
         Quota { bytes_max, stored_bytes: 0, reserved_bytes: 0, count: Count::Idle, next_count: Mono(0) }
     }
 
+    /// What is promised to files on their way, each as [`counted_bytes`] has it.
     pub(super) fn reserved_bytes(&self) -> u64 {
         self.reserved_bytes
     }
 
     /// So much could never be stored.
     pub(super) fn is_beyond(&self, bytes: u64) -> bool {
-        bytes > self.bytes_max
+        counted_bytes(bytes) > self.bytes_max
     }
 
-    /// Promises room, if there is as much as far as is known.
+    /// Promises room for a file of so many bytes, if there is as much as far as is known.
     pub(super) fn reserve(&mut self, bytes: u64) -> bool {
+        let bytes = counted_bytes(bytes);
         let taken = self.stored_bytes.saturating_add(self.reserved_bytes);
         let fits = self.bytes_max.checked_sub(taken).is_some_and(|free| bytes <= free);
         if fits {
@@ -64,13 +67,13 @@ impl Quota {
 
     /// A file that had room is given up.
     pub(super) fn give_back(&mut self, bytes: u64) {
-        self.reserved_bytes -= bytes;
+        self.reserved_bytes -= counted_bytes(bytes);
     }
 
     /// A file that had room is in the folder.
     pub(super) fn store(&mut self, bytes: u64) {
-        self.reserved_bytes -= bytes;
-        self.stored_bytes = self.stored_bytes.saturating_add(bytes);
+        self.reserved_bytes -= counted_bytes(bytes);
+        self.stored_bytes = self.stored_bytes.saturating_add(counted_bytes(bytes));
     }
 
     /// The folder has so much, with each file that was said to be stored, and no other.
@@ -102,23 +105,36 @@ impl Quota {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::limits::COUNTED_BYTES_MIN;
 
     #[test]
     fn room_is_promised_once() {
-        let mut quota = Quota::new(100);
-        assert!(quota.is_beyond(101) && !quota.is_beyond(100));
-        quota.counted(Some(40));
-        assert!(!quota.reserve(61) && !quota.reserve(u64::MAX) && quota.reserve(50) && !quota.reserve(11));
-        quota.store(20);
-        assert!(!quota.reserve(11) && quota.reserve(10));
-        quota.give_back(30);
-        assert!(quota.reserve(30) && !quota.reserve(1) && quota.reserve(0));
-        quota.counted(Some(1000));
+        let mut quota = Quota::new(100_000);
+        assert!(quota.is_beyond(100_001) && !quota.is_beyond(100_000));
+        quota.counted(Some(40_000));
+        assert!(!quota.reserve(60_001) && !quota.reserve(u64::MAX) && quota.reserve(50_000));
+        assert!(!quota.reserve(10_001));
+        quota.store(20_000);
+        assert!(!quota.reserve(10_001) && quota.reserve(10_000));
+        quota.give_back(30_000);
+        assert!(quota.reserve(30_000) && !quota.reserve(1) && !quota.reserve(0));
+        quota.counted(Some(1_000_000));
         assert!(!quota.reserve(0), "others have put more there than there may be");
         quota.counted(None);
         assert!(!quota.reserve(0));
         quota.counted(Some(u64::MAX));
         assert!(!quota.reserve(1));
+    }
+
+    #[test]
+    fn a_file_takes_room_however_short_it_is() {
+        let mut quota = Quota::new(3 * COUNTED_BYTES_MIN - 1);
+        assert!(quota.reserve(0) && quota.reserve(1) && !quota.reserve(0));
+        quota.store(0);
+        assert!(!quota.reserve(0));
+        quota.give_back(1);
+        assert!(quota.reserve(COUNTED_BYTES_MIN) && !quota.reserve(0));
+        assert!(Quota::new(COUNTED_BYTES_MIN - 1).is_beyond(0));
     }
 
     #[test]

@@ -21,7 +21,8 @@ pub struct DropBoxStatus {
     pub bytes: u64,
     /// Places that are taken now: clients, and files that the disk is still at.
     pub clients: usize,
-    /// Bytes that are promised to files on their way.
+    /// Bytes that are promised to files on their way, each counted as
+    /// [`counted_bytes`](crate::proto::machine::counted_bytes) has it.
     pub reserved_bytes: u64,
     /// Files whose clients sent more than they had said; the rest was thrown away.
     pub excess: u64,

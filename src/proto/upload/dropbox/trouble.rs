@@ -31,6 +31,8 @@ pub enum Refusal {
     NameZero,
     /// The name is not UTF-8.
     NameNotUtf8,
+    /// Every name that it could get is taken: there are ten thousand files of that name.
+    NameFull,
     /// Larger than any file may be.
     TooLarge,
     /// No room for it within the quota.
@@ -51,7 +53,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Each of them, in the order of their numbers.
-    pub const ALL: [Refusal; 18] = [
+    pub const ALL: [Refusal; 19] = [
         Refusal::HeaderCut,
         Refusal::HeaderTooLong,
         Refusal::HeaderTimeout,
@@ -62,6 +64,7 @@ impl Refusal {
         Refusal::NameDots,
         Refusal::NameZero,
         Refusal::NameNotUtf8,
+        Refusal::NameFull,
         Refusal::TooLarge,
         Refusal::OverQuota,
         Refusal::TooManyClients,

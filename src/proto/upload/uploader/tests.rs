@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::proto::limits::{UPLOAD_END_PATIENCE, UPLOAD_SLICE_BYTES};
-use crate::proto::machine::Secret;
+use crate::proto::machine::{Secret, Stamp};
 use crate::proto::time::Wall;
 
 const SLICE: u64 = UPLOAD_SLICE_BYTES;
@@ -391,7 +391,7 @@ fn what_nobody_asked_for_changes_nothing() {
     let mut desk = Desk::going(2 * SLICE);
     desk.take();
     desk.input(Input::Derived { job: 1, key: Secret([0; 32]) });
-    desk.input(Input::Presented { path: "x" });
+    desk.input(Input::Presented { path: "x", stamp: Stamp::default() });
     desk.down(7, DownReason::Eof);
     desk.input(Input::Drained { link: link(7) });
     desk.input(Input::Received { link: link(7), bytes: b"x", at: Wall(0) });

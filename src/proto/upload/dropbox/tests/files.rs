@@ -149,6 +149,7 @@ fn a_slow_disk_is_no_fault_of_the_client() {
 fn a_disk_without_room_refuses_before_go_ahead() {
     for (error, why) in [
         (ErrorKind::StorageFull, Refusal::DiskFull),
+        (ErrorKind::TooManyLinks, Refusal::NameFull),
         (ErrorKind::PermissionDenied, Refusal::DiskFailed),
         (ErrorKind::QuotaExceeded, Refusal::DiskFailed),
         (ErrorKind::AlreadyExists, Refusal::DiskFailed),

@@ -169,7 +169,7 @@ fn who_speaks_before_go_ahead_is_refused() {
     let mut desk = Desk::new();
     desk.holds[OPENS] = true;
     let link = desk.client(3, "a");
-    assert_eq!(desk.dropbox.status().reserved_bytes, 3);
+    assert_eq!(desk.dropbox.status().reserved_bytes, counted_bytes(3));
     desk.bring(link, "bc");
     assert_eq!((desk.ended(link), desk.refused(Refusal::SpokeTooSoon)), (REFUSED, 1));
     desk.let_go(OPENS);

@@ -15,7 +15,8 @@ use std::time::Duration;
 use crate::proto::ids::{FileId, LinkId};
 use crate::proto::limits::HEADER_QUIET;
 use crate::proto::machine::{
-    CloseReason, DownReason, Effect, FileOp, Input, Machine, OpenMode, Origin, Os, numbered_name, temp_name,
+    CloseReason, DownReason, Effect, FileOp, FolderFile, Input, Machine, OpenMode, Origin, Os, Stamp,
+    counted_bytes, numbered_name, temp_name,
 };
 use crate::proto::time::{Mono, Now, Wall};
 use crate::proto::upload::{DropBox, DropBoxConfig, Failure, Refusal};
@@ -128,8 +129,8 @@ const STALL: Duration = Duration::from_secs(60);
 fn config() -> DropBoxConfig {
     DropBoxConfig {
         listen: "10.0.0.1:12000".parse().unwrap(),
-        file_bytes_max: 1000,
-        quota_bytes: 2000,
+        file_bytes_max: 100_000,
+        quota_bytes: 200_000,
         clients_max: 4,
         clients_per_address_max: 3,
         stall_timeout: STALL,
@@ -186,9 +187,10 @@ impl Desk {
     }
 
     fn survey(&mut self) {
-        let bytes = self.hand.folder.values().map(|content| content.len() as u64).sum();
-        let names: Vec<String> = self.hand.folder.keys().cloned().collect();
-        self.input(Input::Surveyed { bytes, names: &names, removed: 0 });
+        let bytes = self.hand.folder.values().map(|content| counted_bytes(content.len() as u64)).sum();
+        let found = |name: &String| FolderFile { name: name.clone(), stamp: Stamp::default() };
+        let files: Vec<FolderFile> = self.hand.folder.keys().map(found).collect();
+        self.input(Input::Surveyed { bytes, files: &files, removed: 0 });
     }
 
     fn answer(&mut self, file: FileId, op: FileOp) {
