@@ -155,7 +155,12 @@ impl Load {
         let Some(stream) = &mut one.stream else { return };
         if one.said == one.words.len() {
             // The first words were for once; the rest is said again and again.
-            one.said = one.words.iter().position(|byte| *byte == b'\n').filter(|_| one.kind == Kind::Deaf).unwrap_or(0);
+            one.said = one
+                .words
+                .iter()
+                .position(|byte| *byte == b'\n')
+                .filter(|_| one.kind == Kind::Deaf)
+                .unwrap_or(0);
         }
         let piece = &one.words[one.said..(one.said + PIECE_BYTES).min(one.words.len())];
         match stream.write(piece) {
@@ -195,4 +200,3 @@ fn words(kind: Kind, place: usize, life: u64, noise: &mut blake3::OutputReader) 
         },
     }
 }
-

@@ -63,6 +63,7 @@ fn run(case: &str, abused: Option<Crowd>) {
     let folder = tempfile::tempdir().expect("a folder");
     let (disk, others) = (Disk::new(folder.path(), "disk"), Disk::new(folder.path(), "peers"));
     let mut server = Server::start(&disk.path);
+    let dropped = dropped_packets();
     let during = Duration::from_secs(setting("ABUSE_S", 12) as u64);
     let seconds = (BEFORE + during + SETTLE + AFTER).as_secs();
     let peers = start_peers(&others.path, server.addr, seconds + 1);
@@ -95,13 +96,20 @@ fn run(case: &str, abused: Option<Crowd>) {
         ("settling, 5 s", ended, ended + SETTLE.as_nanos() as u64),
         ("after", ended + SETTLE.as_nanos() as u64, ended + (SETTLE + AFTER).as_nanos() as u64),
     ];
-    println!("    {:<21} {:>7} {:>9} {:>7}  {:>32}  {:>32}  {:>32}  {:>32}", "µs: p50 p99 p99.9 max", "due", "no answer", "> 10 ms", "late by", "there", "at the server", "back");
+    println!(
+        "    {:<21} {:>7} {:>9} {:>7}  {:>32}  {:>32}  {:>32}  {:>32}",
+        "µs: p50 p99 p99.9 max", "due", "no answer", "> 10 ms", "late by", "there", "at the server", "back"
+    );
     for (name, from, to) in phases {
         Phase::read(&others.path, &report, from, to).print(name);
     }
     let kib = memory.iter().map(|(when, kib)| format!("{when} {kib} KiB")).collect::<Vec<_>>();
     println!("    the server's memory: {}", kib.join(", "));
     println!("    tickmesh status when abused: {}; 5 s after it: {}", said(&status), said(&after));
+    println!(
+        "    packets that the kernel dropped on their way through this host: {}",
+        dropped_packets() - dropped
+    );
     check_record(&disk.path, &report);
 }
 
@@ -131,7 +139,8 @@ impl Phase {
             let Some(first) = samples.first() else { continue };
             let start = first.t1.0 - first.lateness_ns - first.seq * INTERVAL_NS;
             let due = peer["ticks_due"].as_u64().expect("a number");
-            phase.due += (0..due).filter(|seq| (from..to).contains(&(start + seq * INTERVAL_NS))).count() as u64;
+            phase.due +=
+                (0..due).filter(|seq| (from..to).contains(&(start + seq * INTERVAL_NS))).count() as u64;
             for one in samples.iter().filter(|one| (from..to).contains(&(start + one.seq * INTERVAL_NS))) {
                 let trip = one.t4.0.saturating_sub(one.t1.0);
                 phase.overdue += u64::from(one.lateness_ns.max(trip) > INTERVAL_NS);
@@ -147,18 +156,24 @@ impl Phase {
     }
 
     fn print(mut self, name: &str) {
-        let [late, out, there, back] = [&mut self.late_ns, &mut self.out_ns, &mut self.there_ns, &mut self.back_ns].map(|list| {
-            list.sort_unstable();
-            let at = |part: f64| list.get((list.len() as f64 * part) as usize).map_or(0, |ns| ns / 1000);
-            let max = list.last().map_or(0, |ns| ns / 1000);
-            format!("{:>7} {:>7} {:>7} {max:>8}", at(0.5), at(0.99), at(0.999))
-        });
-        println!("    {name:<21} {:>7} {:>9} {:>7}  {late}  {out}  {there}  {back}", self.due, self.unanswered, self.overdue);
+        let [late, out, there, back] =
+            [&mut self.late_ns, &mut self.out_ns, &mut self.there_ns, &mut self.back_ns].map(|list| {
+                list.sort_unstable();
+                let at = |part: f64| list.get((list.len() as f64 * part) as usize).map_or(0, |ns| ns / 1000);
+                let max = list.last().map_or(0, |ns| ns / 1000);
+                format!("{:>7} {:>7} {:>7} {max:>8}", at(0.5), at(0.99), at(0.999))
+            });
+        println!(
+            "    {name:<21} {:>7} {:>9} {:>7}  {late}  {out}  {there}  {back}",
+            self.due, self.unanswered, self.overdue
+        );
     }
 }
 
 fn said(status: &Value) -> String {
-    let figure = |group: &str, name: &str| status["groups"][group][name].as_u64().or_else(|| status[group][name].as_u64()).unwrap_or(0);
+    let figure = |group: &str, name: &str| {
+        status["groups"][group][name].as_u64().or_else(|| status[group][name].as_u64()).unwrap_or(0)
+    };
     format!(
         "{} links ({} people, {} unknown), {} bytes wait",
         figure("driver", "links"),
@@ -176,7 +191,9 @@ fn check_record(folder: &Path, report: &Value) {
         let peers = report["peers"].as_array().expect("peers").iter();
         peers.map(|peer| peer[name].as_u64().unwrap_or(0)).sum()
     };
-    let end = facts.complete.map(|end| format!("{}{}", end.elapsed, end.cause.map_or(String::new(), |cause| format!(": {cause}"))));
+    let end = facts.complete.map(|end| {
+        format!("{}{}", end.elapsed, end.cause.map_or(String::new(), |cause| format!(": {cause}")))
+    });
     println!(
         "    the server's table: {} rows, well formed, ended {end:?}; the peers sent {} and were answered {}; missed {} (overslept {}, blocked {}, offline {})",
         facts.rows,
@@ -309,6 +326,13 @@ fn end_load(mut load: Child) -> String {
     drop(load.stdin.take());
     let output = load.wait_with_output().expect("those who abuse end");
     format!("; {}", String::from_utf8_lossy(&output.stdout).trim())
+}
+
+/// Packets for which the queue of a processor had no room (`net.core.netdev_max_backlog`). A tick among them is sent again, later.
+fn dropped_packets() -> u64 {
+    let stats = fs::read_to_string("/proc/net/softnet_stat").unwrap_or_default();
+    let of_line = |line: &str| u64::from_str_radix(line.split(' ').nth(1)?, 16).ok();
+    stats.lines().filter_map(of_line).sum()
 }
 
 fn unix_ns() -> u64 {
