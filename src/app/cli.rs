@@ -2,7 +2,7 @@
 
 mod amounts;
 mod completions;
-mod config;
+pub(super) mod config;
 mod console;
 mod files;
 mod process;

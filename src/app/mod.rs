@@ -84,6 +84,15 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// What a configuration of `server` comes to that has this text: as `--print-config` shows it. For fuzzing: nothing is
+/// read or opened.
+///
+/// # Errors
+/// A line for each mistake.
+pub fn understand_config(text: &str) -> Result<String, Vec<String>> {
+    cli::config::understand(text)
+}
+
 /// Runs machines on the real system to their end.
 fn drive(mut reactor: Reactor, hosts: &mut [Host<'_>]) -> Result<()> {
     logging::use_helper(&mut reactor);

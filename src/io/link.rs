@@ -11,13 +11,14 @@ use nix::errno::Errno;
 use nix::sys::sendfile::sendfile64;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send, setsockopt, sockopt};
 
+use crate::io::budget::ReadBudget;
 use crate::io::queue::{Piece, Queue};
 use crate::io::sockets::{down_reason, unacked_bytes};
 use crate::io::stats::Stats;
 use crate::proto::ids::DialId;
-use crate::proto::limits::{LINK_QUEUE_BYTES_SOFT, WRITE_BUDGET_BYTES};
+use crate::proto::limits::{BULK_BYTES, LINK_QUEUE_BYTES_SOFT, VISIT_TIME, WRITE_BUDGET_BYTES};
 use crate::proto::machine::DownReason;
-use crate::proto::time::{Mono, SECOND_NS, Wall};
+use crate::proto::time::{Mono, SECOND_NS, Wall, ns};
 
 /// A connection.
 #[derive(Debug)]
@@ -33,7 +34,8 @@ pub(super) struct Link {
     pub(super) slow_until: Mono,
     pub(super) news: News,
     /// Came in after the machine had closed, and was thrown away.
-    pub(super) dropped_bytes: u64,
+    pub(super) dropped_bytes: u32,
+    pub(super) budget: ReadBudget,
 }
 
 /// How far a link is.
@@ -98,6 +100,8 @@ pub(super) struct News {
     pub(super) dirty: bool,
     /// It is on a list of things to visit.
     pub(super) listed: bool,
+    /// What it brings is much, takes long, or is of no use: it is visited behind the others.
+    pub(super) bulky: bool,
 }
 
 /// What became of a flush.
@@ -129,9 +133,22 @@ struct Control([u8; 64]);
 
 impl Link {
     pub(super) fn new(stream: TcpStream, machine: usize, state: State) -> Link {
-        let (sending, queue, news) = (Sending::Open, Queue::default(), News::default());
+        // Who is new may be anybody.
+        let news = News { bulky: true, ..News::default() };
+        let (sending, queue) = (Sending::Open, Queue::default());
         let slow_until = Mono(0);
-        Link { stream, machine, state, sending, hold: Hold::Not, queue, slow_until, news, dropped_bytes: 0 }
+        Link {
+            stream,
+            machine,
+            state,
+            sending,
+            hold: Hold::Not,
+            queue,
+            slow_until,
+            news,
+            dropped_bytes: 0,
+            budget: ReadBudget::new(),
+        }
     }
 
     /// Whether the machine may act on it.
@@ -244,17 +261,25 @@ impl Link {
         }
     }
 
-    /// Reads once.
-    pub(super) fn read(&mut self, buffer: &mut [u8], stats: &mut Stats) -> Found {
+    /// The machine took so long with what was read.
+    pub(super) fn note_cost(&mut self, bytes: usize, took_ns: u64) {
+        self.news.bulky |= took_ns > ns(VISIT_TIME) / 4;
+        self.budget.note(bytes, took_ns);
+    }
+
+    /// Reads once. What is not `wanted` is thrown away by the kernel, which saves the copy (tcp(7)).
+    pub(super) fn read(&mut self, buffer: &mut [u8], wanted: bool, stats: &mut Stats) -> Found {
+        let flags = if wanted { MsgFlags::empty() } else { MsgFlags::MSG_TRUNC };
         loop {
             stats.reads += 1;
-            match receive(&self.stream, buffer) {
+            match receive(&self.stream, buffer, flags) {
                 Ok((0, _)) => return Found::End,
                 Ok((count, at)) => {
                     stats.bytes_in += count as u64;
                     stats.stamped += u64::from(at.is_some());
                     // All that there was, unless the end follows. A full buffer is a spent budget.
                     self.news.readable = count == buffer.len() || self.news.read_closed;
+                    self.news.bulky = count >= BULK_BYTES || !wanted;
                     return Found::Bytes(count, at);
                 }
                 Err(Errno::EAGAIN) => {
@@ -293,10 +318,10 @@ fn send_range(socket: &TcpStream, file: &File, offset: u64, len: u64) -> Result<
     sendfile64(socket, file, Some(&mut offset), len as usize).map(|count| count as u64)
 }
 
-fn receive(socket: &TcpStream, buffer: &mut [u8]) -> Result<(usize, Option<Wall>), Errno> {
+fn receive(socket: &TcpStream, buffer: &mut [u8], flags: MsgFlags) -> Result<(usize, Option<Wall>), Errno> {
     let mut control = Control([0; 64]);
     let mut parts = [IoSliceMut::new(buffer)];
-    let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut control.0), MsgFlags::empty())?;
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut control.0), flags)?;
     let stamp = message.cmsgs()?.find_map(|part| match part {
         ControlMessageOwned::ScmTimestampns(time) => Some(time),
         _ => None,

@@ -23,6 +23,7 @@
 //! are, timers are late by a short slice or one visit, and no answer waits longer than a slice.
 
 mod answer;
+mod budget;
 mod clock;
 mod closing;
 mod descriptors;

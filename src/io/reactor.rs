@@ -302,11 +302,13 @@ impl Reactor {
         Ok(())
     }
 
-    /// Puts everything that has news on the list of what is to be visited.
+    /// Puts everything that has news on the list of what is to be visited: what is quickly done in front, so that ticks do
+    /// not wait for bulk, noise or newcomers.
     fn note_events(&mut self) {
         for event in &self.events {
             self.stats.events += 1;
             let source = Source::of(event.token());
+            let mut bulky = false;
             let listed = match source {
                 Source::Timer => continue,
                 Source::Signals => &mut false,
@@ -319,7 +321,10 @@ impl Reactor {
                     None => continue,
                 },
                 Source::Listener(place) => match &mut self.listeners[place as usize] {
-                    Some(listener) => &mut listener.listed,
+                    Some(listener) => {
+                        bulky = true;
+                        &mut listener.listed
+                    }
                     None => continue,
                 },
                 Source::Link(id) => match self.links.get_mut(id) {
@@ -327,13 +332,15 @@ impl Reactor {
                         if link.note(event) {
                             self.dirty.push(id);
                         }
+                        bulky = link.news.bulky;
                         &mut link.news.listed
                     }
                     None => continue,
                 },
             };
             if !std::mem::replace(listed, true) {
-                self.fresh.push_back(source);
+                let list = if bulky { &mut self.leftover } else { &mut self.fresh };
+                list.push_back(source);
             }
         }
     }

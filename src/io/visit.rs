@@ -184,17 +184,22 @@ impl Reactor {
             return false;
         }
         let machine = link.machine;
-        match link.read(buffer, &mut self.stats) {
+        let budget = if heard { link.budget.bytes() } else { buffer.len() };
+        match link.read(&mut buffer[..budget], heard, &mut self.stats) {
             Found::Bytes(count, stamp) => {
-                let go_on = link.news.readable && count < buffer.len();
+                let go_on = link.news.readable && count < budget;
                 if heard {
                     let now = self.clock.now();
                     let at = received_at(stamp, now);
                     let bytes = &buffer[..count];
                     self.tell_at(hosts, machine, Input::Received { link: id, bytes, at }, now);
+                    let took_ns = self.clock.mono().since_ns(now.mono);
+                    if let Some(link) = self.links.get_mut(id) {
+                        link.note_cost(count, took_ns);
+                    }
                     return go_on;
                 }
-                link.dropped_bytes += count as u64;
+                link.dropped_bytes += count as u32;
                 if link.dropped_bytes > LINGER_BYTES_MAX {
                     // Who talks on and on does not read our last line.
                     self.remove(id);

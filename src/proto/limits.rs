@@ -38,8 +38,16 @@ pub const LINK_QUEUE_BYTES_MAX: usize = 1 << 20;
 pub const LARGE_BUFFER_BYTES: i32 = 16 << 10;
 /// File ranges that wait on one link: twice what an honest fetcher asks for at once.
 pub const LINK_RANGES_MAX: usize = 32;
-/// Bytes read from one link in one turn, so that no link keeps the others waiting.
+/// Bytes read from one link at once, at most.
 pub const READ_BUDGET_BYTES: usize = 256 << 10;
+/// The same from a link of which nothing is known yet. How much it is afterwards follows from how long the machine takes
+/// with it ([`VISIT_TIME`](crate::proto::limits::VISIT_TIME)).
+pub const READ_BUDGET_BYTES_FIRST: usize = 4 << 10;
+/// However long that is: two lines of usual length.
+pub const READ_BUDGET_BYTES_MIN: usize = 256;
+/// A link that has brought so much at once is served behind those that bring little: bulk and noise wait for ticks, not the
+/// other way round.
+pub const BULK_BYTES: usize = 4 << 10;
 /// Bytes of file ranges written to one link in one turn, for the same reason.
 pub const WRITE_BUDGET_BYTES: usize = 256 << 10;
 /// Sent bytes are cut off the front of a queue when there are so many, not at each write.
@@ -50,8 +58,9 @@ pub const SPARE_BUFFERS_MAX: usize = 256;
 pub const SPARE_BUFFER_BYTES_MAX: usize = 32 << 10;
 /// Connections that the kernel holds for us until they are accepted.
 pub const ACCEPT_BACKLOG: i32 = 1024;
-/// Connections accepted from one listener in one turn.
-pub const ACCEPT_BUDGET: usize = 64;
+/// Connections accepted from one listener in one visit: a fraction of a millisecond of work, so that a storm of them keeps
+/// nobody waiting, and still thousands a second.
+pub const ACCEPT_BUDGET: usize = 8;
 /// How long a connection attempt may take before it counts as failed.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a closed link may take to send what is queued and see the other side's end.
@@ -97,8 +106,9 @@ pub const FIRST_CONTACT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a peer that has everything waits for a lost server, which may know of others.
 pub const SERVER_BACK_TIMEOUT: Duration = Duration::from_secs(5);
-/// Bytes that a closed link still reads and throws away, so that our last line is not lost to a reset.
-pub const LINGER_BYTES_MAX: u64 = 1 << 20;
+/// Bytes that a closed link still reads and throws away, so that our last line is not lost to a reset: what somebody has
+/// on the way who writes and also reads. Who only writes would have us read for ever.
+pub const LINGER_BYTES_MAX: u32 = 128 << 10;
 
 // --- Groups and runs -------------------------------------------------------------------------
 
@@ -143,6 +153,11 @@ pub const FLUSH_PERIOD: Duration = Duration::from_millis(200);
 pub const FLUSH_BYTES: usize = 64 << 10;
 /// Unwritten rows that one file keeps while its disk refuses them: over a minute of a peer's run.
 pub const UNWRITTEN_BYTES_MAX: usize = 1 << 20;
+/// The same for the server's table, which has the rows of all members: 20 s of a hundred at 10 ms.
+pub const SERVER_UNWRITTEN_BYTES_MAX: usize = 32 << 20;
+/// Bytes of one append, about: if more waits because the disk has refused it, it goes out in parts of a tenth of a
+/// millisecond, and ticks in between.
+pub const APPEND_BYTES: usize = 256 << 10;
 /// Flushes that a file's last rows get when the disk refuses them at the end: two seconds.
 pub const CLOSE_TRIES_MAX: u32 = 10;
 /// A step of the wall clock against the monotonic clock that is larger than any slewing.
@@ -372,7 +387,8 @@ const _: () = {
     assert!(INTERVAL_MAX.as_nanos() * 4 < TICK_SILENCE_TIMEOUT.as_nanos());
     assert!(TICK_SILENCE_TIMEOUT.as_nanos() < GREET_TIMEOUT.as_nanos());
     assert!(FLUSH_PERIOD.as_millis() < 250);
-    assert!(FLUSH_BYTES < UNWRITTEN_BYTES_MAX);
+    assert!(FLUSH_BYTES < APPEND_BYTES && APPEND_BYTES < UNWRITTEN_BYTES_MAX);
+    assert!(UNWRITTEN_BYTES_MAX < SERVER_UNWRITTEN_BYTES_MAX);
     assert!(PEERS_MAX <= LINKS_MAX);
     assert!(LOST_KEEP.as_millis() > RETURN_GRACE.as_millis());
     assert!(RETURN_GRACE.as_millis() > 2 * REDIAL_PAUSE_MAX.as_millis());

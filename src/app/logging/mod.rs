@@ -2,6 +2,7 @@
 //! and one write. Never stalls the loop and never ends it; what could not be written is counted, and told.
 
 mod line;
+mod pace;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,7 @@ use anyhow::{Context, Result, anyhow};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::app::logging::line::Line;
+use crate::app::logging::pace::Pace;
 use crate::app::terminal;
 use crate::io::{LogFile, LogRules, Reactor, wall};
 use crate::proto::time::Wall;
@@ -42,6 +44,8 @@ struct Desk {
     line: Line,
     /// Records that could not be written since the last one that could.
     lost: u64,
+    /// For records of level INFO; who asks for more than those wants all.
+    pace: Option<Pace>,
 }
 
 enum Place {
@@ -49,7 +53,8 @@ enum Place {
     File(LogFile),
 }
 
-static LOGGER: Logger = Logger(Mutex::new(Desk { place: Place::Stderr, line: Line::new(), lost: 0 }));
+static LOGGER: Logger =
+    Logger(Mutex::new(Desk { place: Place::Stderr, line: Line::new(), lost: 0, pace: None }));
 
 /// Starts logging.
 ///
@@ -61,6 +66,7 @@ pub(super) fn start(options: &LogOptions) -> Result<()> {
         let file = opened.with_context(|| format!("cannot log into {}", path.display()))?;
         LOGGER.desk().place = Place::File(file);
     }
+    LOGGER.desk().pace = (options.level <= LevelFilter::Info).then(Pace::new);
     log::set_logger(&LOGGER).map_err(|error| anyhow!("{error}"))?;
     log::set_max_level(options.level);
     Ok(())
@@ -126,6 +132,17 @@ impl Log for Logger {
 
 impl Desk {
     fn take(&mut self, level: Level, text: std::fmt::Arguments<'_>, at: Wall) {
+        if level == Level::Info
+            && let Some(pace) = &mut self.pace
+        {
+            match pace.admit(at) {
+                Some(0) => {}
+                Some(left_out) => {
+                    self.put(Level::Warn, format_args!("log lines_left_out={left_out}"), at);
+                }
+                None => return,
+            }
+        }
         if self.lost > 0 {
             let lost = self.lost;
             if !self.put(Level::Warn, format_args!("log lines_lost={lost}"), at) {

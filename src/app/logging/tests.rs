@@ -9,7 +9,7 @@ use super::*;
 const RULES: LogRules = LogRules { bytes_max: None, daily: false, keep: 0, compress: false };
 
 fn desk(path: &Path) -> Desk {
-    Desk { place: Place::File(LogFile::open(path, RULES).unwrap()), line: Line::new(), lost: 0 }
+    Desk { place: Place::File(LogFile::open(path, RULES).unwrap()), line: Line::new(), lost: 0, pace: None }
 }
 
 fn take(desk: &mut Desk, number: u32) {

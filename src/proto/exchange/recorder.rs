@@ -77,6 +77,12 @@ impl Recorder {
         }
     }
 
+    /// The same, and so many bytes are kept while the disk refuses them.
+    #[must_use]
+    pub fn with_bound(self, unwritten_bytes_max: usize) -> Recorder {
+        Recorder { sheet: self.sheet.with_bound(unwritten_bytes_max), ..self }
+    }
+
     /// The driver's name for the file.
     pub fn file(&self) -> FileId {
         self.file
@@ -97,9 +103,10 @@ impl Recorder {
         Some(self.sheet.buffer())
     }
 
-    /// So much is waiting that it should not wait for the next flush.
+    /// So much is waiting that it should not wait for the next flush. A disk that has just refused it is left alone until
+    /// then: each try would copy all of it again, for each row that comes.
     pub fn is_heavy(&self) -> bool {
-        self.sheet.unwritten_bytes() >= FLUSH_BYTES
+        !self.refused && self.sheet.unwritten_bytes() >= FLUSH_BYTES
     }
 
     /// Hands what is waiting to the disk.

@@ -29,6 +29,11 @@ pub const GREET_TIMEOUT: Duration = Duration::from_secs(60);
 pub const TURNED_AWAY_LINES_BURST: u64 = 20;
 /// See [`TURNED_AWAY_LINES_BURST`].
 pub const TURNED_AWAY_LINES_PERIOD: Duration = Duration::from_secs(3);
+/// Records of level INFO in a row, and one each [`LOG_LINE_PAUSE`] then; how many were left out is said. As many as ten
+/// thousand users cause who come and go, and so few that a flood takes hours to push out what else is in the log.
+pub const LOG_LINES_BURST: u64 = 20_000;
+/// See [`LOG_LINES_BURST`].
+pub const LOG_LINE_PAUSE: Duration = Duration::from_millis(20);
 /// Longest configuration file: ten times what all keys need, with a remark on each.
 pub const CONFIG_BYTES_MAX: u64 = 64 * 1024;
 /// Mistakes of one configuration that are told: a screen or two.

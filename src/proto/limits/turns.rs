@@ -10,6 +10,9 @@ pub const ANSWER_BUDGET: usize = 4096;
 pub const SLICE_MAX: Duration = Duration::from_micros(500);
 /// The same once a deadline has passed: deadlines that come as fast as turns do not starve reads.
 pub const SLICE_MIN: Duration = Duration::from_micros(50);
+/// Time that a machine should take with what is read from one link at once. Lines may cost much more than their bytes say: four
+/// thousand short questions fit into [`READ_BUDGET_BYTES`](crate::proto::limits::READ_BUDGET_BYTES) several times over.
+pub const VISIT_TIME: Duration = Duration::from_micros(200);
 /// Links that are flushed until the clock is looked at: some ten microseconds.
 pub const FLUSHES_UNTIMED: usize = 8;
 /// How much earlier a long sleep ends than its deadline: longer than almost every way from a sleeping

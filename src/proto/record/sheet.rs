@@ -8,7 +8,9 @@
 //! again in its place. Chunks are hashed when they are confirmed: the manifest is ready at the end
 //! of a run without reading the file again, and describes what is on disk and nothing else.
 
-use crate::proto::limits::{ROW_BYTES_MAX, SAMPLE_BYTES_MAX, UNWRITTEN_BYTES_MAX};
+use std::collections::VecDeque;
+
+use crate::proto::limits::{APPEND_BYTES, ROW_BYTES_MAX, SAMPLE_BYTES_MAX, UNWRITTEN_BYTES_MAX};
 
 const _: () = {
     // `is_full` serves both kinds of file.
@@ -20,6 +22,11 @@ const _: () = {
 #[derive(Clone, Debug)]
 pub struct Sheet {
     pending: Vec<u8>,
+    /// What waits before that, if the disk has refused so much that one append would take too long: each about [`APPEND_BYTES`].
+    held: VecDeque<Vec<u8>>,
+    held_bytes: usize,
+    /// Rows are refused beyond it.
+    unwritten_bytes_max: usize,
     /// Handed out and not yet answered; empty when no append is on its way.
     in_flight: Vec<u8>,
     written: ChunkHasher,
@@ -33,33 +40,57 @@ impl Sheet {
     pub fn new(chunk_bytes: u64) -> Sheet {
         assert!(chunk_bytes > 0, "a chunk has bytes");
         let written = ChunkHasher { chunk_bytes, len: 0, done: Vec::new(), current: Box::default() };
-        Sheet { pending: Vec::new(), in_flight: Vec::new(), written }
+        Sheet {
+            pending: Vec::new(),
+            held: VecDeque::new(),
+            held_bytes: 0,
+            unwritten_bytes_max: UNWRITTEN_BYTES_MAX,
+            in_flight: Vec::new(),
+            written,
+        }
+    }
+
+    /// The same with another bound than [`UNWRITTEN_BYTES_MAX`].
+    #[must_use]
+    pub fn with_bound(self, unwritten_bytes_max: usize) -> Sheet {
+        Sheet { unwritten_bytes_max, ..self }
     }
 
     /// Where rows are written to. Ask [`Sheet::is_full`] before each one.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
+        if self.pending.len() >= APPEND_BYTES {
+            self.held_bytes += self.pending.len();
+            self.held.push_back(std::mem::take(&mut self.pending));
+        }
         &mut self.pending
     }
 
-    /// Whether one more row or sample might exceed [`UNWRITTEN_BYTES_MAX`]. Then a row is to be
+    /// Whether one more row or sample might exceed the bound. Then a row is to be
     /// dropped, and counted, before it gets a number; only the last line may still be added.
     pub fn is_full(&self) -> bool {
-        self.unwritten_bytes() + ROW_BYTES_MAX > UNWRITTEN_BYTES_MAX
+        self.unwritten_bytes() + ROW_BYTES_MAX > self.unwritten_bytes_max
     }
 
     /// Bytes that wait or are on their way. Many rows may come within one flush period: a machine
     /// with many peers flushes by this size as well.
     pub fn unwritten_bytes(&self) -> usize {
-        self.pending.len() + self.in_flight.len()
+        self.pending.len() + self.held_bytes + self.in_flight.len()
     }
 
-    /// All that waits, to be handed to the disk as one append; `None` if nothing waits, or if an
-    /// append is on its way already.
+    /// All that waits, or if that is much the first part of it, to be handed to the disk as one append; `None` if nothing
+    /// waits, or if an append is on its way already.
     pub fn take_flush(&mut self) -> Option<&[u8]> {
-        if self.pending.is_empty() || !self.in_flight.is_empty() {
+        if !self.in_flight.is_empty() {
             return None;
         }
-        std::mem::swap(&mut self.pending, &mut self.in_flight);
+        if let Some(held) = self.held.pop_front() {
+            self.held_bytes -= held.len();
+            self.in_flight = held;
+        } else if self.pending.is_empty() {
+            return None;
+        } else {
+            std::mem::swap(&mut self.pending, &mut self.in_flight);
+        }
         Some(&self.in_flight)
     }
 
@@ -80,13 +111,18 @@ impl Sheet {
     /// If none was on its way.
     pub fn refuse(&mut self) {
         assert!(!self.in_flight.is_empty(), "an answer without an append");
-        self.in_flight.append(&mut self.pending);
-        std::mem::swap(&mut self.pending, &mut self.in_flight);
+        if self.held.is_empty() && self.in_flight.len() < APPEND_BYTES {
+            self.in_flight.append(&mut self.pending);
+            std::mem::swap(&mut self.pending, &mut self.in_flight);
+        } else {
+            self.held_bytes += self.in_flight.len();
+            self.held.push_front(std::mem::take(&mut self.in_flight));
+        }
     }
 
     /// Whether everything that was written into the buffer is confirmed.
     pub fn is_settled(&self) -> bool {
-        self.pending.is_empty() && self.in_flight.is_empty()
+        self.unwritten_bytes() == 0
     }
 
     /// The confirmed length and the BLAKE3 hash of each chunk, the last one as long as it is; an
@@ -184,6 +220,35 @@ mod tests {
     }
 
     #[test]
+    fn much_that_was_refused_goes_out_in_parts_and_in_order() {
+        let bound = 10 * APPEND_BYTES;
+        let mut sheet = Sheet::new(CHUNK_BYTES).with_bound(bound);
+        let (mut all, mut number) = (Vec::new(), 0_u32);
+        while !sheet.is_full() {
+            let row = format!("{number:099}\n");
+            sheet.buffer().extend_from_slice(row.as_bytes());
+            all.extend_from_slice(row.as_bytes());
+            number += 1;
+            if number.is_multiple_of(1000) {
+                sheet.take_flush().unwrap();
+                sheet.refuse();
+            }
+        }
+        assert!(
+            all.len() <= bound && all.len() + ROW_BYTES_MAX > bound && sheet.unwritten_bytes() == all.len()
+        );
+        let (mut file, mut parts) = (Vec::new(), 0);
+        while !sheet.is_settled() {
+            parts += 1;
+            assert!(sheet.take_flush().unwrap().len() < 2 * APPEND_BYTES);
+            file.extend_from_slice(&sheet.in_flight);
+            sheet.confirm();
+        }
+        assert!(file == all && parts > 5, "{parts}");
+        assert_eq!(sheet.finish(), (all.len() as u64, hashes(&all)));
+    }
+
+    #[test]
     fn the_bound_holds_if_it_is_asked() {
         let mut sheet = Sheet::new(CHUNK_BYTES);
         while !sheet.is_full() {
@@ -259,8 +324,9 @@ mod tests {
             if !sheet.in_flight.is_empty() {
                 sheet.refuse();
             }
-            flush(&mut sheet, &mut file);
-            prop_assert!(sheet.is_settled());
+            while !sheet.is_settled() {
+                flush(&mut sheet, &mut file);
+            }
             prop_assert_eq!(&file, &all);
             prop_assert_eq!(sheet.finish(), (all.len() as u64, hashes(&all)));
         }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::proto::exchange::{News, Recorder};
 use crate::proto::ids::FileId;
-use crate::proto::limits::{CHUNK_BYTES_MAX, FLUSH_PERIOD, RUN_PAUSE, RUNS_BURST};
+use crate::proto::limits::{
+    CHUNK_BYTES_MAX, FLUSH_PERIOD, RUN_PAUSE, RUNS_BURST, SERVER_UNWRITTEN_BYTES_MAX,
+};
 use crate::proto::machine::{Effect, FileOp, Os, Why};
 use crate::proto::record::{IpText, TableWriter, names};
 use crate::proto::server::directory::{Refusal, refuse};
@@ -26,7 +28,8 @@ impl Run {
     pub(super) fn open(file: FileId, now: Now, os: &mut dyn Os) -> Run {
         let path = names::SERVER_TABLE;
         // Nobody fetches this table: the fewest hashes will do.
-        let mut recorder = Recorder::open(file, path, &names::aside(path, now.wall), CHUNK_BYTES_MAX, os);
+        let recorder = Recorder::open(file, path, &names::aside(path, now.wall), CHUNK_BYTES_MAX, os);
+        let mut recorder = recorder.with_bound(SERVER_UNWRITTEN_BYTES_MAX);
         let table = TableWriter::new();
         if let Some(out) = recorder.row() {
             table.header(out);

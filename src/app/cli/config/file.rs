@@ -35,7 +35,8 @@ fn text(path: &Path) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| "it is no UTF-8 text".to_owned())
 }
 
-fn understand(flags: &Flags, path: &Path, text: &str) -> Found {
+/// The text of a file, wherever it is from.
+pub(super) fn understand(flags: &Flags, path: &Path, text: &str) -> Found {
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut reader = Reader { flags, path, text, found: Found::default(), broken: Vec::new() };
     for error in errors.iter().take(CONFIG_MISTAKES_MAX) {

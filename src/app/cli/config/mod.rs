@@ -89,6 +89,19 @@ pub(super) fn settle(
     }
 }
 
+/// What a file with that text, and nothing else, comes to: as `--print-config` shows it, or a line for each mistake. Reads
+/// neither files nor the environment.
+pub(in crate::app) fn understand(text: &str) -> Result<String, Vec<String>> {
+    let flags = Flags::of_server();
+    let found = file::understand(&flags, Path::new("tickmesh.toml"), text);
+    let mistakes = all_mistakes(&found.settings, found.mistakes);
+    if mistakes.is_empty() {
+        Ok(print::config(&flags, &winners(&found.settings, None)))
+    } else {
+        Err(mistakes.iter().map(ToString::to_string).collect())
+    }
+}
+
 fn praise(path: Option<&Path>, notes: &[String]) -> String {
     let notes: String = notes.iter().map(|note| format!("warning: {note}\n")).collect();
     match path {
