@@ -14,11 +14,11 @@ use tickmesh::sim::{MachineId, NodeConfig, NodeId, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A host with a server for all networks, and a keeper of files on it.
+/// A host with a server for all networks, and a holder of files on it.
 struct Store {
     world: World,
     node: NodeId,
-    keeper: MachineId,
+    holder: MachineId,
     addr: SocketAddr,
     hosts: u8,
 }
@@ -32,10 +32,10 @@ fn guest(server: SocketAddr, id: Option<&str>, orders: Orders) -> Peers {
     Peers::guest(GuestConfig { server, group, id, orders, upload_limit: None })
 }
 
-fn keeper(presented_max: usize) -> Box<Peers> {
+fn holder(presented_max: usize) -> Box<Peers> {
     let server = SocketAddr::from(([127, 0, 0, 1], 5555));
-    let keeper = guest(server, Some("dropbox"), Orders { presented_max, ..Orders::default() });
-    Box::new(keeper.with_listener_at(everywhere(0).ip()))
+    let holder = guest(server, Some("dropbox"), Orders { presented_max, ..Orders::default() });
+    Box::new(holder.with_listener_at(everywhere(0).ip()))
 }
 
 impl Store {
@@ -44,8 +44,8 @@ impl Store {
         let node = world.add_node(&NodeConfig::new([10, 0, 0, 1]));
         let addr = world.addr(node, 5555);
         world.start(node, Box::new(new_server(everywhere(5555), 0)));
-        let keeper = world.start(node, keeper(presented_max));
-        Store { world, node, keeper, addr, hosts: 1 }
+        let holder = world.start(node, holder(presented_max));
+        Store { world, node, holder, addr, hosts: 1 }
     }
 
     fn put(&mut self, path: &str, content: &[u8]) {
@@ -55,10 +55,10 @@ impl Store {
 
     fn present(&mut self, path: &str) {
         let stamp = self.world.disk(self.node).stamp(path);
-        let tell = |keeper: &mut Peers, now, os: &mut dyn tickmesh::proto::machine::Os| {
-            keeper.handle_input(Input::Presented { path, stamp }, now, os);
+        let tell = |holder: &mut Peers, now, os: &mut dyn tickmesh::proto::machine::Os| {
+            holder.handle_input(Input::Presented { path, stamp }, now, os);
         };
-        self.world.act(self.keeper, tell).expect("it runs");
+        self.world.act(self.holder, tell).expect("it runs");
     }
 
     /// What somebody on another host gets, if anything.
@@ -73,7 +73,7 @@ impl Store {
     }
 
     fn is_offered(&self, name: &str) -> bool {
-        let files = self.world.machine::<Peers>(self.keeper).unwrap().files();
+        let files = self.world.machine::<Peers>(self.holder).unwrap().files();
         files.iter().any(|file| file.name == name && file.is_offered)
     }
 }
@@ -100,10 +100,10 @@ fn what_is_presented_can_be_got_from_another_host() {
     assert_eq!(store.get("my_film.bin.1").as_deref(), Some(&b"other"[..]));
     assert_eq!(store.get("my_film.bin").as_deref(), Some(&film[1..]));
     store.world.shutdown(store.node);
-    assert!(store.world.run_until(|world| !world.is_running(store.keeper), 5 * SECOND));
+    assert!(store.world.run_until(|world| !world.is_running(store.holder), 5 * SECOND));
 }
 
-/// The whole way: a drop box beside the server and the keeper, somebody who uploads, and somebody who gets it.
+/// The whole way: a drop box beside the server and the holder, somebody who uploads, and somebody who gets it.
 #[test]
 fn what_comes_to_a_drop_box_can_be_got_from_another_host() {
     let mut store = Store::new(5, 10);
@@ -236,7 +236,7 @@ fn files_that_are_gone_take_no_places() {
         names.iter().for_each(|name| store.world.disk_mut(store.node).remove(name));
         store.world.disk_mut(store.node).remove("c");
         store.world.run_for(65 * SECOND);
-        assert!(store.world.machine::<Peers>(store.keeper).unwrap().files().len() <= 2);
+        assert!(store.world.machine::<Peers>(store.holder).unwrap().files().len() <= 2);
     }
     // One for which there was no room is offered when there is.
     ["a", "b", "c"].iter().for_each(|name| store.put(name, name.as_bytes()));
@@ -258,7 +258,7 @@ fn nothing_ends_it_but_the_wish_to() {
     assert!(store.is_offered("b") && store.is_offered("c") && !store.is_offered("d"));
     assert_eq!(store.get("b").as_deref(), Some(&b"12345"[..]));
     store.world.shutdown(store.node);
-    assert!(store.world.run_until(|world| !world.is_running(store.keeper), 5 * SECOND));
+    assert!(store.world.run_until(|world| !world.is_running(store.holder), 5 * SECOND));
 }
 
 /// On a host without a server, and then with one where somebody else has its name.
@@ -267,20 +267,20 @@ fn it_waits_for_its_server_and_for_its_name() {
     let mut store = Store::new(4, 10);
     store.world.crash(store.node);
     store.world.run_for(SECOND);
-    store.keeper = store.world.start(store.node, keeper(10));
+    store.holder = store.world.start(store.node, holder(10));
     store.put("a", b"12345");
     store.world.run_for(60 * SECOND);
-    assert!(store.world.is_running(store.keeper));
+    assert!(store.world.is_running(store.holder));
     store.world.crash(store.node);
     store.world.start(store.node, Box::new(new_server(everywhere(5555), 1)));
     let other = store.world.add_node(&NodeConfig::new([10, 0, 0, 99]));
     let link = store.world.connect(other, store.addr);
     store.world.write(link, b"HELLO dropbox 40000\n");
     store.world.run_for(SECOND);
-    store.keeper = store.world.start(store.node, keeper(10));
+    store.holder = store.world.start(store.node, holder(10));
     store.put("a", b"12345");
     store.world.run_for(60 * SECOND);
-    assert!(store.world.is_running(store.keeper) && !store.is_offered("a"));
+    assert!(store.world.is_running(store.holder) && !store.is_offered("a"));
     store.world.write(link, b"BYE x\n");
     store.world.run_for(10 * SECOND);
     assert!(store.is_offered("a"));
@@ -295,7 +295,7 @@ fn it_comes_back_when_its_name_is_free_again() {
     store.world.crash(server_node);
     store.world.start(server_node, Box::new(new_server(everywhere(5555), 1)));
     let away = guest(store.addr, Some("dropbox"), Orders { presented_max: 10, ..Orders::default() });
-    (store.keeper, store.node) = (store.world.start(node, Box::new(away)), node);
+    (store.holder, store.node) = (store.world.start(node, Box::new(away)), node);
     store.put("a", b"12345");
     store.world.run_for(SECOND);
     assert!(store.is_offered("a"));
@@ -306,7 +306,7 @@ fn it_comes_back_when_its_name_is_free_again() {
     let link = store.world.connect(other, store.addr);
     store.world.write(link, b"HELLO dropbox 40000\n");
     store.world.run_for(30 * SECOND);
-    assert!(store.world.is_running(store.keeper));
+    assert!(store.world.is_running(store.holder));
     assert_eq!(store.get("a"), None);
     store.world.write(link, b"BYE x\n");
     store.world.run_for(10 * SECOND);

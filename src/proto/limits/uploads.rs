@@ -47,6 +47,9 @@ pub const PRESENTED_LOOK_PERIOD: Duration = Duration::from_secs(30);
 pub const PRESENTED_SLICE: usize = 100;
 /// Between two such slices: all of a full folder are in after a tenth of a second.
 pub const PRESENTED_SLICE_PAUSE: Duration = Duration::from_millis(1);
+/// Files of which it knows something, for each that it may offer: those that are gone count until the server knows that too, and a
+/// folder may be emptied and filled again before.
+pub const PRESENTED_KNOWN_MAX: usize = 2;
 /// Longest ending of a name, its dot included, that stays when the name is cut: `.jpg`, `.torrent`.
 pub const ENDING_BYTES_MAX: usize = 16;
 /// Between two counts of what is in the folder: an operator who makes room need not wait longer, and a folder of a

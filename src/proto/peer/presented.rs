@@ -5,7 +5,9 @@ mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::proto::limits::{PRESENTED_LOOK_PERIOD, PRESENTED_SLICE, PRESENTED_SLICE_PAUSE};
+use crate::proto::limits::{
+    PRESENTED_KNOWN_MAX, PRESENTED_LOOK_PERIOD, PRESENTED_SLICE, PRESENTED_SLICE_PAUSE,
+};
 use crate::proto::machine::{CloseReason, Effect, FolderFile, Os, Stamp};
 use crate::proto::peer::Peers;
 use crate::proto::peer::common::{Common, Timer};
@@ -21,7 +23,7 @@ use crate::proto::time::{Mono, Now};
 #[derive(Debug, Default)]
 pub(super) struct Presented {
     /// By their paths, in order.
-    items: BTreeMap<Box<str>, Kept>,
+    items: BTreeMap<Box<str>, Presentable>,
     /// Of these, those that are not offered any more: they were removed or replaced, or somebody writes to them.
     gone: BTreeSet<Box<str>>,
     /// What they are offered as.
@@ -41,7 +43,7 @@ pub(super) struct Presented {
 
 /// A file that was offered once.
 #[derive(Debug)]
-struct Kept {
+struct Presentable {
     item: ItemId,
     /// What it was before it was opened.
     stamp: Stamp,
@@ -50,7 +52,7 @@ struct Kept {
 impl Presented {
     /// Whether one more would be too many. `is_new`: nothing is kept of it. What is kept of files that are gone is bounded too.
     fn is_full(&self, is_new: bool, max: usize) -> bool {
-        self.items.len() - self.gone.len() >= max || is_new && self.items.len() >= 2 * max
+        self.items.len() - self.gone.len() >= max || is_new && self.items.len() >= PRESENTED_KNOWN_MAX * max
     }
 
     /// Finds what is not what it was any more, and why. `is_all`: nothing else is there; otherwise nothing is known of what
@@ -59,16 +61,16 @@ impl Presented {
         let last = files.last().filter(|_| !is_all);
         let mut there = files.iter().peekable();
         let mut gone = Vec::new();
-        for (path, kept) in &self.items {
+        for (path, known) in &self.items {
             while there.next_if(|file| *file.name < **path).is_some() {}
             let why = match there.next_if(|file| *file.name == **path) {
-                Some(file) if file.stamp == kept.stamp => continue,
+                Some(file) if file.stamp == known.stamp => continue,
                 Some(_) => "it is another one now",
                 None if last.is_some_and(|last| **path > *last.name) => continue,
                 None => "it is not in its folder any more",
             };
             if self.gone.insert(path.clone()) {
-                gone.push((kept.item, why));
+                gone.push((known.item, why));
             }
         }
         gone
@@ -133,7 +135,7 @@ impl Member {
     fn take(&mut self, path: Box<str>, stamp: Stamp, common: &mut Common, os: &mut dyn Os) {
         let Some(guest) = &mut self.guest else { return };
         let presented = &mut guest.presented;
-        let known = presented.items.get(&path).map(|kept| kept.item);
+        let known = presented.items.get(&path).map(|known| known.item);
         let is_offered = known.is_some() && !presented.gone.contains(&path);
         if !is_offered && presented.is_full(known.is_none(), guest.orders.presented_max) {
             if !std::mem::replace(&mut presented.is_full_told, true) {
@@ -150,7 +152,7 @@ impl Member {
             self.library.expect(name, None)
         });
         presented.gone.remove(&path);
-        presented.items.insert(path.clone(), Kept { item, stamp });
+        presented.items.insert(path.clone(), Presentable { item, stamp });
         if known.is_some() && guest.waits(item) {
             return;
         }
