@@ -195,9 +195,9 @@ fn what_was_withdrawn_while_the_server_was_away_is_taken_back() {
     let server = hand.up();
     hand.say(server, &format!("TICKMESH 1 server x\nOK HELLO guest-7 {KEY}\n"));
     let heard = hand.heard();
-    let told = |held: &str| heard.matches(&format!(".bin 0 262144 0 {held}\n")).count();
-    assert_eq!((told("all"), told("none")), (1, 1), "{heard}");
-    hand.say(server, "ERR file-differs another file is called so\nOK REGISTER b.bin 1\n");
+    let told = |line: &str| heard.matches(line).count();
+    assert_eq!((told(" 0 262144 0 all\n"), told("WITHDRAW ")), (1, 1), "{heard}");
+    hand.say(server, "OK REGISTER b.bin 1\nERR local-disk the server could not keep it\n");
     assert_eq!(hand.peer.report().peers[0].outcome, "unfinished", "the other one is still shared");
 }
 

@@ -18,6 +18,7 @@ const SECOND: Duration = Duration::from_secs(1);
 struct Store {
     world: World,
     node: NodeId,
+    server: MachineId,
     holder: MachineId,
     addr: SocketAddr,
     hosts: u8,
@@ -43,9 +44,9 @@ impl Store {
         let mut world = World::new(seed);
         let node = world.add_node(&NodeConfig::new([10, 0, 0, 1]));
         let addr = world.addr(node, 5555);
-        world.start(node, Box::new(new_server(everywhere(5555), 0)));
+        let server = world.start(node, Box::new(new_server(everywhere(5555), 0)));
         let holder = world.start(node, holder(presented_max));
-        Store { world, node, holder, addr, hosts: 1 }
+        Store { world, node, server, holder, addr, hosts: 1 }
     }
 
     fn put(&mut self, path: &str, content: &[u8]) {
@@ -70,6 +71,19 @@ impl Store {
         let getter = self.world.start(node, Box::new(getter));
         assert!(self.world.run_until(|world| !world.is_running(getter), 60 * SECOND));
         self.world.disk(node).read(name).map(<[u8]>::to_vec)
+    }
+
+    /// What the server answers to somebody on another host.
+    fn ask(&mut self, line: &str) -> String {
+        self.hosts += 1;
+        let node = self.world.add_node(&NodeConfig::new([10, 0, 0, self.hosts]));
+        let link = self.world.connect(node, self.addr);
+        self.world.write(link, b"HELLO *\n");
+        self.world.run_for(SECOND);
+        self.world.read(link);
+        self.world.write(link, format!("{line}\n").as_bytes());
+        self.world.run_for(SECOND);
+        String::from_utf8(self.world.read(link)).unwrap()
     }
 
     fn is_offered(&self, name: &str) -> bool {
@@ -222,6 +236,52 @@ fn what_is_removed_while_it_is_looked_at_is_not_offered() {
     store.put("goes", b"12345");
     store.world.run_for(SECOND);
     assert!(store.is_offered("goes"));
+}
+
+/// It was offered, and the server has to hear that it is not any more.
+#[test]
+fn what_is_presented_again_and_removed_while_it_is_looked_at_is_withdrawn() {
+    let mut store = Store::new(12, 10);
+    store.put("goes", b"12345");
+    store.world.run_for(SECOND);
+    assert!(store.ask("searchFile goes").ends_with("OK searchFile Available\n"));
+    store.world.disk_mut(store.node).slow_down(45 * SECOND);
+    store.put("goes", b"another");
+    store.world.run_for(SECOND);
+    store.world.disk_mut(store.node).remove("goes");
+    store.world.run_for(200 * SECOND);
+    assert_eq!(store.ask("searchFile goes"), "OK searchFile Not available\n");
+}
+
+/// Not all at once, and not so fast that the server would take it ill.
+#[test]
+fn thousands_of_files_that_are_removed_are_withdrawn_one_after_another() {
+    let (mut store, count) = (Store::new(13, 5000), 3000);
+    (0..count).for_each(|number| store.put(&format!("f{number}"), b""));
+    store.world.run_for(20 * SECOND);
+    let offered = |store: &Store| {
+        let files = store.world.machine::<Peers>(store.holder).unwrap().files();
+        files.iter().filter(|file| file.is_offered).count()
+    };
+    assert_eq!(offered(&store), count);
+    (0..count).for_each(|number| store.world.disk_mut(store.node).remove(&format!("f{number}")));
+    assert!(store.world.run_until(
+        |world| {
+            world.machine::<Peers>(store.holder).unwrap().files().iter().any(|file| file.trouble.is_some())
+        },
+        40 * SECOND
+    ));
+    assert!(offered(&store) > count / 2);
+    (0..100).for_each(|number| store.put(&format!("new{number}"), b""));
+    store.world.run_for(10 * SECOND);
+    assert_eq!(offered(&store), 100);
+    store.world.run_for(60 * SECOND);
+    assert_eq!(store.world.machine::<Peers>(store.holder).unwrap().files().len(), 100);
+    let links =
+        store.world.machine::<tickmesh::proto::server::Server>(store.server).unwrap().status().links_too_fast;
+    assert_eq!(links, 0);
+    // The server knows nothing of them any more, so there is room for as many again.
+    assert!(store.ask("searchChunk f7 1").starts_with("ERR unknown-file "));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::proto::limits::{LINKS_MAX, WRITE_BUDGET_BYTES};
+use crate::proto::limits::{COMMAND_PAUSE, LINKS_MAX, WRITE_BUDGET_BYTES};
 
 /// A header ends where its sender has been quiet for so long: each file takes as much longer. Almost all headers come in one
 /// segment, or the size in one and the name in another, and then nothing more will come.
@@ -47,6 +47,12 @@ pub const PRESENTED_LOOK_PERIOD: Duration = Duration::from_secs(30);
 pub const PRESENTED_SLICE: usize = 100;
 /// Between two such slices: all of a full folder are in after a tenth of a second.
 pub const PRESENTED_SLICE_PAUSE: Duration = Duration::from_millis(1);
+/// Files that it takes back at once, and that the server hears of at once: closing them and telling costs both some milliseconds.
+pub const WITHDRAWN_SLICE: usize = 50;
+/// Between two such slices. So half of what a link may say in the long run is left: `WITHDRAW` counts twice.
+pub const WITHDRAWN_PAUSE: Duration = Duration::from_millis(100);
+/// Of more files that are gone at one look, the log has one line for all.
+pub const GONE_LINES_MAX: usize = 10;
 /// Files of which it knows something, for each that it may offer: those that are gone count until the server knows that too, and a
 /// folder may be emptied and filled again before.
 pub const PRESENTED_KNOWN_MAX: usize = 2;
@@ -87,6 +93,8 @@ pub const UPLOAD_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 pub const UPLOAD_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
 
 const _: () = {
+    let withdrawn_ns = WITHDRAWN_PAUSE.as_nanos() / WITHDRAWN_SLICE as u128;
+    assert!(withdrawn_ns >= 2 * 2 * COMMAND_PAUSE.as_nanos());
     // What every file system stores, less `.01234567.temp` or the longest number.
     assert!(STORED_NAME_BYTES_MAX + 14 <= 255 && FRESH_TRIES_MAX <= 10_000);
     assert!(ENDING_BYTES_MAX < STORED_NAME_BYTES_MAX / 2);

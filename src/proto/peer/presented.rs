@@ -6,7 +6,8 @@ mod names;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::proto::limits::{
-    PRESENTED_KNOWN_MAX, PRESENTED_LOOK_PERIOD, PRESENTED_SLICE, PRESENTED_SLICE_PAUSE,
+    GONE_LINES_MAX, PRESENTED_KNOWN_MAX, PRESENTED_LOOK_PERIOD, PRESENTED_SLICE, PRESENTED_SLICE_PAUSE,
+    WITHDRAWN_SLICE,
 };
 use crate::proto::machine::{CloseReason, Effect, FolderFile, Os, Stamp};
 use crate::proto::peer::Peers;
@@ -26,12 +27,16 @@ pub(super) struct Presented {
     items: BTreeMap<Box<str>, Presentable>,
     /// Of these, those that are not offered any more: they were removed or replaced, or somebody writes to them.
     gone: BTreeSet<Box<str>>,
+    /// Of these, those that are to be taken back, and why.
+    to_take_back: BTreeMap<Box<str>, &'static str>,
     /// What they are offered as.
     names: Names,
     /// Files whose turn has not come: a whole folder at once would hold everybody else on the loop.
     coming: BTreeMap<Box<str>, Stamp>,
     /// There was no room for a file, and it has been said.
     is_full_told: bool,
+    /// Of those that were gone at the last look, the log has one line for all.
+    is_gone_told: bool,
     /// Files that were there at the last look, are not offered, and that nobody has presented: offered if they are the same
     /// at the next look, for somebody may be writing them.
     found: BTreeMap<Box<str>, Stamp>,
@@ -55,12 +60,17 @@ impl Presented {
         self.items.len() - self.gone.len() >= max || is_new && self.items.len() >= PRESENTED_KNOWN_MAX * max
     }
 
-    /// Finds what is not what it was any more, and why. `is_all`: nothing else is there; otherwise nothing is known of what
-    /// comes behind the last.
-    fn note_gone(&mut self, files: &[FolderFile], is_all: bool) -> Vec<(ItemId, &'static str)> {
+    /// Some files are still to be taken back.
+    pub(super) fn has_to_take_back(&self) -> bool {
+        !self.to_take_back.is_empty()
+    }
+
+    /// Finds what is not what it was any more, and why; how many. `is_all`: nothing else is there; otherwise nothing is known of
+    /// what comes behind the last.
+    fn note_gone(&mut self, files: &[FolderFile], is_all: bool) -> usize {
         let last = files.last().filter(|_| !is_all);
         let mut there = files.iter().peekable();
-        let mut gone = Vec::new();
+        let mut gone = 0;
         for (path, known) in &self.items {
             while there.next_if(|file| *file.name < **path).is_some() {}
             let why = match there.next_if(|file| *file.name == **path) {
@@ -70,7 +80,8 @@ impl Presented {
                 None => "it is not in its folder any more",
             };
             if self.gone.insert(path.clone()) {
-                gone.push((known.item, why));
+                self.to_take_back.insert(path.clone(), why);
+                gone += 1;
             }
         }
         gone
@@ -100,8 +111,8 @@ impl Peers {
     }
 
     /// What is in our folder.
-    pub(super) fn on_surveyed(&mut self, files: &[FolderFile], now: Now, os: &mut dyn Os) {
-        self.members.iter_mut().for_each(|member| member.on_surveyed(files, &mut self.common, now, os));
+    pub(super) fn on_surveyed(&mut self, files: &[FolderFile], now: Now) {
+        self.members.iter_mut().for_each(|member| member.on_surveyed(files, &mut self.common, now));
     }
 }
 
@@ -126,13 +137,13 @@ impl Member {
         for _ in 0..PRESENTED_SLICE {
             let first = self.guest.as_mut().and_then(|guest| guest.presented.coming.pop_first());
             let Some((path, stamp)) = first else { return };
-            self.take(path, stamp, common, os);
+            self.take(path, stamp, common, now, os);
         }
         common.wheel.insert(Timer::Present(self.index), now.mono + PRESENTED_SLICE_PAUSE);
     }
 
     /// One that was offered before may be another one now, and is looked at anew.
-    fn take(&mut self, path: Box<str>, stamp: Stamp, common: &mut Common, os: &mut dyn Os) {
+    fn take(&mut self, path: Box<str>, stamp: Stamp, common: &mut Common, now: Now, os: &mut dyn Os) {
         let Some(guest) = &mut self.guest else { return };
         let presented = &mut guest.presented;
         let known = presented.items.get(&path).map(|known| known.item);
@@ -152,11 +163,16 @@ impl Member {
             self.library.expect(name, None)
         });
         presented.gone.remove(&path);
+        presented.to_take_back.remove(&path);
         presented.items.insert(path.clone(), Presentable { item, stamp });
         if known.is_some() && guest.waits(item) {
             return;
         }
         let offered = self.library.at_mut(item);
+        if offered.is_whole() && offered.file().is_some() {
+            // It may not be there any more when its turn comes.
+            guest.to_withdraw.insert(item);
+        }
         if let State::Checking { .. } = offered.state {
             guest.looked_at -= 1;
         }
@@ -165,6 +181,7 @@ impl Member {
         (offered.trouble, offered.registers_refused) = (None, 0);
         (offered.verified, offered.is_registered) = (None, false);
         guest.offer(item, Offer { path: path.into(), name, chunks: None });
+        self.wake_withdrawals(common, now);
         self.open_more_offers(common, os);
     }
 
@@ -180,24 +197,49 @@ impl Member {
         }
     }
 
-    fn on_surveyed(&mut self, files: &[FolderFile], common: &mut Common, now: Now, os: &mut dyn Os) {
+    fn on_surveyed(&mut self, files: &[FolderFile], common: &mut Common, now: Now) {
         self.forget_gone();
         let Some(guest) = self.guest.as_mut().filter(|guest| guest.stays()) else { return };
         let max = guest.orders.presented_max;
         let presented = &mut guest.presented;
-        for (item, why) in presented.note_gone(files, files.len() < max) {
-            self.take_back(item, why, common, now, os);
+        let gone = presented.note_gone(files, files.len() < max);
+        presented.is_gone_told = gone > GONE_LINES_MAX;
+        if presented.is_gone_told {
+            log::warn!(
+                "files not offered files={gone} why=\"they are gone from their folder, or others now\""
+            );
         }
-        let Some(guest) = &mut self.guest else { return };
-        let presented = &mut guest.presented;
         presented.is_full_told &= presented.is_full(true, max);
-        for (path, stamp) in presented.note_found(files) {
+        let found = presented.note_found(files);
+        if gone > 0 {
+            self.wake_withdrawals(common, now);
+        }
+        for (path, stamp) in found {
             self.on_presented(&path, stamp, common, now);
         }
     }
 
+    /// Some of those that are gone: closing thousands at once would hold everybody else on the loop.
+    pub(super) fn take_back_more(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        for _ in 0..WITHDRAWN_SLICE {
+            let Some(Guest { presented, .. }) = &mut self.guest else { return };
+            let Some((path, why)) = presented.to_take_back.pop_first() else { return };
+            let is_told = presented.is_gone_told;
+            if let Some(item) = presented.items.get(&path).map(|known| known.item) {
+                self.take_back(item, (why, is_told), common, now, os);
+            }
+        }
+    }
+
     /// Offers a file no more, however far it has come.
-    fn take_back(&mut self, item: ItemId, why: &str, common: &mut Common, now: Now, os: &mut dyn Os) {
+    fn take_back(
+        &mut self,
+        item: ItemId,
+        (why, is_told): (&str, bool),
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
         let Some(Guest { to_look_at, offered, looked_at, .. }) = &mut self.guest else { return };
         let waited = to_look_at.len();
         to_look_at.retain(|place| offered[*place].item != item);
@@ -209,10 +251,10 @@ impl Member {
             was_offered = true;
         }
         if was_offered {
-            self.drop_offer(item, Trouble::Withdrawn(why.to_owned()), false, common, now, os);
+            self.drop_offer(item, Trouble::Withdrawn(why.to_owned()), is_told, common, now, os);
             return self.open_more_offers(common, os);
         }
-        self.withdraw(item, why, common, now, os);
+        self.withdraw(item, (why, is_told), common, now, os);
     }
 
     /// Gives up what is known of files that were gone at the last look, once the server knows that too: there may be any number
@@ -223,13 +265,21 @@ impl Member {
         if self.contact.joined().is_none() || !guest.to_register.is_empty() || !guest.to_look_at.is_empty() {
             return;
         }
-        let asked = |item: ItemId| guest.asked.iter().any(|asked| *asked == Asked::Register(item));
+        let is_asked =
+            |asked: &Asked, item: ItemId| *asked == Asked::Register(item) || *asked == Asked::Withdraw(item);
+        let asked = |item: ItemId| {
+            guest.to_withdraw.contains(&item) || guest.asked.iter().any(|asked| is_asked(asked, item))
+        };
         let library = &self.library;
         let presented = &mut guest.presented;
         let is_over = |path: &str, item: ItemId| {
-            let is_still =
-                library.at(item).file().is_none() && !asked(item) && !guest.put_off.contains(&item);
-            is_still && !presented.coming.contains_key(path) && !presented.found.contains_key(path)
+            let is_still = library.at(item).file().is_none()
+                && !asked(item)
+                && !guest.put_off.contains(&item);
+            is_still
+                && !presented.to_take_back.contains_key(path)
+                && !presented.coming.contains_key(path)
+                && !presented.found.contains_key(path)
         };
         let gone = presented.gone.iter().map(|path| (path.clone(), presented.items[path].item));
         let over: BTreeMap<Box<str>, ItemId> = gone.filter(|(path, item)| is_over(path, *item)).collect();
