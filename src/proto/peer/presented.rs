@@ -283,6 +283,7 @@ impl Member {
         };
         let gone = presented.gone.iter().map(|path| (path.clone(), presented.items[path].item));
         let over: BTreeMap<Box<str>, ItemId> = gone.filter(|(path, item)| is_over(path, *item)).collect();
+        over.iter().for_each(|(path, item)| presented.names.give_back(path, &library.at(*item).name));
         presented.gone.retain(|path| !over.contains_key(path));
         presented.items.retain(|path, _| !over.contains_key(path));
         let items: BTreeSet<ItemId> = over.into_values().collect();
