@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::proto::limits::{COMMAND_PAUSE, LINKS_MAX, WRITE_BUDGET_BYTES};
+use crate::proto::limits::{CHUNKS_MAX, COMMAND_PAUSE, LINKS_MAX, WRITE_BUDGET_BYTES};
 
 /// A header ends where its sender has been quiet for so long: each file takes as much longer. Almost all headers come in one
 /// segment, or the size in one and the name in another, and then nothing more will come.
@@ -53,6 +53,11 @@ pub const WITHDRAWN_SLICE: usize = 50;
 pub const WITHDRAWN_PAUSE: Duration = Duration::from_millis(100);
 /// Of more files that are gone at one look, the log has one line for all.
 pub const GONE_LINES_MAX: usize = 10;
+/// Chunks of files that it knows no more, or that never were, that one link may ask it for in a row: a file may be forgotten or
+/// replaced while all of its chunks are being asked for.
+pub const GONE_GETS_BURST: u64 = CHUNKS_MAX;
+/// And then one each: to refuse one costs as much as to read the line.
+pub const GONE_GETS_PAUSE: Duration = Duration::from_millis(1);
 /// Files of which it knows something, for each that it may offer: those that are gone count until the server knows that too, and a
 /// folder may be emptied and filled again before.
 pub const PRESENTED_KNOWN_MAX: usize = 2;

@@ -198,7 +198,7 @@ impl Member {
     }
 
     fn on_surveyed(&mut self, files: &[FolderFile], common: &mut Common, now: Now) {
-        self.forget_gone();
+        self.forget_gone(common);
         let Some(guest) = self.guest.as_mut().filter(|guest| guest.stays()) else { return };
         let max = guest.orders.presented_max;
         let presented = &mut guest.presented;
@@ -259,7 +259,7 @@ impl Member {
 
     /// Gives up what is known of files that were gone at the last look, once the server knows that too: there may be any number
     /// of them in a life.
-    fn forget_gone(&mut self) {
+    fn forget_gone(&mut self, common: &Common) {
         let Some(guest) = self.guest.as_mut().filter(|guest| guest.stays()) else { return };
         // The places of what waits to be looked at are those of what is offered.
         if self.contact.joined().is_none() || !guest.to_register.is_empty() || !guest.to_look_at.is_empty() {
@@ -270,10 +270,13 @@ impl Member {
         let asked = |item: ItemId| {
             guest.to_withdraw.contains(&item) || guest.asked.iter().any(|asked| is_asked(asked, item))
         };
+        // What is asked for is answered first: its place would be another file's.
+        let wanted = common.serving.files();
         let library = &self.library;
         let presented = &mut guest.presented;
         let is_over = |path: &str, item: ItemId| {
             let is_still = library.at(item).file().is_none()
+                && !wanted.contains(&item)
                 && !asked(item)
                 && !guest.put_off.contains(&item);
             is_still
