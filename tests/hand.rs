@@ -9,9 +9,9 @@ use std::time::Duration;
 use common::hand::{HASH, Hand, KEY};
 use tickmesh::proto::ids::LinkId;
 use tickmesh::proto::limits::{
-    CHUNK_BYTES_MAX, LIES_MAX, LINE_BYTES_MAX, REGISTER_AGAIN_PAUSE, REGISTER_TRIES_MAX,
+    CHUNK_BYTES_MAX, GONE_GETS_BURST, LIES_MAX, LINE_BYTES_MAX, REGISTER_AGAIN_PAUSE, REGISTER_TRIES_MAX,
 };
-use tickmesh::proto::machine::{CloseReason, DownReason, FileOp, Input};
+use tickmesh::proto::machine::{CloseReason, DownReason, FileOp, Input, Origin, Stamp};
 use tickmesh::proto::peer::{Get, GuestConfig, Offer, Orders, Peers, PeersConfig, Trouble};
 
 /// A guest that shares empty files of these names, whose server knows it.
@@ -180,6 +180,39 @@ fn a_file_that_the_server_has_no_room_for_is_registered_again() {
     assert_eq!((hand.heard().as_str(), hand.peer.report().peers[0].outcome), ("", "unfinished"));
 }
 
+/// Who holds what lies in a folder forgets what is gone from it, while others may still ask for it: that is no fault of
+/// theirs, unless it has no end.
+#[test]
+fn what_a_holder_has_forgotten_it_denies() {
+    let orders = Orders { presented_max: 10, ..Orders::default() };
+    let (server, group) = ("10.0.0.2:5555".parse().unwrap(), "lab".parse().unwrap());
+    let config = GuestConfig { server, group, id: None, orders, upload_limit: None };
+    let mut hand = Hand::with(Peers::guest(config), true);
+    let server = hand.up();
+    hand.say(server, &format!("TICKMESH 1 server x\nOK HELLO guest-7 {KEY}\n"));
+    hand.input(Input::Presented { path: "f.bin", stamp: Stamp::default() });
+    hand.elapse(Duration::from_secs(1));
+    hand.say(server, &format!("OK REGISTER f.bin 1\nSOURCE f.bin eve 10.0.0.3:0 {KEY}\n"));
+    let eve = LinkId { index: 9, generation: 0 };
+    let (local, remote) = ("10.0.0.1:40000".parse().unwrap(), "10.0.0.3:41000".parse().unwrap());
+    hand.input(Input::LinkUp { link: eve, origin: Origin::Accepted, local, remote });
+    hand.say(eve, &format!("LINK lab eve guest-7 {KEY}\n"));
+    hand.heard();
+    let look = |hand: &mut Hand| {
+        hand.input(Input::Surveyed { bytes: 0, files: &[], removed: 0 });
+        hand.elapse(Duration::from_secs(1));
+        hand.say(eve, "GET f.bin 0\n");
+        (hand.heard(), hand.peer.files().len())
+    };
+    assert_eq!(look(&mut hand), ("WITHDRAW f.bin\nDENY f.bin 0\n".to_owned(), 1));
+    assert_eq!(look(&mut hand), ("DENY f.bin 0\n".to_owned(), 1), "the server may not have heard it");
+    hand.say(server, "OK WITHDRAW f.bin\n");
+    assert_eq!(look(&mut hand), ("DENY f.bin 0\n".to_owned(), 0));
+    assert_eq!(hand.wants.closed, []);
+    (0..GONE_GETS_BURST).for_each(|_| hand.say(eve, "GET f.bin 0\n"));
+    assert_eq!(hand.wants.closed, [(eve, CloseReason::Misbehaved)]);
+}
+
 /// The server remembers what it was told; while it is away a file is withdrawn.
 #[test]
 fn what_was_withdrawn_while_the_server_was_away_is_taken_back() {
@@ -195,9 +228,9 @@ fn what_was_withdrawn_while_the_server_was_away_is_taken_back() {
     let server = hand.up();
     hand.say(server, &format!("TICKMESH 1 server x\nOK HELLO guest-7 {KEY}\n"));
     let heard = hand.heard();
-    let told = |held: &str| heard.matches(&format!(".bin 0 262144 0 {held}\n")).count();
-    assert_eq!((told("all"), told("none")), (1, 1), "{heard}");
-    hand.say(server, "ERR file-differs another file is called so\nOK REGISTER b.bin 1\n");
+    let told = |line: &str| heard.matches(line).count();
+    assert_eq!((told(" 0 262144 0 all\n"), told("WITHDRAW ")), (1, 1), "{heard}");
+    hand.say(server, "OK REGISTER b.bin 1\nERR local-disk the server could not keep it\n");
     assert_eq!(hand.peer.report().peers[0].outcome, "unfinished", "the other one is still shared");
 }
 

@@ -77,7 +77,7 @@ fn a_name_is_given_up_by_its_last_user_or_with_that_account() {
     let answer = register(&mut hall, alice, "f", "one", "all");
     assert_eq!(answer, "ERR file-differs another file is called f already; bob holds it, who is offline");
     let (bob, _) = hall.auth("bob");
-    assert_eq!(register(&mut hall, bob, "f", "two", "none"), "OK REGISTER f 0");
+    assert_eq!(hall.say(bob, "WITHDRAW f\n"), "OK WITHDRAW f\n");
     assert_eq!(holders(&hall, "f"), [""; 0]);
     assert_eq!(register(&mut hall, alice, "f", "one", "all"), "OK REGISTER f 1");
     assert_eq!(register(&mut hall, bob, "g", "one", "all"), "OK REGISTER g 1");
@@ -105,6 +105,7 @@ fn what_the_disk_refuses_was_never_said() {
     assert_eq!(holders(&hall, "f"), ["bob"]);
     hall.world.store_mut(hall.node).fail(Some(ErrorKind::StorageFull));
     assert!(register(&mut hall, bob, "f", "two", "none").starts_with("ERR local-disk "));
+    assert!(hall.say(bob, "WITHDRAW f\n").starts_with("ERR local-disk "));
     hall.world.store_mut(hall.node).fail(None);
     assert!(register(&mut hall, alice, "f", "one", "all").contains("bob holds it"), "still");
 }

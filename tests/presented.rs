@@ -14,11 +14,12 @@ use tickmesh::sim::{MachineId, NodeConfig, NodeId, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A host with a server for all networks, and a keeper of files on it.
+/// A host with a server for all networks, and a holder of files on it.
 struct Store {
     world: World,
     node: NodeId,
-    keeper: MachineId,
+    server: MachineId,
+    holder: MachineId,
     addr: SocketAddr,
     hosts: u8,
 }
@@ -32,10 +33,10 @@ fn guest(server: SocketAddr, id: Option<&str>, orders: Orders) -> Peers {
     Peers::guest(GuestConfig { server, group, id, orders, upload_limit: None })
 }
 
-fn keeper(presented_max: usize) -> Box<Peers> {
+fn holder(presented_max: usize) -> Box<Peers> {
     let server = SocketAddr::from(([127, 0, 0, 1], 5555));
-    let keeper = guest(server, Some("dropbox"), Orders { presented_max, ..Orders::default() });
-    Box::new(keeper.with_listener_at(everywhere(0).ip()))
+    let holder = guest(server, Some("dropbox"), Orders { presented_max, ..Orders::default() });
+    Box::new(holder.with_listener_at(everywhere(0).ip()))
 }
 
 impl Store {
@@ -43,9 +44,9 @@ impl Store {
         let mut world = World::new(seed);
         let node = world.add_node(&NodeConfig::new([10, 0, 0, 1]));
         let addr = world.addr(node, 5555);
-        world.start(node, Box::new(new_server(everywhere(5555), 0)));
-        let keeper = world.start(node, keeper(presented_max));
-        Store { world, node, keeper, addr, hosts: 1 }
+        let server = world.start(node, Box::new(new_server(everywhere(5555), 0)));
+        let holder = world.start(node, holder(presented_max));
+        Store { world, node, server, holder, addr, hosts: 1 }
     }
 
     fn put(&mut self, path: &str, content: &[u8]) {
@@ -55,10 +56,10 @@ impl Store {
 
     fn present(&mut self, path: &str) {
         let stamp = self.world.disk(self.node).stamp(path);
-        let tell = |keeper: &mut Peers, now, os: &mut dyn tickmesh::proto::machine::Os| {
-            keeper.handle_input(Input::Presented { path, stamp }, now, os);
+        let tell = |holder: &mut Peers, now, os: &mut dyn tickmesh::proto::machine::Os| {
+            holder.handle_input(Input::Presented { path, stamp }, now, os);
         };
-        self.world.act(self.keeper, tell).expect("it runs");
+        self.world.act(self.holder, tell).expect("it runs");
     }
 
     /// What somebody on another host gets, if anything.
@@ -72,8 +73,21 @@ impl Store {
         self.world.disk(node).read(name).map(<[u8]>::to_vec)
     }
 
+    /// What the server answers to somebody on another host.
+    fn ask(&mut self, line: &str) -> String {
+        self.hosts += 1;
+        let node = self.world.add_node(&NodeConfig::new([10, 0, 0, self.hosts]));
+        let link = self.world.connect(node, self.addr);
+        self.world.write(link, b"HELLO *\n");
+        self.world.run_for(SECOND);
+        self.world.read(link);
+        self.world.write(link, format!("{line}\n").as_bytes());
+        self.world.run_for(SECOND);
+        String::from_utf8(self.world.read(link)).unwrap()
+    }
+
     fn is_offered(&self, name: &str) -> bool {
-        let files = self.world.machine::<Peers>(self.keeper).unwrap().files();
+        let files = self.world.machine::<Peers>(self.holder).unwrap().files();
         files.iter().any(|file| file.name == name && file.is_offered)
     }
 }
@@ -100,10 +114,10 @@ fn what_is_presented_can_be_got_from_another_host() {
     assert_eq!(store.get("my_film.bin.1").as_deref(), Some(&b"other"[..]));
     assert_eq!(store.get("my_film.bin").as_deref(), Some(&film[1..]));
     store.world.shutdown(store.node);
-    assert!(store.world.run_until(|world| !world.is_running(store.keeper), 5 * SECOND));
+    assert!(store.world.run_until(|world| !world.is_running(store.holder), 5 * SECOND));
 }
 
-/// The whole way: a drop box beside the server and the keeper, somebody who uploads, and somebody who gets it.
+/// The whole way: a drop box beside the server and the holder, somebody who uploads, and somebody who gets it.
 #[test]
 fn what_comes_to_a_drop_box_can_be_got_from_another_host() {
     let mut store = Store::new(5, 10);
@@ -224,6 +238,52 @@ fn what_is_removed_while_it_is_looked_at_is_not_offered() {
     assert!(store.is_offered("goes"));
 }
 
+/// It was offered, and the server has to hear that it is not any more.
+#[test]
+fn what_is_presented_again_and_removed_while_it_is_looked_at_is_withdrawn() {
+    let mut store = Store::new(12, 10);
+    store.put("goes", b"12345");
+    store.world.run_for(SECOND);
+    assert!(store.ask("searchFile goes").ends_with("OK searchFile Available\n"));
+    store.world.disk_mut(store.node).slow_down(45 * SECOND);
+    store.put("goes", b"another");
+    store.world.run_for(SECOND);
+    store.world.disk_mut(store.node).remove("goes");
+    store.world.run_for(200 * SECOND);
+    assert_eq!(store.ask("searchFile goes"), "OK searchFile Not available\n");
+}
+
+/// Not all at once, and not so fast that the server would take it ill.
+#[test]
+fn thousands_of_files_that_are_removed_are_withdrawn_one_after_another() {
+    let (mut store, count) = (Store::new(13, 5000), 3000);
+    (0..count).for_each(|number| store.put(&format!("f{number}"), b""));
+    store.world.run_for(20 * SECOND);
+    let offered = |store: &Store| {
+        let files = store.world.machine::<Peers>(store.holder).unwrap().files();
+        files.iter().filter(|file| file.is_offered).count()
+    };
+    assert_eq!(offered(&store), count);
+    (0..count).for_each(|number| store.world.disk_mut(store.node).remove(&format!("f{number}")));
+    assert!(store.world.run_until(
+        |world| {
+            world.machine::<Peers>(store.holder).unwrap().files().iter().any(|file| file.trouble.is_some())
+        },
+        40 * SECOND
+    ));
+    assert!(offered(&store) > count / 2);
+    (0..100).for_each(|number| store.put(&format!("new{number}"), b""));
+    store.world.run_for(10 * SECOND);
+    assert_eq!(offered(&store), 100);
+    store.world.run_for(60 * SECOND);
+    assert_eq!(store.world.machine::<Peers>(store.holder).unwrap().files().len(), 100);
+    let links =
+        store.world.machine::<tickmesh::proto::server::Server>(store.server).unwrap().status().links_too_fast;
+    assert_eq!(links, 0);
+    // The server knows nothing of them any more, so there is room for as many again.
+    assert!(store.ask("searchChunk f7 1").starts_with("ERR unknown-file "));
+}
+
 #[test]
 fn files_that_are_gone_take_no_places() {
     let mut store = Store::new(11, 2);
@@ -236,7 +296,7 @@ fn files_that_are_gone_take_no_places() {
         names.iter().for_each(|name| store.world.disk_mut(store.node).remove(name));
         store.world.disk_mut(store.node).remove("c");
         store.world.run_for(65 * SECOND);
-        assert!(store.world.machine::<Peers>(store.keeper).unwrap().files().len() <= 2);
+        assert!(store.world.machine::<Peers>(store.holder).unwrap().files().len() <= 2);
     }
     // One for which there was no room is offered when there is.
     ["a", "b", "c"].iter().for_each(|name| store.put(name, name.as_bytes()));
@@ -258,7 +318,7 @@ fn nothing_ends_it_but_the_wish_to() {
     assert!(store.is_offered("b") && store.is_offered("c") && !store.is_offered("d"));
     assert_eq!(store.get("b").as_deref(), Some(&b"12345"[..]));
     store.world.shutdown(store.node);
-    assert!(store.world.run_until(|world| !world.is_running(store.keeper), 5 * SECOND));
+    assert!(store.world.run_until(|world| !world.is_running(store.holder), 5 * SECOND));
 }
 
 /// On a host without a server, and then with one where somebody else has its name.
@@ -267,20 +327,20 @@ fn it_waits_for_its_server_and_for_its_name() {
     let mut store = Store::new(4, 10);
     store.world.crash(store.node);
     store.world.run_for(SECOND);
-    store.keeper = store.world.start(store.node, keeper(10));
+    store.holder = store.world.start(store.node, holder(10));
     store.put("a", b"12345");
     store.world.run_for(60 * SECOND);
-    assert!(store.world.is_running(store.keeper));
+    assert!(store.world.is_running(store.holder));
     store.world.crash(store.node);
     store.world.start(store.node, Box::new(new_server(everywhere(5555), 1)));
     let other = store.world.add_node(&NodeConfig::new([10, 0, 0, 99]));
     let link = store.world.connect(other, store.addr);
     store.world.write(link, b"HELLO dropbox 40000\n");
     store.world.run_for(SECOND);
-    store.keeper = store.world.start(store.node, keeper(10));
+    store.holder = store.world.start(store.node, holder(10));
     store.put("a", b"12345");
     store.world.run_for(60 * SECOND);
-    assert!(store.world.is_running(store.keeper) && !store.is_offered("a"));
+    assert!(store.world.is_running(store.holder) && !store.is_offered("a"));
     store.world.write(link, b"BYE x\n");
     store.world.run_for(10 * SECOND);
     assert!(store.is_offered("a"));
@@ -295,7 +355,7 @@ fn it_comes_back_when_its_name_is_free_again() {
     store.world.crash(server_node);
     store.world.start(server_node, Box::new(new_server(everywhere(5555), 1)));
     let away = guest(store.addr, Some("dropbox"), Orders { presented_max: 10, ..Orders::default() });
-    (store.keeper, store.node) = (store.world.start(node, Box::new(away)), node);
+    (store.holder, store.node) = (store.world.start(node, Box::new(away)), node);
     store.put("a", b"12345");
     store.world.run_for(SECOND);
     assert!(store.is_offered("a"));
@@ -306,7 +366,7 @@ fn it_comes_back_when_its_name_is_free_again() {
     let link = store.world.connect(other, store.addr);
     store.world.write(link, b"HELLO dropbox 40000\n");
     store.world.run_for(30 * SECOND);
-    assert!(store.world.is_running(store.keeper));
+    assert!(store.world.is_running(store.holder));
     assert_eq!(store.get("a"), None);
     store.world.write(link, b"BYE x\n");
     store.world.run_for(10 * SECOND);

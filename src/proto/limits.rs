@@ -41,7 +41,7 @@ pub const LINK_RANGES_MAX: usize = 32;
 /// Bytes read from one link at once, at most.
 pub const READ_BUDGET_BYTES: usize = 256 << 10;
 /// The same from a link of which nothing is known yet. How much it is afterwards follows from how long the machine takes
-/// with it ([`VISIT_TIME`](crate::proto::limits::VISIT_TIME)).
+/// with it ([`VISIT_TIME`]).
 pub const READ_BUDGET_BYTES_FIRST: usize = 4 << 10;
 /// However long that is: two lines of usual length.
 pub const READ_BUDGET_BYTES_MIN: usize = 256;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::proto::limits::{LINKS_MAX, WRITE_BUDGET_BYTES};
+use crate::proto::limits::{CHUNKS_MAX, COMMAND_PAUSE, LINKS_MAX, WRITE_BUDGET_BYTES};
 
 /// A header ends where its sender has been quiet for so long: each file takes as much longer. Almost all headers come in one
 /// segment, or the size in one and the name in another, and then nothing more will come.
@@ -47,6 +47,20 @@ pub const PRESENTED_LOOK_PERIOD: Duration = Duration::from_secs(30);
 pub const PRESENTED_SLICE: usize = 100;
 /// Between two such slices: all of a full folder are in after a tenth of a second.
 pub const PRESENTED_SLICE_PAUSE: Duration = Duration::from_millis(1);
+/// Files that it takes back at once, and that the server hears of at once: closing them and telling costs both some milliseconds.
+pub const WITHDRAWN_SLICE: usize = 50;
+/// Between two such slices. So half of what a link may say in the long run is left: `WITHDRAW` counts twice.
+pub const WITHDRAWN_PAUSE: Duration = Duration::from_millis(100);
+/// Of more files that are gone at one look, the log has one line for all.
+pub const GONE_LINES_MAX: usize = 10;
+/// Chunks of files that it knows no more, or that never were, that one link may ask it for in a row: a file may be forgotten or
+/// replaced while all of its chunks are being asked for.
+pub const GONE_GETS_BURST: u64 = CHUNKS_MAX;
+/// And then one each: to refuse one costs as much as to read the line.
+pub const GONE_GETS_PAUSE: Duration = Duration::from_millis(1);
+/// Files of which it knows something, for each that it may offer: those that are gone count until the server knows that too, and a
+/// folder may be emptied and filled again before.
+pub const PRESENTED_KNOWN_MAX: usize = 2;
 /// Longest ending of a name, its dot included, that stays when the name is cut: `.jpg`, `.torrent`.
 pub const ENDING_BYTES_MAX: usize = 16;
 /// Between two counts of what is in the folder: an operator who makes room need not wait longer, and a folder of a
@@ -84,6 +98,8 @@ pub const UPLOAD_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 pub const UPLOAD_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
 
 const _: () = {
+    let withdrawn_ns = WITHDRAWN_PAUSE.as_nanos() / WITHDRAWN_SLICE as u128;
+    assert!(withdrawn_ns >= 2 * 2 * COMMAND_PAUSE.as_nanos());
     // What every file system stores, less `.01234567.temp` or the longest number.
     assert!(STORED_NAME_BYTES_MAX + 14 <= 255 && FRESH_TRIES_MAX <= 10_000);
     assert!(ENDING_BYTES_MAX < STORED_NAME_BYTES_MAX / 2);

@@ -204,7 +204,7 @@ impl Member {
         if let (State::Whole { .. }, Some(manifest)) = (&hashed.state, &hashed.manifest) {
             let same = manifest.hash(offset / manifest.chunk_bytes()) == Some(&hash);
             if !same {
-                self.withdraw(item, "it has changed since it was offered", common, now, os);
+                self.withdraw(item, ("it has changed since it was offered", false), common, now, os);
             }
             return;
         }

@@ -56,6 +56,8 @@ pub(super) enum Timer {
     Share(u32),
     /// Files of our folder that wait for their turn.
     Present(u32),
+    /// Files that are to be taken back, or whose end the server is to hear of.
+    Withdraw(u32),
     /// Something that was to be shown.
     Shown(u32),
     /// Chunks that wait for their turn.

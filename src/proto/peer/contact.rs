@@ -190,6 +190,7 @@ impl Member {
                 }
             }
             Ok(Message::OkRegister { file, holders }) => self.on_registered(file, holders, common, os),
+            Ok(Message::OkWithdraw { .. }) => self.on_withdrawn(common, os),
             Ok(Message::OkDownload { file, bytes, chunk_bytes, octets }) => {
                 let octets = self.on_download(file, bytes, chunk_bytes, octets);
                 if octets == 0 {

@@ -337,8 +337,10 @@ impl Member {
             return match error {
                 // The disk has too much to do; another complaint will come.
                 ErrorKind::ResourceBusy => {}
-                ErrorKind::UnexpectedEof => self.withdraw(item, "it is shorter than it was", common, now, os),
-                error => self.withdraw(item, &Why(error).to_string(), common, now, os),
+                ErrorKind::UnexpectedEof => {
+                    self.withdraw(item, ("it is shorter than it was", false), common, now, os)
+                }
+                error => self.withdraw(item, (&Why(error).to_string(), false), common, now, os),
             };
         }
         let failed = self.library.at_mut(item);

@@ -1,7 +1,7 @@
 //! A guest: a member without a run, that offers files, gets files, and asks who has them. Decides
 //! what to say to the server and when everything is done.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use crate::proto::machine::Os;
 use crate::proto::peer::common::{Common, DialFor, Timer};
 use crate::proto::peer::library::ItemId;
 use crate::proto::peer::member::{Member, Stage};
+use crate::proto::peer::offer::Trouble;
 use crate::proto::peer::other::Way;
 use crate::proto::peer::presented::Presented;
 use crate::proto::peer::report::Outcome;
@@ -110,6 +111,8 @@ pub(super) struct Guest {
     pub(super) asked: VecDeque<Asked>,
     /// Files that the server is to hear of, in order.
     pub(super) to_register: VecDeque<ItemId>,
+    /// Files of which it is to hear that we take no part in them any more, unless we do by then.
+    pub(super) to_withdraw: BTreeSet<ItemId>,
     /// Files that the server had no room for, and when it hears of them again.
     pub(super) put_off: Vec<ItemId>,
     pub(super) put_off_until: Mono,
@@ -140,6 +143,7 @@ pub(super) struct Offered {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     Register(ItemId),
+    Withdraw(ItemId),
     Download(FileName),
     Search,
     /// What a user has typed.
@@ -159,6 +163,7 @@ impl Guest {
             wants,
             asked: VecDeque::new(),
             to_register: VecDeque::new(),
+            to_withdraw: BTreeSet::new(),
             put_off: Vec::new(),
             put_off_until: Mono(0),
             looked_at: 0,
@@ -201,7 +206,15 @@ impl Member {
     /// The server knows us: tells it what there is, and asks what is to be asked, again after each break.
     pub(super) fn begin_visit(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
         let Some(guest) = &mut self.guest else { return };
-        guest.asked.clear();
+        let unheard = guest.asked.drain(..).filter_map(|asked| match asked {
+            Asked::Withdraw(item) => Some(item),
+            _ => None,
+        });
+        guest.to_withdraw.extend(unheard);
+        // The server goes by what it heard before.
+        let is_withdrawn =
+            |item: &ItemId| matches!(self.library.at(*item).trouble, Some(Trouble::Withdrawn(_)));
+        guest.to_withdraw.extend((0..self.library.len() as ItemId).filter(is_withdrawn));
         guest.to_register.clear();
         guest.put_off.clear();
         guest.presented.told = None;
@@ -210,6 +223,8 @@ impl Member {
         for item in 0..self.library.len() as ItemId {
             self.register(item, common, os);
         }
+        // Before anything is asked for: it may be of the same name.
+        self.withdraw_more(common, now, os);
         self.search(common, os);
         self.drive_guest(common, now, os);
     }

@@ -94,7 +94,7 @@ impl Machine for Peers {
             | Input::Measured { .. }
             | Input::Reload
             | Input::Report => {}
-            Input::Surveyed { files, .. } => self.on_surveyed(files, now, os),
+            Input::Surveyed { files, .. } => self.on_surveyed(files, now),
             Input::Presented { path, stamp } => self.on_presented(path, stamp, now),
             Input::Derived { job, key } => {
                 members.iter_mut().for_each(|member| member.on_derived(job, key, common, os));
@@ -148,6 +148,7 @@ impl Peers {
             Timer::Reply(member) => members[member as usize].on_reply_timeout(common, now, os),
             Timer::Share(member) => members[member as usize].look_around(common, now, os),
             Timer::Present(member) => members[member as usize].take_presented(common, now, os),
+            Timer::Withdraw(member) => members[member as usize].withdraw_more(common, now, os),
             Timer::Shown(_) => {} // see `tend_talk`
             Timer::Serve => {
                 common.packing.begin_turn();

@@ -266,6 +266,7 @@ impl Member {
             Timer::Reply,
             Timer::Share,
             Timer::Present,
+            Timer::Withdraw,
             Timer::Shown,
         ];
         for timer in timers {

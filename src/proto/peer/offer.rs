@@ -4,10 +4,11 @@
 use std::fmt;
 
 use crate::proto::limits::{
-    REGISTER_AGAIN_PAUSE, REGISTER_TRIES_MAX, REGISTERS_AHEAD_BYTES, REGISTERS_AHEAD_MAX,
+    REGISTER_AGAIN_PAUSE, REGISTER_TRIES_MAX, REGISTERS_AHEAD_BYTES, REGISTERS_AHEAD_MAX, WITHDRAWN_PAUSE,
+    WITHDRAWN_SLICE,
 };
 use crate::proto::machine::Os;
-use crate::proto::peer::common::Common;
+use crate::proto::peer::common::{Common, Timer};
 use crate::proto::peer::guest::Asked;
 use crate::proto::peer::library::{ItemId, State};
 use crate::proto::peer::member::Member;
@@ -55,7 +56,7 @@ impl Member {
             let octets = |item: ItemId| library.at(item).manifest.as_ref().map_or(0, Manifest::octets);
             let ahead = guest.asked.iter().map(|asked| match asked {
                 Asked::Register(item) => octets(*item),
-                Asked::Download(_) | Asked::Search | Asked::Command | Asked::Farewell => 0,
+                _ => 0,
             });
             let ahead: u64 = ahead.sum();
             let full = guest.asked.len() >= REGISTERS_AHEAD_MAX;
@@ -71,14 +72,7 @@ impl Member {
         let (Some(link), Some(guest)) = (self.contact.joined(), &mut self.guest) else { return };
         let held = self.library.at(item);
         let Some(manifest) = &held.manifest else { return };
-        let withdrawn = matches!(held.trouble, Some(Trouble::Withdrawn(_)));
-        let portion = match &held.state {
-            State::Whole { file: Some(_) } | State::Storing { .. } => Portion::All,
-            State::Fetching { .. } => Portion::None,
-            // The server goes by what it heard before.
-            State::Whole { file: None } if withdrawn => Portion::None,
-            State::Whole { file: None } | State::Wanted | State::Checking { .. } => return,
-        };
+        let Some(portion) = portion(&held.state) else { return };
         let (file, bytes) = (held.name.as_str(), manifest.bytes());
         let (chunk_bytes, octets) = (manifest.chunk_bytes(), manifest.octets());
         common.scratch.clear();
@@ -108,11 +102,64 @@ impl Member {
         }
     }
 
-    /// A file is not what was offered any more: nobody gets anything of it from here.
+    /// The server is to hear that we take no part in a file any more. Not at once: who stops offering a whole folder would say so
+    /// faster than is agreed.
+    pub(super) fn say_withdrawn(&mut self, item: ItemId, common: &mut Common, now: Now) {
+        if let Some(guest) = &mut self.guest {
+            guest.to_withdraw.insert(item);
+            self.wake_withdrawals(common, now);
+        }
+    }
+
+    pub(super) fn wake_withdrawals(&self, common: &mut Common, now: Now) {
+        let timer = Timer::Withdraw(self.index);
+        if common.wheel.deadline(&timer).is_none() {
+            common.wheel.insert(timer, now.mono);
+        }
+    }
+
+    /// Some of the files that are to be taken back, and some of those whose end the server is to hear of.
+    pub(super) fn withdraw_more(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        self.take_back_more(common, now, os);
+        for _ in 0..WITHDRAWN_SLICE {
+            let (Some(_), Some(guest)) = (self.contact.joined(), &mut self.guest) else { break };
+            let Some(item) = guest.to_withdraw.first().copied() else { break };
+            self.say_withdraw(item, common, os);
+        }
+        let is_joined = self.contact.joined().is_some();
+        let is_more = self.guest.as_ref().is_some_and(|guest| {
+            guest.presented.has_to_take_back() || is_joined && !guest.to_withdraw.is_empty()
+        });
+        if is_more {
+            common.wheel.insert(Timer::Withdraw(self.index), now.mono + WITHDRAWN_PAUSE);
+        }
+    }
+
+    /// Says it now, if it is still to be said.
+    pub(super) fn say_withdraw(&mut self, item: ItemId, common: &mut Common, os: &mut dyn Os) {
+        let (Some(link), Some(guest)) = (self.contact.joined(), &mut self.guest) else { return };
+        let ended = self.library.at(item);
+        // If it is offered once more, there is nothing to say.
+        if guest.to_withdraw.remove(&item) && portion(&ended.state).is_none() {
+            common.send(link, &Message::Withdraw { file: ended.name.as_str() }, os);
+            guest.asked.push_back(Asked::Withdraw(item));
+        }
+    }
+
+    pub(super) fn on_withdrawn(&mut self, common: &mut Common, os: &mut dyn Os) {
+        if let Some(guest) = &mut self.guest
+            && let Some(Asked::Withdraw(_)) = guest.asked.front()
+        {
+            guest.asked.pop_front();
+            self.register_more(common, os);
+        }
+    }
+
+    /// A file is not what was offered any more: nobody gets anything of it from here. `is_told`: that is in the log already.
     pub(super) fn withdraw(
         &mut self,
         item: ItemId,
-        why: &str,
+        (why, is_told): (&str, bool),
         common: &mut Common,
         now: Now,
         os: &mut dyn Os,
@@ -124,8 +171,8 @@ impl Member {
         withdrawn.unreported.clear();
         let trouble = Trouble::Withdrawn(why.to_owned());
         withdrawn.trouble = Some(trouble.clone());
-        self.register(item, common, os);
-        self.drop_offer(item, trouble, false, common, now, os);
+        self.say_withdrawn(item, common, now);
+        self.drop_offer(item, trouble, is_told, common, now, os);
     }
 
     /// The server does not take a file. That may be a matter of the moment if a limit is the reason.
@@ -193,18 +240,31 @@ impl Member {
         let offered = guest.offers(item);
         // Who shares is told by who runs it, at once.
         let level = match offered {
+            true if guest.stays() && is_told => log::Level::Debug,
             true if guest.stays() => log::Level::Warn,
             true => log::Level::Info,
             false => log::Level::Error,
         };
         log::log!(level, "file not offered why=\"{why}\"");
-        let all_gone = guest.offered.iter().all(|offered| self.library.at(offered.item).trouble.is_some());
         if guest.talker.is_some() {
             if !is_told {
                 self.show_file(item);
             }
-        } else if offered && all_gone && guest.orders.get.is_none() && !guest.stays() {
+            return;
+        }
+        let is_gone = |item: ItemId| self.library.at(item).trouble.is_some();
+        let may_end = offered && guest.orders.get.is_none() && !guest.stays();
+        if may_end && guest.offered.iter().all(|offered| is_gone(offered.item)) {
             self.fail(&why, common, now, os);
         }
+    }
+}
+
+/// How much of a file we hold, if we take part in it.
+fn portion(state: &State) -> Option<Portion> {
+    match state {
+        State::Whole { file: Some(_) } | State::Storing { .. } => Some(Portion::All),
+        State::Fetching { .. } => Some(Portion::None),
+        State::Whole { file: None } | State::Wanted | State::Checking { .. } => None,
     }
 }

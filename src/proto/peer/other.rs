@@ -59,6 +59,8 @@ pub(super) struct Other {
     pub(super) begun: Vec<ItemId>,
     /// Chunks that it said again and again to hold, over this link.
     pub(super) haves_idle: u64,
+    /// Until when what it asked for that is gone would have lasted.
+    pub(super) gone_gets_until: Mono,
     pub(super) lies: u32,
     /// When a link may be tried next, and the pause after that.
     pub(super) next_try: Mono,
@@ -160,6 +162,7 @@ impl Other {
             takes_part: Vec::new(),
             begun: Vec::new(),
             haves_idle: 0,
+            gone_gets_until: Mono(0),
             lies: 0,
             next_try: Mono(0),
             pause: PAIR_PAUSE_MIN,

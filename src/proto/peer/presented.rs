@@ -5,7 +5,10 @@ mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::proto::limits::{PRESENTED_LOOK_PERIOD, PRESENTED_SLICE, PRESENTED_SLICE_PAUSE};
+use crate::proto::limits::{
+    GONE_LINES_MAX, PRESENTED_KNOWN_MAX, PRESENTED_LOOK_PERIOD, PRESENTED_SLICE, PRESENTED_SLICE_PAUSE,
+    WITHDRAWN_SLICE,
+};
 use crate::proto::machine::{CloseReason, Effect, FolderFile, Os, Stamp};
 use crate::proto::peer::Peers;
 use crate::proto::peer::common::{Common, Timer};
@@ -21,15 +24,19 @@ use crate::proto::time::{Mono, Now};
 #[derive(Debug, Default)]
 pub(super) struct Presented {
     /// By their paths, in order.
-    items: BTreeMap<Box<str>, Kept>,
+    items: BTreeMap<Box<str>, Presentable>,
     /// Of these, those that are not offered any more: they were removed or replaced, or somebody writes to them.
     gone: BTreeSet<Box<str>>,
+    /// Of these, those that are to be taken back, and why.
+    to_take_back: BTreeMap<Box<str>, &'static str>,
     /// What they are offered as.
     names: Names,
     /// Files whose turn has not come: a whole folder at once would hold everybody else on the loop.
     coming: BTreeMap<Box<str>, Stamp>,
     /// There was no room for a file, and it has been said.
     is_full_told: bool,
+    /// Of those that were gone at the last look, the log has one line for all.
+    is_gone_told: bool,
     /// Files that were there at the last look, are not offered, and that nobody has presented: offered if they are the same
     /// at the next look, for somebody may be writing them.
     found: BTreeMap<Box<str>, Stamp>,
@@ -41,7 +48,7 @@ pub(super) struct Presented {
 
 /// A file that was offered once.
 #[derive(Debug)]
-struct Kept {
+struct Presentable {
     item: ItemId,
     /// What it was before it was opened.
     stamp: Stamp,
@@ -50,25 +57,31 @@ struct Kept {
 impl Presented {
     /// Whether one more would be too many. `is_new`: nothing is kept of it. What is kept of files that are gone is bounded too.
     fn is_full(&self, is_new: bool, max: usize) -> bool {
-        self.items.len() - self.gone.len() >= max || is_new && self.items.len() >= 2 * max
+        self.items.len() - self.gone.len() >= max || is_new && self.items.len() >= PRESENTED_KNOWN_MAX * max
     }
 
-    /// Finds what is not what it was any more, and why. `is_all`: nothing else is there; otherwise nothing is known of what
-    /// comes behind the last.
-    fn note_gone(&mut self, files: &[FolderFile], is_all: bool) -> Vec<(ItemId, &'static str)> {
+    /// Some files are still to be taken back.
+    pub(super) fn has_to_take_back(&self) -> bool {
+        !self.to_take_back.is_empty()
+    }
+
+    /// Finds what is not what it was any more, and why; how many. `is_all`: nothing else is there; otherwise nothing is known of
+    /// what comes behind the last.
+    fn note_gone(&mut self, files: &[FolderFile], is_all: bool) -> usize {
         let last = files.last().filter(|_| !is_all);
         let mut there = files.iter().peekable();
-        let mut gone = Vec::new();
-        for (path, kept) in &self.items {
+        let mut gone = 0;
+        for (path, known) in &self.items {
             while there.next_if(|file| *file.name < **path).is_some() {}
             let why = match there.next_if(|file| *file.name == **path) {
-                Some(file) if file.stamp == kept.stamp => continue,
+                Some(file) if file.stamp == known.stamp => continue,
                 Some(_) => "it is another one now",
                 None if last.is_some_and(|last| **path > *last.name) => continue,
                 None => "it is not in its folder any more",
             };
             if self.gone.insert(path.clone()) {
-                gone.push((kept.item, why));
+                self.to_take_back.insert(path.clone(), why);
+                gone += 1;
             }
         }
         gone
@@ -98,8 +111,8 @@ impl Peers {
     }
 
     /// What is in our folder.
-    pub(super) fn on_surveyed(&mut self, files: &[FolderFile], now: Now, os: &mut dyn Os) {
-        self.members.iter_mut().for_each(|member| member.on_surveyed(files, &mut self.common, now, os));
+    pub(super) fn on_surveyed(&mut self, files: &[FolderFile], now: Now) {
+        self.members.iter_mut().for_each(|member| member.on_surveyed(files, &mut self.common, now));
     }
 }
 
@@ -124,16 +137,16 @@ impl Member {
         for _ in 0..PRESENTED_SLICE {
             let first = self.guest.as_mut().and_then(|guest| guest.presented.coming.pop_first());
             let Some((path, stamp)) = first else { return };
-            self.take(path, stamp, common, os);
+            self.take(path, stamp, common, now, os);
         }
         common.wheel.insert(Timer::Present(self.index), now.mono + PRESENTED_SLICE_PAUSE);
     }
 
     /// One that was offered before may be another one now, and is looked at anew.
-    fn take(&mut self, path: Box<str>, stamp: Stamp, common: &mut Common, os: &mut dyn Os) {
+    fn take(&mut self, path: Box<str>, stamp: Stamp, common: &mut Common, now: Now, os: &mut dyn Os) {
         let Some(guest) = &mut self.guest else { return };
         let presented = &mut guest.presented;
-        let known = presented.items.get(&path).map(|kept| kept.item);
+        let known = presented.items.get(&path).map(|known| known.item);
         let is_offered = known.is_some() && !presented.gone.contains(&path);
         if !is_offered && presented.is_full(known.is_none(), guest.orders.presented_max) {
             if !std::mem::replace(&mut presented.is_full_told, true) {
@@ -150,11 +163,16 @@ impl Member {
             self.library.expect(name, None)
         });
         presented.gone.remove(&path);
-        presented.items.insert(path.clone(), Kept { item, stamp });
+        presented.to_take_back.remove(&path);
+        presented.items.insert(path.clone(), Presentable { item, stamp });
         if known.is_some() && guest.waits(item) {
             return;
         }
         let offered = self.library.at_mut(item);
+        if offered.is_whole() && offered.file().is_some() {
+            // It may not be there any more when its turn comes.
+            guest.to_withdraw.insert(item);
+        }
         if let State::Checking { .. } = offered.state {
             guest.looked_at -= 1;
         }
@@ -163,6 +181,7 @@ impl Member {
         (offered.trouble, offered.registers_refused) = (None, 0);
         (offered.verified, offered.is_registered) = (None, false);
         guest.offer(item, Offer { path: path.into(), name, chunks: None });
+        self.wake_withdrawals(common, now);
         self.open_more_offers(common, os);
     }
 
@@ -178,24 +197,49 @@ impl Member {
         }
     }
 
-    fn on_surveyed(&mut self, files: &[FolderFile], common: &mut Common, now: Now, os: &mut dyn Os) {
-        self.forget_gone();
+    fn on_surveyed(&mut self, files: &[FolderFile], common: &mut Common, now: Now) {
+        self.forget_gone(common);
         let Some(guest) = self.guest.as_mut().filter(|guest| guest.stays()) else { return };
         let max = guest.orders.presented_max;
         let presented = &mut guest.presented;
-        for (item, why) in presented.note_gone(files, files.len() < max) {
-            self.take_back(item, why, common, now, os);
+        let gone = presented.note_gone(files, files.len() < max);
+        presented.is_gone_told = gone > GONE_LINES_MAX;
+        if presented.is_gone_told {
+            log::warn!(
+                "files not offered files={gone} why=\"they are gone from their folder, or others now\""
+            );
         }
-        let Some(guest) = &mut self.guest else { return };
-        let presented = &mut guest.presented;
         presented.is_full_told &= presented.is_full(true, max);
-        for (path, stamp) in presented.note_found(files) {
+        let found = presented.note_found(files);
+        if gone > 0 {
+            self.wake_withdrawals(common, now);
+        }
+        for (path, stamp) in found {
             self.on_presented(&path, stamp, common, now);
         }
     }
 
+    /// Some of those that are gone: closing thousands at once would hold everybody else on the loop.
+    pub(super) fn take_back_more(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
+        for _ in 0..WITHDRAWN_SLICE {
+            let Some(Guest { presented, .. }) = &mut self.guest else { return };
+            let Some((path, why)) = presented.to_take_back.pop_first() else { return };
+            let is_told = presented.is_gone_told;
+            if let Some(item) = presented.items.get(&path).map(|known| known.item) {
+                self.take_back(item, (why, is_told), common, now, os);
+            }
+        }
+    }
+
     /// Offers a file no more, however far it has come.
-    fn take_back(&mut self, item: ItemId, why: &str, common: &mut Common, now: Now, os: &mut dyn Os) {
+    fn take_back(
+        &mut self,
+        item: ItemId,
+        (why, is_told): (&str, bool),
+        common: &mut Common,
+        now: Now,
+        os: &mut dyn Os,
+    ) {
         let Some(Guest { to_look_at, offered, looked_at, .. }) = &mut self.guest else { return };
         let waited = to_look_at.len();
         to_look_at.retain(|place| offered[*place].item != item);
@@ -207,30 +251,42 @@ impl Member {
             was_offered = true;
         }
         if was_offered {
-            self.drop_offer(item, Trouble::Withdrawn(why.to_owned()), false, common, now, os);
+            self.drop_offer(item, Trouble::Withdrawn(why.to_owned()), is_told, common, now, os);
             return self.open_more_offers(common, os);
         }
-        self.withdraw(item, why, common, now, os);
+        self.withdraw(item, (why, is_told), common, now, os);
     }
 
     /// Gives up what is known of files that were gone at the last look, once the server knows that too: there may be any number
     /// of them in a life.
-    fn forget_gone(&mut self) {
+    fn forget_gone(&mut self, common: &Common) {
         let Some(guest) = self.guest.as_mut().filter(|guest| guest.stays()) else { return };
         // The places of what waits to be looked at are those of what is offered.
         if self.contact.joined().is_none() || !guest.to_register.is_empty() || !guest.to_look_at.is_empty() {
             return;
         }
-        let asked = |item: ItemId| guest.asked.iter().any(|asked| *asked == Asked::Register(item));
+        let is_asked =
+            |asked: &Asked, item: ItemId| *asked == Asked::Register(item) || *asked == Asked::Withdraw(item);
+        let asked = |item: ItemId| {
+            guest.to_withdraw.contains(&item) || guest.asked.iter().any(|asked| is_asked(asked, item))
+        };
+        // What is asked for is answered first: its place would be another file's.
+        let wanted = common.serving.files();
         let library = &self.library;
         let presented = &mut guest.presented;
         let is_over = |path: &str, item: ItemId| {
-            let is_still =
-                library.at(item).file().is_none() && !asked(item) && !guest.put_off.contains(&item);
-            is_still && !presented.coming.contains_key(path) && !presented.found.contains_key(path)
+            let is_still = library.at(item).file().is_none()
+                && !wanted.contains(&item)
+                && !asked(item)
+                && !guest.put_off.contains(&item);
+            is_still
+                && !presented.to_take_back.contains_key(path)
+                && !presented.coming.contains_key(path)
+                && !presented.found.contains_key(path)
         };
         let gone = presented.gone.iter().map(|path| (path.clone(), presented.items[path].item));
         let over: BTreeMap<Box<str>, ItemId> = gone.filter(|(path, item)| is_over(path, *item)).collect();
+        over.iter().for_each(|(path, item)| presented.names.give_back(path, &library.at(*item).name));
         presented.gone.retain(|path| !over.contains_key(path));
         presented.items.retain(|path, _| !over.contains_key(path));
         let items: BTreeSet<ItemId> = over.into_values().collect();

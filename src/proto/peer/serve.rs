@@ -1,8 +1,9 @@
 //! Giving files: what is held is told to those who want it, and chunks are sent, fairly between
 //! links and within the limit for all of them.
 
+use crate::proto::gcra::Gcra;
 use crate::proto::ids::LinkId;
-use crate::proto::limits::{CHUNKS_DOUBTED_MAX, WORD_PERIOD};
+use crate::proto::limits::{CHUNKS_DOUBTED_MAX, GONE_GETS_BURST, GONE_GETS_PAUSE, WORD_PERIOD};
 use crate::proto::machine::{Effect, Os};
 use crate::proto::peer::common::{Common, Timer, Whose};
 use crate::proto::peer::library::{Item, ItemId, State};
@@ -13,6 +14,9 @@ use crate::proto::peer::pair::{Fault, fault};
 use crate::proto::swarm::{ChunkSet, Request, SourceId};
 use crate::proto::time::{Mono, Now};
 use crate::proto::wire::{ErrorCode, Message};
+
+/// What one link may ask for of files that are gone.
+const GONE_GETS: Gcra = Gcra::new(GONE_GETS_BURST, GONE_GETS_PAUSE);
 
 impl Member {
     /// The link is open: says what our own record consists of.
@@ -105,7 +109,7 @@ impl Member {
         now: Now,
         os: &mut dyn Os,
     ) -> Result<u64, Fault> {
-        let item = self.library.find(file);
+        let (item, stays) = (self.library.find(file), self.stays());
         let range = item.and_then(|item| self.library.at(item).manifest.as_ref()?.range(chunk));
         if item.is_some_and(|item| self.library.at(item).manifest.is_none()) {
             // Its owner has come back as another: what we had of it counts no more, but we had it.
@@ -113,6 +117,12 @@ impl Member {
             return Ok(0);
         }
         let (Some(item), Some((_, len))) = (item, range) else {
+            let until = &mut self.others.at_mut(place).gone_gets_until;
+            if stays && GONE_GETS.take(until, 1, now.mono) {
+                // It had that file, or another one of that name.
+                common.send(link, &Message::Deny { file, chunk }, os);
+                return Ok(0);
+            }
             return fault(ErrorCode::UnknownFile, format!("I have no chunk {chunk} of {file}"));
         };
         if self.library.at(item).source_of(chunk).is_none() || !self.may_begin(place, item) {

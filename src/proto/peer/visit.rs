@@ -253,7 +253,7 @@ impl Member {
             Some(Asked::Command) if is_stray => {
                 return log::warn!("server takes no notice code={} text=\"{text}\"", code.as_str());
             }
-            Some(Asked::Register(_) | Asked::Download(_)) if of_note => {
+            Some(Asked::Register(_) | Asked::Withdraw(_) | Asked::Download(_)) if of_note => {
                 return log::warn!("server takes no notice code={} text=\"{text}\"", code.as_str());
             }
             _ => drop(guest.asked.pop_front()),
@@ -264,6 +264,11 @@ impl Member {
                 self.register_more(common, os);
             }
             Some(Asked::Command) => self.on_command_refused(code, text),
+            // The server has it as ours until it forgets us.
+            Some(Asked::Withdraw(_)) => {
+                log::warn!("server does not let go of a file code={} text=\"{text}\"", code.as_str());
+                self.register_more(common, os);
+            }
             Some(Asked::Farewell) => {}
             Some(Asked::Download(file)) if self.refuse_download(&file, code, text, common, now, os) => {}
             // Nobody has it, yet.

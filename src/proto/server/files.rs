@@ -49,6 +49,7 @@ impl Server {
             Message::Register { file, bytes, chunk_bytes, octets, held } => {
                 self.on_register(link, file, (bytes, chunk_bytes), octets, held, now, os)
             }
+            Message::Withdraw { file } => self.on_withdraw(link, file, os),
             Message::Download { file } => self.on_download(link, file, os),
             Message::Have { file, first, last } => self.on_have(link, file, (first, last), os),
             Message::Report { file, id, chunk } => self.on_report(link, file, &id, chunk),
@@ -161,14 +162,18 @@ impl Server {
             who.id,
             portion.as_str()
         );
-        self.conclude_register(Registering { link, who, file, holders, is_news: registered.is_news }, os);
+        let is_news = registered.is_news;
+        self.conclude_register(Registering { link, who, file, holders, is_news, withdraws: false }, os);
         Ok(())
     }
 
     /// Answers who has registered a file, and tells those who may want it.
     pub(super) fn answer_register(&mut self, registering: &Registering, os: &mut dyn Os) {
-        let Registering { link, who, ref file, holders, is_news } = *registering;
+        let Registering { link, who, ref file, holders, is_news, withdraws } = *registering;
         let file: &str = &file.name;
+        if withdraws {
+            return self.send(link, &Message::OkWithdraw { file }, os);
+        }
         self.send(link, &Message::OkRegister { file, holders }, os);
         if is_news {
             self.forgive_command(link);
@@ -362,6 +367,7 @@ fn is_counted(message: &Message<'_>) -> bool {
         message,
         Message::Chat(_)
             | Message::Register { .. }
+            | Message::Withdraw { .. }
             | Message::Download { .. }
             | Message::Have { .. }
             | Message::Report { .. }

@@ -129,6 +129,13 @@ impl Registry {
         self.bound(group, file).is_some_and(|bound| bound.users.contains(user))
     }
 
+    /// A file that a user holds something of.
+    pub(super) fn kept(&self, group: &Name, file: &str, user: &Name) -> Option<KeptFile<'static>> {
+        let bound = self.bound(group, file).filter(|bound| bound.users.contains(user))?;
+        let Bound { bytes, chunk_bytes, root, .. } = *bound;
+        Some(KeptFile { group: *group, name: file.to_owned().into(), bytes, chunk_bytes, root })
+    }
+
     /// How many chunks a file has, if its name is bound.
     pub(super) fn chunks(&self, group: &Name, file: &str) -> Option<u64> {
         self.bound(group, file).map(|bound| bound.bytes.div_ceil(bound.chunk_bytes))

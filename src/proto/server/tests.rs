@@ -5,6 +5,7 @@ mod comings;
 mod files;
 mod guests;
 mod runs;
+mod withdrawn;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -101,6 +101,11 @@ impl Serving {
         was_there
     }
 
+    /// Files of which a chunk is wanted over any link.
+    pub fn files(&self) -> BTreeSet<u32> {
+        self.queues.values().flatten().map(|request| request.file).collect()
+    }
+
     /// A link is gone, and its requests with it.
     pub fn drop_link(&mut self, link: LinkId) {
         self.held.remove(&link);
@@ -269,6 +274,7 @@ mod tests {
         serving.drop_link(link(1));
         serving.check_invariants();
         assert_eq!((serving.waiting(link(1)), serving.waiting(link(2))), (0, 1));
+        assert_eq!(serving.files().into_iter().collect::<Vec<_>>(), [7]);
         assert!(serving.cancel(link(2), 7, 4));
         serving.check_invariants();
         assert_eq!(serving.next_at(), None);

@@ -68,6 +68,10 @@ pub enum Message<'a> {
     Register { file: &'a str, bytes: u64, chunk_bytes: u64, octets: u64, held: Portion },
     /// The answer to `Register`: so many members hold chunks of it now.
     OkRegister { file: &'a str, holders: u64 },
+    /// The sender takes no part in a file any more.
+    Withdraw { file: &'a str },
+    /// The answer to `Withdraw`, also if there was nothing to end.
+    OkWithdraw { file: &'a str },
     /// I want this file: what is it, and who has it?
     Download { file: &'a str },
     /// The answer to `Download`, behind a list of `Source`; `octets` octets follow: the hashes, as in `Offer`.
@@ -237,9 +241,11 @@ impl<'a> Message<'a> {
             }
             Message::Want { file, root } => line.word(file).word(root.to_hex().as_str()),
             Message::Holds { file, octets } => line.word(file).number(octets),
-            Message::Got { file } | Message::Download { file } | Message::SearchFile { file } => {
-                line.word(file)
-            }
+            Message::Got { file }
+            | Message::Download { file }
+            | Message::Withdraw { file }
+            | Message::OkWithdraw { file }
+            | Message::SearchFile { file } => line.word(file),
             Message::Chat(ref chat) => {
                 chat.encode_args(&mut line);
                 &mut line
@@ -268,6 +274,8 @@ impl<'a> Message<'a> {
             Message::OkHello { .. } => "OK HELLO",
             Message::Register { .. } => "REGISTER",
             Message::OkRegister { .. } => "OK REGISTER",
+            Message::Withdraw { .. } => "WITHDRAW",
+            Message::OkWithdraw { .. } => "OK WITHDRAW",
             Message::Download { .. } => "DOWNLOAD",
             Message::OkDownload { .. } => "OK DOWNLOAD",
             Message::Have { .. } => "HAVE",

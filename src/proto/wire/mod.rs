@@ -39,6 +39,7 @@
 //! Member or guest to server, about files:
 //!   REGISTER file bytes chunk_bytes octets              ; octets = 65 for each chunk: hash in hex, LF
 //!        ( "all" / "none" )                             OK REGISTER file holders
+//!   WITHDRAW file                                       OK WITHDRAW file
 //!   DOWNLOAD file                                       *( "* " SOURCE line )
 //!                                                       OK DOWNLOAD file bytes chunk_bytes octets
 //!   HAVE file first last                                ; none
@@ -143,11 +144,12 @@
 //!   answer will be. The first to name a file has the name: others may register the same content, and
 //!   hold it too, but not another (`file-differs`, which names a holder). `all`: the sender holds
 //!   every chunk. `none`: it says which with `HAVE`, and holds no others any more, as somebody who was
-//!   interrupted does, whose disk has lost some, or who returns to a server that has started anew.
+//!   interrupted does, whose disk has lost some, or who returns to a server that has started anew. Who says `none` still takes part,
+//!   and hears of others; `WITHDRAW` ends that, whatever was said before, and a file in which nobody takes part is forgotten.
 //! - **Kept.** That a user holds something of a file is kept on the server's disk, before the `REGISTER` is answered: its name stays bound to that
 //!   content (`file-differs` to everybody else), also while nobody who holds it is online, and when the server has started
 //!   anew. Then it is `Not available`, and `DOWNLOAD` says `unknown-file`, as its hashes come with the first who
-//!   registers it again. Who holds nothing any more says `REGISTER` with `none`; the last one frees the name, as does the end of that account. What guests
+//!   registers it again. Who holds nothing any more says `WITHDRAW`, or `REGISTER` with `none`; the last one frees the name, as does the end of that account. What guests
 //!   and members hold is not kept.
 //! - **Getting.** `DOWNLOAD` makes the sender one who fetches: it is told who takes part, at most
 //!   [`SOURCES_MAX`](crate::proto::limits::SOURCES_MAX) of them at once, asked again the next ones, and these
@@ -158,7 +160,8 @@
 //! - **Holding.** `HAVE` names chunks that were verified and stored, from the first to the
 //!   last. `REPORT` names a member whose chunk failed its hash: it is not named to the reporter again.
 //! - **Rates.** Some 2000 lines about files may come in a row, and then as many a second; a link with more is closed
-//!   (`too-fast`). A `REGISTER` that brings the sender a file anew does not count. One that is refused with `limit-reached` may be
+//!   (`too-fast`). A `REGISTER` that brings the sender a file anew does not count, and a
+//!   `WITHDRAW` counts twice, as the file may be brought anew then. A `REGISTER` that is refused with `limit-reached` may be
 //!   said again after a while.
 //! - **Chunks.** A file's root is the BLAKE3 hash over its bytes and chunk_bytes, each a number of 64
 //!   bits with its lowest byte first, and the 32 bytes of each chunk's hash in order. `WANT` says

@@ -245,6 +245,7 @@ impl<'a> Args<'a> {
                 let held = self.one_of("all or none", Portion::parse)?;
                 Message::Register { file, bytes, chunk_bytes, octets, held }
             }
+            "WITHDRAW" => Message::Withdraw { file: self.file("file")? },
             "DOWNLOAD" => Message::Download { file: self.file("file")? },
             "HAVE" => Message::Have {
                 file: self.file("file")?,
@@ -336,6 +337,7 @@ impl<'a> Args<'a> {
             "LINK" => Message::OkLink { zstd: self.zstd()? },
             "HELLO" => Message::OkHello { id: self.name("name")?, key: self.key("key")? },
             "REGISTER" => Message::OkRegister { file: self.file("file")?, holders: self.number("holders")? },
+            "WITHDRAW" => Message::OkWithdraw { file: self.file("file")? },
             "DOWNLOAD" => {
                 let (file, (bytes, chunk_bytes, octets)) = (self.file("file")?, self.sizes()?);
                 Message::OkDownload { file, bytes, chunk_bytes, octets }

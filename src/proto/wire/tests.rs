@@ -132,6 +132,8 @@ fn golden_catalog() -> Vec<(Message<'static>, &'static str)> {
             "REGISTER f.txt 9 8 130 none",
         ),
         (Message::OkRegister { file, holders: 2 }, "OK REGISTER f.txt 2"),
+        (Message::Withdraw { file }, "WITHDRAW f.txt"),
+        (Message::OkWithdraw { file }, "OK WITHDRAW f.txt"),
         (Message::Download { file }, "DOWNLOAD f.txt"),
         (Message::OkDownload { file, bytes, chunk_bytes, octets }, "OK DOWNLOAD f.txt 9 8 130"),
         (Message::Have { file, first: 0, last: 7 }, "HAVE f.txt 0 7"),

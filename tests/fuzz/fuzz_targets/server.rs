@@ -27,6 +27,7 @@ const WORDS: &[&str] = &[
     "HELLO a 4000 lab ",
     "REGISTER f.bin 9 3 195 all\n",
     "REGISTER f.bin 9 3 195 none\n",
+    "WITHDRAW f.bin\n",
     "REGISTER g.bin 3 3 65 all\n",
     "REGISTER e.bin 0 1 0 all\n",
     "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85\n",

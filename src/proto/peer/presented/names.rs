@@ -8,12 +8,23 @@ use crate::proto::machine::{numbered_name, shortened_name};
 
 /// Longest name that gets a number behind it, with room for a dot and seven digits.
 const NUMBERED_BYTES_MAX: usize = FILE_NAME_BYTES_MAX - 8;
+/// Numbers have at most so many digits; far more than there are files at once.
+const NUMBER_MAX: u32 = 9_999_999;
 
 /// What was given so far: the next number of many names that become the same is found at once.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    /// By the name that gets a number. Each number below was taken, and no name is ever given back.
-    next: BTreeMap<String, u32>,
+    /// By the name that gets a number; only those with a number that is in use.
+    numbered: BTreeMap<String, Numbered>,
+}
+
+/// The numbers of one name.
+#[derive(Debug, Default)]
+struct Numbered {
+    /// Given last. The next one is mostly free.
+    last: u32,
+    /// How many are in use.
+    used: usize,
 }
 
 impl Names {
@@ -22,13 +33,28 @@ impl Names {
         let mut name = shared_name(path, FILE_NAME_BYTES_MAX);
         if is_taken(&name) {
             let short = shared_name(path, NUMBERED_BYTES_MAX);
-            let next = self.next.entry(short.clone()).or_insert(1);
+            let numbered = self.numbered.entry(short.clone()).or_default();
             while is_taken(&name) {
-                name = numbered_name(&short, *next);
-                *next += 1;
+                numbered.last = numbered.last % NUMBER_MAX + 1;
+                name = numbered_name(&short, numbered.last);
             }
+            numbered.used += 1;
         }
         name.parse().expect("made of what a name may have")
+    }
+
+    /// Nobody has that name any more, which was made for a file of that name on the disk.
+    pub(super) fn give_back(&mut self, path: &str, name: &FileName) {
+        if name.as_str() == shared_name(path, FILE_NAME_BYTES_MAX) {
+            return;
+        }
+        let short = shared_name(path, NUMBERED_BYTES_MAX);
+        if let Some(numbered) = self.numbered.get_mut(&short) {
+            numbered.used -= 1;
+            if numbered.used == 0 {
+                self.numbered.remove(&short);
+            }
+        }
     }
 }
 
@@ -87,6 +113,36 @@ mod tests {
             }
             assert!(taken[11].ends_with(".11"), "{taken:?}");
         }
+    }
+
+    #[test]
+    fn names_that_are_given_back_leave_nothing_behind() {
+        let mut names = Names::default();
+        let mut taken = BTreeSet::from(["_".to_owned()]);
+        for _ in 0..3 {
+            let given = ["ä", "ö", "ü"].map(|path| {
+                let name = names.free(path, |name| taken.contains(name));
+                assert!(taken.insert(name.to_string()));
+                (path, name)
+            });
+            assert_eq!(given.each_ref().map(|(_, name)| name.as_str()), ["_.1", "_.2", "_.3"]);
+            for (path, name) in &given {
+                assert_eq!(names.numbered.len(), 1);
+                taken.remove(name.as_str());
+                names.give_back(path, name);
+            }
+            assert!(names.numbered.is_empty());
+        }
+        names.give_back("-", &"_".parse().unwrap());
+    }
+
+    #[test]
+    fn numbers_begin_again_when_they_would_be_too_long() {
+        let (long, mut names) = ("x".repeat(FILE_NAME_BYTES_MAX), Names::default());
+        let last = Numbered { last: NUMBER_MAX - 1, used: 1 };
+        names.numbered.insert(shared_name(&long, NUMBERED_BYTES_MAX), last);
+        let given = [(); 2].map(|()| names.free(&long, |name| name == long));
+        assert!(given[0].as_str().ends_with("x.9999999") && given[1].as_str().ends_with("x.1"), "{given:?}");
     }
 
     #[test]

@@ -127,6 +127,7 @@ impl Member {
             return self.refuse_typed(ErrorCode::LimitReached, &text);
         }
         if !is_known {
+            self.say_withdraw(item, common, os);
             self.forget_file(item, common, os);
             self.library.at_mut(item).trouble = None;
         }

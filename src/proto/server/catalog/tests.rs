@@ -122,7 +122,7 @@ fn reports_have_a_bound() {
 
 proptest! {
     #[test]
-    fn any_order_of_events_leaves_it_whole(events in prop::collection::vec((0u8..9, 0u8..4, 0u8..3, any::<bool>()), 0..60)) {
+    fn any_order_of_events_leaves_it_whole(events in prop::collection::vec((0u8..10, 0u8..4, 0u8..3, any::<bool>()), 0..60)) {
         let mut catalog = Catalog::default();
         let mut here = [false; 4];
         for (event, member, file, flag) in events {
@@ -157,6 +157,10 @@ proptest! {
                     let _ = catalog.report(&who, &name, &of, 0);
                     let meeting = catalog.introduce(&who, &name, &NOBODY);
                     prop_assert!(meeting.others.iter().all(|other| *other != who.id && *other != of));
+                }
+                9 => {
+                    catalog.withdraw(&who, &name);
+                    prop_assert!(!catalog.holds(&who, &name));
                 }
                 _ => {}
             }

@@ -11,9 +11,9 @@ use crate::proto::server::chat::{Awaited, Until};
 use crate::proto::server::directory::Refusal;
 use crate::proto::server::registry::kept;
 use crate::proto::time::Now;
-use crate::proto::wire::ErrorCode;
+use crate::proto::wire::{ErrorCode, Message};
 
-/// A `REGISTER` that is answered when the store has it.
+/// A `REGISTER` or `WITHDRAW` that is answered when the store has it.
 #[derive(Debug)]
 pub(in crate::proto::server) struct Registering {
     pub(in crate::proto::server) link: LinkId,
@@ -22,6 +22,8 @@ pub(in crate::proto::server) struct Registering {
     /// See [`Registered`](crate::proto::server::catalog::Registered).
     pub(in crate::proto::server) holders: u64,
     pub(in crate::proto::server) is_news: bool,
+    /// It was `WITHDRAW`.
+    pub(in crate::proto::server) withdraws: bool,
 }
 
 impl Server {
@@ -41,6 +43,30 @@ impl Server {
             let away = if self.chat.is_online(holder) { "" } else { ", who is offline" };
             (!is_apart(holder)).then(|| format!("{holder} holds it{away}"))
         })
+    }
+
+    /// Somebody takes no part in a file any more, or never did: whoever comes back need not know which.
+    pub(in crate::proto::server) fn on_withdraw(
+        &mut self,
+        link: LinkId,
+        file: &str,
+        os: &mut dyn Os,
+    ) -> Result<(), Refusal> {
+        let who = self.known(link)?;
+        // The next `REGISTER` of that file costs nothing.
+        self.note_work(link, 1);
+        self.catalog.withdraw(&who, file);
+        log::debug!("file withdrawn group={} file={file} id={}", who.group, who.id);
+        let user = self.guests.user(&who);
+        match user.and_then(|user| self.registry.kept(&who.group, file, &user)) {
+            Some(file) => {
+                let (holders, is_news) = (0, false);
+                let registering = Registering { link, who, file, holders, is_news, withdraws: true };
+                self.conclude_register(registering, os);
+            }
+            None => self.send(link, &Message::OkWithdraw { file }, os),
+        }
+        Ok(())
     }
 
     /// Answers a `REGISTER` that the catalog has taken: now, or when what a user holds is kept.

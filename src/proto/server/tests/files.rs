@@ -18,7 +18,7 @@ fn hashes(count: usize, kind: u8) -> String {
 }
 
 /// A guest that can be dialed.
-fn guest(desk: &mut Desk, index: u32, name: &str) -> LinkId {
+pub(super) fn guest(desk: &mut Desk, index: u32, name: &str) -> LinkId {
     let link = desk.connect(index);
     desk.heard(link);
     assert!(desk.say(link, &format!("HELLO {name} 40000\n")).starts_with("OK HELLO "));
@@ -26,7 +26,7 @@ fn guest(desk: &mut Desk, index: u32, name: &str) -> LinkId {
 }
 
 /// Registers a file of three chunks.
-fn share(desk: &mut Desk, link: LinkId, file: &str, portion: &str) -> String {
+pub(super) fn share(desk: &mut Desk, link: LinkId, file: &str, portion: &str) -> String {
     desk.say(link, &format!("REGISTER {file} 9 4 195 {portion}\n{}", hashes(3, 1)))
 }
 
