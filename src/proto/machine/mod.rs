@@ -180,8 +180,8 @@ pub enum Effect<'a> {
     SendFile { link: LinkId, file: FileId, offset: u64, len: u64 },
     /// Send what is queued, then close; bounded by [`LINGER_TIMEOUT`](crate::proto::limits::LINGER_TIMEOUT).
     /// The link is gone for the machine at once. When [`LINGERING_MAX`](crate::proto::limits::LINGERING_MAX) wait for the other
-    /// side's end, one that is `Refused` or has `Misbehaved` is not waited for: if it has sent something that nobody has
-    /// read, it may see a reset.
+    /// side's end, one that is `Refused`, `Silent`, `Replaced`, has `Misbehaved` or said `Farewell`, or is held and `Done`, is not
+    /// waited for: if it has sent something that nobody has read, it may see a reset.
     Close { link: LinkId, reason: CloseReason },
     /// Hold the link until this machine closes it: the other side's end is told as [`Input::Ended`] and does not end
     /// the link, and if this process dies before, or the machine exits, the other side sees an error. So an
