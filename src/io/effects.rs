@@ -3,7 +3,6 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use log::{debug, warn};
 use mio::Interest;
@@ -18,7 +17,7 @@ use crate::io::link::{Hold, Link, Sending, State};
 use crate::io::listener::Listener;
 use crate::io::reactor::Reactor;
 use crate::io::sockets::kind;
-use crate::io::survey::{Survey, stamp};
+use crate::io::survey::stamp;
 use crate::io::token::Source;
 use crate::proto::ids::{DialId, FileId, LinkId};
 use crate::proto::limits::{CHUNK_READ_BYTES_MAX, DIAL_TIMEOUT, WRITE_BUDGET_BYTES};
@@ -75,9 +74,9 @@ impl Os for Hands<'_> {
                 self.reactor.let_go(self.machine);
             }
             Effect::Survey { files_max } => {
-                let root = Arc::clone(self.reactor.seats[self.machine].disk.root());
                 let now = self.reactor.clock.now().wall;
-                self.reactor.hand_over(Job::Survey(self.machine, Survey { root, files_max, now }));
+                let survey = self.reactor.seats[self.machine].disk.begin_survey(files_max, now);
+                self.reactor.hand_over(Job::Survey(self.machine, survey));
             }
             Effect::Present { path } => self.present(path),
             Effect::Store { batch, changes } => {
@@ -267,12 +266,12 @@ impl Reactor {
             Done::Derived(machine, job, key) => {
                 self.answers.push_back((machine, Answer::Derived { job, key }));
             }
-            Done::Surveyed(machine, Ok(surveyed)) => {
-                self.answers.push_back((machine, Answer::Surveyed(surveyed)));
-            }
-            Done::Surveyed(machine, Err(error)) => {
-                warn!("folder op=survey path={:?} error=\"{error}\"", self.seats[machine].disk.root());
-                self.answers.push_back((machine, Answer::SurveyFailed { error: kind(&error) }));
+            Done::Surveyed(machine, result) => {
+                let answer = match self.seats[machine].disk.end_survey(result) {
+                    Ok(surveyed) => Answer::Surveyed(surveyed),
+                    Err(error) => Answer::SurveyFailed { error },
+                };
+                self.answers.push_back((machine, answer));
             }
             Done::Finish(whose, _)
             | Done::Read(whose, ..)
