@@ -78,7 +78,7 @@ impl Os for Hands<'_> {
                 let survey = self.reactor.seats[self.machine].disk.begin_survey(files_max, now);
                 self.reactor.hand_over(Job::Survey(self.machine, survey));
             }
-            Effect::Present { path } => self.present(path),
+            Effect::Present { path, stamp } => self.present(path, stamp),
             Effect::Store { batch, changes } => {
                 self.reactor.seats[self.machine].keeping.store(batch, changes)
             }
@@ -181,11 +181,12 @@ impl Hands<'_> {
         }
     }
 
-    fn present(&mut self, path: &str) {
+    fn present(&mut self, path: &str, known: Option<Stamp>) {
         let Reactor { seats, answers, .. } = &mut *self.reactor;
         let file = seats[self.machine].disk.root().join(path);
+        let look = || file.symlink_metadata().map_or_else(|_| Stamp::default(), |facts| stamp(&facts));
         // Before anybody opens it: if it is replaced meanwhile, the next look finds another one.
-        let stamp = file.symlink_metadata().map_or_else(|_| Stamp::default(), |facts| stamp(&facts));
+        let stamp = known.unwrap_or_else(look);
         for (machine, seat) in seats.iter().enumerate() {
             if machine != self.machine && !seat.ended {
                 answers.push_back((machine, Answer::Presented { path: path.into(), stamp }));

@@ -230,8 +230,9 @@ pub enum Effect<'a> {
     /// and not written for [`UPLOAD_LEFT_AGE`](crate::proto::limits::UPLOAD_LEFT_AGE). `files_max`: most files to be told.
     /// A folder that is not there is empty. Answer, in its turn among those of `Finish`: `Surveyed` or `SurveyFailed`.
     Survey { files_max: usize },
-    /// A file of the machine's folder is whole: the other machines of the driver hear of it. Answer: none.
-    Present { path: &'a str },
+    /// A file of the machine's folder is whole: the other machines of the driver hear of it. `stamp`: what it was in a
+    /// survey; without that it is looked at. Answer: none.
+    Present { path: &'a str, stamp: Option<Stamp> },
     /// Change what is kept; all changes or none. Answer: `Stored` or `StoreFailed`, in the order of the effects.
     Store { batch: u64, changes: &'a [Change<'a>] },
     /// Read back what is kept, with all that was stored before. Answer: `Row` for each, then `Loaded` or `LoadFailed`.

@@ -115,7 +115,7 @@ impl DropBox {
         let path = moved.unwrap_or(&upload.name);
         log::info!("{}", stored_line(&upload, path, now));
         if self.config.present {
-            os.perform(Effect::Present { path });
+            os.perform(Effect::Present { path, stamp: None });
         }
     }
 

@@ -140,7 +140,10 @@ impl DropBox {
         log::info!("drop box starts bytes={bytes} quota={}", self.config.quota_bytes);
         self.stage = Stage::Serving;
         if self.config.present {
-            files.iter().for_each(|file| os.perform(Effect::Present { path: &file.name }));
+            // As they were counted: to look at each again would hold up everybody.
+            files.iter().for_each(|FolderFile { name, stamp }| {
+                os.perform(Effect::Present { path: name, stamp: Some(*stamp) });
+            });
         }
         os.perform(Effect::Listen { addr: self.config.listen });
     }
