@@ -21,11 +21,11 @@ fn survey(root: &Path, files_max: usize) -> Surveyed {
 }
 
 fn survey_at(root: &Path, files_max: usize, now: Wall) -> Surveyed {
-    counted(Survey { root: root.into(), files_max, now, ours: BTreeSet::new() })
+    counted(&Survey { root: root.into(), files_max, now, ours: BTreeSet::new() })
 }
 
 /// What a machine is told that has opened nothing since.
-fn counted(survey: Survey) -> Surveyed {
+fn counted(survey: &Survey) -> Surveyed {
     let mut found = survey.carry_out().unwrap();
     found.count_left(&BTreeSet::new());
     found
@@ -237,7 +237,7 @@ fn only_what_is_old_was_left() {
     drop(ahead);
     let now = Wall(ns(1000 * hour));
     let ours = BTreeSet::from([dir.path().join(temp_name("old", 1))]);
-    let asked = |ours| counted(Survey { root: dir.path().into(), files_max: 9, now, ours });
+    let asked = |ours| counted(&Survey { root: dir.path().into(), files_max: 9, now, ours });
     let two = Surveyed { bytes: 2 * COUNTED_BYTES_MIN, ..Surveyed::default() };
     assert_eq!(asked(ours), two, "a client may be that slow");
     assert_eq!(asked(BTreeSet::new()), Surveyed { removed: 1, ..two });
