@@ -30,7 +30,7 @@ impl Process {
         fs::remove_dir_all(&state).ok();
         put_accounts(&state, accounts);
         let mut command = Command::new(PROGRAM);
-        command.args(["server", "--listen", "127.0.0.1:0", "--links-per-address", "16368", "--log-file"]);
+        command.args(["server", "--listen", "127.0.0.1:0", "--links-per-address", "14576", "--log-file"]);
         command.arg(folder.join("server.log"));
         command.arg("--out").arg(folder.join("out")).arg("--state").arg(state);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("a server starts");

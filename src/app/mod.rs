@@ -19,6 +19,7 @@ mod peer;
 mod pid_file;
 mod privileges;
 mod progress;
+mod reopen;
 mod server;
 mod share;
 mod state;

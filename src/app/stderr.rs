@@ -6,15 +6,15 @@
 //! ready when it takes a byte, and waits for the others. That is left where it cannot be opened again, because it belongs to
 //! somebody else.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt as _;
 
-use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, send};
 use nix::sys::stat::{FileStat, SFlag, fstat};
+
+use crate::app::reopen::open_again;
 
 /// What is known of the descriptor, and what it has not taken yet.
 pub(super) struct Outlet {
@@ -95,21 +95,13 @@ impl Way {
     }
 }
 
-/// The same pipe or terminal, opened for ourselves: writes to it never wait. `None` if it is somebody else's.
-pub(super) fn open_again(fd: BorrowedFd<'_>) -> Option<File> {
-    let flags = (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
-    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
-    let own = OpenOptions::new().write(true).custom_flags(flags).open(path).ok()?;
-    let (known, there) = (fstat(fd).ok()?, fstat(&own).ok()?);
-    ((there.st_dev, there.st_ino) == (known.st_dev, known.st_ino)).then_some(own)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
     use std::io::Read as _;
     use std::os::fd::OwnedFd;
 
-    use nix::fcntl::{FcntlArg, fcntl};
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
     use nix::pty::openpty;
     use nix::sys::termios::{FlowArg, tcflow};
 

@@ -127,7 +127,7 @@ impl Answer {
             Answer::Loaded { load, version } => Input::Loaded { load: *load, version: *version },
             Answer::LoadFailed { load, error } => Input::LoadFailed { load: *load, error: *error },
             Answer::Derived { job, key } => Input::Derived { job: *job, key: *key },
-            Answer::Surveyed(Surveyed { bytes, files, removed }) => {
+            Answer::Surveyed(Surveyed { bytes, files, removed, .. }) => {
                 Input::Surveyed { bytes: *bytes, files, removed: *removed }
             }
             Answer::SurveyFailed { error } => Input::SurveyFailed { error: *error },

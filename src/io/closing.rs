@@ -109,7 +109,7 @@ impl Reactor {
                     link.set_abrupt(false);
                 }
                 let end_seen = link.hold == Hold::Ended;
-                let is_hurried = !end_seen && self.is_crowded(machine, reason);
+                let is_hurried = !end_seen && self.is_crowded(machine, reason, link.hold);
                 self.stats.hurried += u64::from(is_hurried);
                 self.finish_sending(id, end_seen || is_hurried);
             }
@@ -121,10 +121,17 @@ impl Reactor {
         *self.stats.closes.entry(reason).or_default() += 1;
     }
 
-    /// Whether too many links of a machine linger for one more that is closed for that.
-    fn is_crowded(&self, machine: usize, reason: CloseReason) -> bool {
-        let is_sent_away = matches!(reason, CloseReason::Refused | CloseReason::Misbehaved);
-        is_sent_away && self.seats[machine].lingering >= LINGERING_MAX
+    /// Whether too many links of a machine linger for one more that is closed for that. Whoever may still say something that is
+    /// no fault of its own is waited for in any case.
+    fn is_crowded(&self, machine: usize, reason: CloseReason, hold: Hold) -> bool {
+        use CloseReason::*;
+        let is_over = match reason {
+            Refused | Misbehaved | Silent | Farewell | Replaced => true,
+            // Who holds a link has heard all that it wanted.
+            Done => hold != Hold::Not,
+            Duplicate | Unwanted | Failed | Shutdown => false,
+        };
+        is_over && self.seats[machine].lingering >= LINGERING_MAX
     }
 
     /// A machine resets a link: what is queued, here and in the kernel, is lost, and the other side is told of an error.

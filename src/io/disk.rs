@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
-use log::{Level, log};
+use log::{Level, log, warn};
 
 use crate::io::finish::{Finish, Outcome};
 use crate::io::open_file::{Handle, OpenFile, Promise, Stage};
@@ -14,9 +14,11 @@ use crate::io::opening::{open_existing, open_fresh, open_named, open_partial};
 use crate::io::place::{folder_of, inside, make_folder_of, set_aside};
 use crate::io::room::{Need, Wish, check_room, is_taken};
 use crate::io::sockets::kind;
+use crate::io::survey::{Survey, Surveyed};
 use crate::proto::ids::FileId;
 use crate::proto::limits::{DISK_JOBS_MAX, FRESH_TRIES_MAX, RESERVE_BYTES_MIN, WRITEBACK_BYTES};
 use crate::proto::machine::{FileOp, Holes, OpenMode, Why};
+use crate::proto::time::Wall;
 
 /// Open files by the machine's ids.
 #[derive(Debug)]
@@ -27,6 +29,9 @@ pub(super) struct Disk {
     new_folders: BTreeSet<PathBuf>,
     /// Hashes and reads that the helper is at, those of released files included.
     reads: usize,
+    /// Surveys that the helper is at, and the unfinished files that were opened meanwhile.
+    surveys: usize,
+    opened_since: BTreeSet<PathBuf>,
     /// Files that have lost their names. Closing the last handle of a big one takes long.
     nameless: Vec<Arc<Handle>>,
 }
@@ -47,8 +52,15 @@ pub(super) type Opened = (u64, Option<String>);
 
 impl Disk {
     pub(super) fn new(root: &Path) -> Disk {
-        let (files, new_folders) = (BTreeMap::new(), BTreeSet::new());
-        Disk { root: root.into(), files, new_folders, reads: 0, nameless: Vec::new() }
+        Disk {
+            root: root.into(),
+            files: BTreeMap::new(),
+            new_folders: BTreeSet::new(),
+            reads: 0,
+            surveys: 0,
+            opened_since: BTreeSet::new(),
+            nameless: Vec::new(),
+        }
     }
 
     pub(super) fn open(
@@ -62,6 +74,9 @@ impl Disk {
         match self.try_open(name, mode, aside) {
             Ok((open, moved)) => {
                 let len = open.len;
+                if self.surveys > 0 {
+                    self.opened_since.extend(open.fresh_path());
+                }
                 self.files.insert(file, open);
                 Ok((len, moved))
             }
@@ -290,6 +305,33 @@ impl Disk {
     /// Handles of files that are deleted, to be dropped by somebody who has time.
     pub(super) fn take_nameless(&mut self) -> Vec<Arc<Handle>> {
         std::mem::take(&mut self.nameless)
+    }
+
+    /// For the helper, which [`Disk::end_survey`] must follow. Only we know which unfinished files are ours: a lock says that
+    /// somebody writes to one, where there are locks, but to ask takes the lock from whoever has just made it.
+    pub(super) fn begin_survey(&mut self, files_max: usize, now: Wall) -> Survey {
+        self.surveys += 1;
+        let ours = self.files.values().filter_map(OpenFile::fresh_path).collect();
+        Survey { root: Arc::clone(&self.root), files_max, now, ours }
+    }
+
+    /// What the folder has, with what was left unfinished.
+    pub(super) fn end_survey(&mut self, result: io::Result<Surveyed>) -> Result<Surveyed, ErrorKind> {
+        self.surveys -= 1;
+        let result = match result {
+            Ok(mut surveyed) => {
+                surveyed.count_left(&self.opened_since);
+                Ok(surveyed)
+            }
+            Err(error) => {
+                warn!("folder op=survey path={:?} error=\"{error}\"", self.root);
+                Err(kind(&error))
+            }
+        };
+        if self.surveys == 0 {
+            self.opened_since.clear();
+        }
+        result
     }
 
     /// The machine's folder.

@@ -3,7 +3,6 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use log::{debug, warn};
 use mio::Interest;
@@ -18,7 +17,7 @@ use crate::io::link::{Hold, Link, Sending, State};
 use crate::io::listener::Listener;
 use crate::io::reactor::Reactor;
 use crate::io::sockets::kind;
-use crate::io::survey::{Survey, stamp};
+use crate::io::survey::stamp;
 use crate::io::token::Source;
 use crate::proto::ids::{DialId, FileId, LinkId};
 use crate::proto::limits::{CHUNK_READ_BYTES_MAX, DIAL_TIMEOUT, WRITE_BUDGET_BYTES};
@@ -75,11 +74,11 @@ impl Os for Hands<'_> {
                 self.reactor.let_go(self.machine);
             }
             Effect::Survey { files_max } => {
-                let root = Arc::clone(self.reactor.seats[self.machine].disk.root());
                 let now = self.reactor.clock.now().wall;
-                self.reactor.hand_over(Job::Survey(self.machine, Survey { root, files_max, now }));
+                let survey = self.reactor.seats[self.machine].disk.begin_survey(files_max, now);
+                self.reactor.hand_over(Job::Survey(self.machine, survey));
             }
-            Effect::Present { path } => self.present(path),
+            Effect::Present { path, stamp } => self.present(path, stamp),
             Effect::Store { batch, changes } => {
                 self.reactor.seats[self.machine].keeping.store(batch, changes)
             }
@@ -182,11 +181,12 @@ impl Hands<'_> {
         }
     }
 
-    fn present(&mut self, path: &str) {
+    fn present(&mut self, path: &str, known: Option<Stamp>) {
         let Reactor { seats, answers, .. } = &mut *self.reactor;
         let file = seats[self.machine].disk.root().join(path);
+        let look = || file.symlink_metadata().map_or_else(|_| Stamp::default(), |facts| stamp(&facts));
         // Before anybody opens it: if it is replaced meanwhile, the next look finds another one.
-        let stamp = file.symlink_metadata().map_or_else(|_| Stamp::default(), |facts| stamp(&facts));
+        let stamp = known.unwrap_or_else(look);
         for (machine, seat) in seats.iter().enumerate() {
             if machine != self.machine && !seat.ended {
                 answers.push_back((machine, Answer::Presented { path: path.into(), stamp }));
@@ -267,12 +267,12 @@ impl Reactor {
             Done::Derived(machine, job, key) => {
                 self.answers.push_back((machine, Answer::Derived { job, key }));
             }
-            Done::Surveyed(machine, Ok(surveyed)) => {
-                self.answers.push_back((machine, Answer::Surveyed(surveyed)));
-            }
-            Done::Surveyed(machine, Err(error)) => {
-                warn!("folder op=survey path={:?} error=\"{error}\"", self.seats[machine].disk.root());
-                self.answers.push_back((machine, Answer::SurveyFailed { error: kind(&error) }));
+            Done::Surveyed(machine, result) => {
+                let answer = match self.seats[machine].disk.end_survey(result) {
+                    Ok(surveyed) => Answer::Surveyed(surveyed),
+                    Err(error) => Answer::SurveyFailed { error },
+                };
+                self.answers.push_back((machine, answer));
             }
             Done::Finish(whose, _)
             | Done::Read(whose, ..)

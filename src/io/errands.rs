@@ -14,7 +14,7 @@ use log::debug;
 use crate::io::finish::{Finish, Outcome, finish_all, start_writeback};
 use crate::io::log_file::Shelf;
 use crate::io::open_file::Handle;
-use crate::io::room::{Wish, taken_bytes};
+use crate::io::room::{Looks, Wish, taken_bytes};
 use crate::io::store::checkpoint;
 use crate::io::survey::{Survey, Surveyed};
 use crate::proto::accounts::{Salt, derive_key};
@@ -196,7 +196,9 @@ impl Errands {
             // Others may get their room, as of this turn.
             done.push(Done::LetGo(self.let_go()));
         }
-        done.extend(self.reserves.drain(..).map(|(whose, wish)| Done::Reserved(whose, wish.carry_out())));
+        let mut looks = Looks::default();
+        let reserve = |(whose, wish): (Whose, Wish)| Done::Reserved(whose, wish.carry_out(&mut looks));
+        done.extend(self.reserves.drain(..).map(reserve));
         if self.has_read {
             let read = |(whose, part): (Whose, Part)| Done::Read(whose, part.offset, part.read());
             done.extend(self.reads.drain(..).map(read));

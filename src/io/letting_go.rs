@@ -2,9 +2,11 @@
 //! descriptor and room on the disk, and whoever begins files and leaves may be faster than the helper. Closes none itself.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::io::effects::Hands;
 use crate::io::errands::{Job, Whose};
+use crate::io::open_file::Handle;
 use crate::io::reactor::Reactor;
 use crate::proto::limits::{LET_GO_WAITING_MAX, POSTPONED_OPENS_A_TURN};
 use crate::proto::machine::OpenMode;
@@ -14,6 +16,8 @@ use crate::proto::machine::OpenMode;
 pub(super) struct LettingGo {
     /// Deleted files that the helper has not closed yet.
     files: usize,
+    /// Deleted files that links still send from, or the helper is at: the last handle must not go with one of those.
+    in_use: Vec<Arc<Handle>>,
     /// Bounded by the machines: each asks for a file once, and waits for the answer.
     opens: VecDeque<Open>,
 }
@@ -61,7 +65,16 @@ impl LettingGo {
 impl Reactor {
     /// Deleted files take the file system long when the last handle goes, so that is the helper's.
     pub(super) fn let_go(&mut self, machine: usize) {
-        for handle in self.seats[machine].disk.take_nameless() {
+        let nameless = self.seats[machine].disk.take_nameless();
+        self.letting_go.in_use.extend(nameless);
+        self.let_go_unused();
+    }
+
+    /// The same for those that nobody else has any more. There is seldom any.
+    pub(super) fn let_go_unused(&mut self) {
+        let is_unused = |handle: &Arc<Handle>| Arc::strong_count(handle) == 1;
+        while let Some(place) = self.letting_go.in_use.iter().position(is_unused) {
+            let handle = self.letting_go.in_use.remove(place);
             self.letting_go.files += 1;
             self.hand_over(Job::LetGo(handle));
         }
@@ -78,5 +91,24 @@ impl Reactor {
             };
             Hands { reactor: self, machine }.open(file, &path, mode, "");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A link that sends from a deleted file may be done long after the machine: the handle must not go with it, on the loop.
+    #[test]
+    fn the_last_handle_of_a_deleted_file_goes_to_the_helper() {
+        let mut reactor = Reactor::new().unwrap();
+        let handle = Arc::new(Handle::from(tempfile::tempfile().unwrap()));
+        let of_a_link = Arc::clone(&handle);
+        reactor.letting_go.in_use.push(handle);
+        reactor.let_go_unused();
+        assert_eq!((reactor.letting_go.files, reactor.letting_go.in_use.len()), (0, 1));
+        drop(of_a_link);
+        reactor.let_go_unused();
+        assert_eq!((reactor.letting_go.files, reactor.letting_go.in_use.len()), (1, 0));
     }
 }

@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Seek, SeekFrom};
 use std::ops::Deref;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -101,6 +101,12 @@ impl OpenFile {
         self.stage == Stage::Finishing { released: true }
     }
 
+    /// What a file of [`OpenMode::Fresh`] is called until it is finished.
+    pub(super) fn fresh_path(&self) -> Option<PathBuf> {
+        let OpenMode::Fresh { tag, .. } = self.mode else { return None };
+        Some(temp(&self.path, tag))
+    }
+
     /// How it gets its name in the end.
     pub(super) fn naming(&self) -> Naming {
         match self.mode {
@@ -121,9 +127,10 @@ impl OpenFile {
         }
     }
 
-    /// Closes the file. An unfinished one loses its name, and its handle is returned: it may be the last, and big.
+    /// Closes the file. An unfinished one loses its name. The handle of a file without a name, whoever took it away, is
+    /// returned: it may be the last, and big.
     pub(super) fn release(self) -> Option<Arc<Handle>> {
-        let (released, nameless) = match self.mode {
+        let (released, is_deleted) = match self.mode {
             _ if self.stage != Stage::Open => (Ok(()), false),
             OpenMode::Partial => (self.unlink(&partial(&self.path)), true),
             OpenMode::Fresh { tag, .. } => (self.unlink(&temp(&self.path, tag)), true),
@@ -133,7 +140,8 @@ impl OpenFile {
         if let Err(error) = released {
             warn!("file op=release path={:?} error=\"{error}\"", self.path);
         }
-        nameless.then_some(self.handle)
+        let is_nameless = is_deleted || self.handle.metadata().is_ok_and(|facts| facts.nlink() == 0);
+        is_nameless.then_some(self.handle)
     }
 
     /// Takes its name away, unless that is another file's by now.

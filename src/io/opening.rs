@@ -6,7 +6,6 @@ use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::thread;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, openat};
@@ -15,7 +14,6 @@ use nix::sys::stat::{Mode, SFlag, fstatat};
 use crate::io::finish::put_back;
 use crate::io::open_file::Handle;
 use crate::io::place::{inside, is_named, move_aside, partial, temp};
-use crate::proto::limits::{LOCK_PAUSE, LOCK_TRIES_MAX};
 
 /// A new file under its own name, and the name that an older one was given. `ours`: an older one is
 /// ours, and nobody writes to it any more.
@@ -50,23 +48,11 @@ pub(super) fn open_fresh(path: &Path, tag: u32) -> io::Result<Handle> {
     Ok(locked(options().create_new(true).open(temp(path, tag))?))
 }
 
-/// A file that was just made, with a lock if there are any on its file system. Nobody else writes to it, but somebody may be
-/// asking whether anybody does ([`refuse_if_written`]), and so have its lock for a moment.
-#[allow(clippy::disallowed_methods)] // a millisecond in all, and only while somebody else has the lock
+/// A file that was just made, with a lock if there are any on its file system. Nobody else writes to it, but another program
+/// may be asking at this moment whether anybody does, and so have its lock: then it stays without.
 fn locked(file: File) -> Handle {
-    lock_new(file, || thread::sleep(LOCK_PAUSE))
-}
-
-fn lock_new(mut file: File, mut pause: impl FnMut()) -> Handle {
-    for _ in 0..LOCK_TRIES_MAX {
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(file) => return Handle::Locked(file),
-            Err((same, Errno::EWOULDBLOCK)) => file = same,
-            Err((file, _)) => return Handle::Plain(file),
-        }
-        pause();
-    }
-    Handle::Plain(file)
+    Flock::lock(file, FlockArg::LockExclusiveNonblock)
+        .map_or_else(|(file, _)| Handle::Plain(file), Handle::Locked)
 }
 
 /// Nobody's file is moved away while it is being written: two programs with one folder find out.
@@ -179,19 +165,5 @@ mod tests {
             drop(open_partial(&path, kept_bytes).unwrap());
             assert_eq!(fs::read_to_string(partial(&path)).unwrap(), expected);
         }
-    }
-
-    #[test]
-    fn who_only_asks_takes_the_lock_from_no_new_file() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let open = || File::open(file.path()).unwrap();
-        let lock = || Flock::lock(open(), FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno);
-        let mut asker = Some(lock().unwrap());
-        let handle = lock_new(open(), || asker = None);
-        assert!(matches!(handle, Handle::Locked(_)) && lock().is_err());
-        drop(handle);
-        let (_keeper, mut pauses) = (lock().unwrap(), 0);
-        assert!(matches!(lock_new(open(), || pauses += 1), Handle::Plain(_)));
-        assert_eq!(pauses, LOCK_TRIES_MAX, "nobody waits for ever");
     }
 }

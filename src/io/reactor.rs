@@ -206,6 +206,7 @@ impl Reactor {
             self.deliver(hosts);
             self.flush_all();
             self.keep();
+            self.let_go_unused();
             self.open_postponed();
             if let Some(end) = self.end() {
                 // Also of machines that were not waited for: nobody finishes their partials.

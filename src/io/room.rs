@@ -2,6 +2,7 @@
 //! together and a write has less to do. Either a hint, for what fails here the writes themselves will show; or so that
 //! they cannot fail for want of it. Never writes a byte.
 
+use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
@@ -41,16 +42,12 @@ impl Wish {
     ///
     /// # Errors
     /// If it must be, `StorageFull` and those of the file system; `TooManyLinks` if every name is taken.
-    pub(super) fn carry_out(&self) -> io::Result<bool> {
+    pub(super) fn carry_out(&self, looks: &mut Looks) -> io::Result<bool> {
         let Some(file) = self.handle.upgrade() else { return Ok(false) };
         if file.metadata().is_ok_and(|facts| facts.nlink() == 0) {
             return Ok(false);
         }
-        if self
-            .crowded
-            .as_deref()
-            .is_some_and(|path| (0..=FRESH_TRIES_MAX).all(|number| is_taken(path, number)))
-        {
+        if self.crowded.as_deref().is_some_and(|path| looks.is_full(path)) {
             return Err(ErrorKind::TooManyLinks.into());
         }
         match self.need {
@@ -61,6 +58,17 @@ impl Wish {
                 .inspect_err(|error| debug!("room not set aside bytes={} error=\"{error}\"", self.bytes))
                 .is_ok()),
         }
+    }
+}
+
+/// What was found about names a moment ago: those who bring the same one at once cause one look at all its numbers.
+#[derive(Debug, Default)]
+pub(super) struct Looks(BTreeMap<PathBuf, bool>);
+
+impl Looks {
+    fn is_full(&mut self, path: &Path) -> bool {
+        let look = || (0..=FRESH_TRIES_MAX).all(|number| is_taken(path, number));
+        *self.0.entry(path.to_owned()).or_insert_with(look)
     }
 }
 
@@ -160,7 +168,7 @@ mod tests {
         let handle = Arc::new(Handle::from(tempfile::tempfile().unwrap()));
         for need in [Need::Must, Need::Hint] {
             let wish = Wish { handle: Arc::downgrade(&handle), bytes: 1 << 20, need, crowded: None };
-            assert!(!wish.carry_out().unwrap());
+            assert!(!wish.carry_out(&mut Looks::default()).unwrap());
             assert_eq!(taken_bytes(&handle).unwrap(), 0);
         }
     }

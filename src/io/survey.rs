@@ -1,11 +1,11 @@
 //! What there is in a machine's folder: counted, and cleared of what was left unfinished long ago. Reads no file, and
 //! looks into no folder below.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use log::{info, warn};
@@ -24,14 +24,17 @@ pub(super) struct Survey {
     pub(super) files_max: usize,
     /// The time of day when it was asked for.
     pub(super) now: Wall,
+    /// Unfinished files that the machine had open then.
+    pub(super) ours: BTreeSet<PathBuf>,
 }
 
 /// What is in it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Surveyed {
-    /// Of plain files, as [`counted_bytes`] has it. Unfinished ones count if nobody writes to them: room was promised to
-    /// all others.
+    /// Of plain files, as [`counted_bytes`] has it, without unfinished ones.
     pub(super) bytes: u64,
+    /// Unfinished ones that the machine did not have open, and what each has of the disk. Some may be its own, opened since.
+    pub(super) left: Vec<(PathBuf, u64)>,
     /// The first ones, in order.
     pub(super) files: Vec<FolderFile>,
     /// Unfinished ones that were old, and are deleted now.
@@ -39,6 +42,15 @@ pub(super) struct Surveyed {
 }
 
 impl Surveyed {
+    /// Counts what was left, but for files that the machine has opened since it asked: room was promised to those.
+    pub(super) fn count_left(&mut self, opened_since: &BTreeSet<PathBuf>) {
+        for (path, bytes) in std::mem::take(&mut self.left) {
+            if !opened_since.contains(&path) {
+                self.count(bytes);
+            }
+        }
+    }
+
     fn count(&mut self, bytes: u64) {
         self.bytes = self.bytes.saturating_add(counted_bytes(bytes));
     }
@@ -68,13 +80,14 @@ impl Survey {
             }
             let name = entry.file_name();
             if name.to_str().is_some_and(is_temp_name) {
-                if refuse_if_written(&entry.path()).is_err() {
+                let path = entry.path();
+                if self.ours.contains(&path) {
                     continue;
                 }
-                if self.is_old(&facts) && remove(&entry.path()) {
+                if self.is_old(&facts) && remove(&path) {
                     found.removed += 1;
                 } else {
-                    found.count(facts.len().max(blocks_bytes(&facts)));
+                    found.left.push((path, facts.len().max(blocks_bytes(&facts))));
                 }
                 continue;
             }
@@ -106,8 +119,9 @@ fn wall_of(seconds: i64, rest_ns: i64) -> Wall {
     Wall(seconds.saturating_mul(SECOND_NS).saturating_add(rest_ns))
 }
 
+/// Unless another program writes to it. Its lock is asked for only here: whoever has just made a file finds it free.
 fn remove(path: &Path) -> bool {
-    let removed = fs::remove_file(path);
+    let removed = refuse_if_written(path).and_then(|()| fs::remove_file(path));
     match &removed {
         Ok(()) => info!("file removed path={path:?} why=\"left unfinished\""),
         Err(error) => warn!("file op=remove path={path:?} error=\"{error}\""),

@@ -66,7 +66,7 @@ pub const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a closed link may take to send what is queued and see the other side's end.
 pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Closed links of one machine that wait so for the other side's end; then who is sent away for a fault of its own, or for want of
-/// room, is not waited for. A flood of such has no more descriptors of ours then, so that accepting goes on for everybody. Over a path
+/// room, has said farewell, or has brought its upload, is not waited for. A flood of such has no more descriptors of ours then, so that accepting goes on for everybody. Over a path
 /// of 100 ms this many are gone in time at 2500 a second.
 pub const LINGERING_MAX: usize = 256;
 /// How long accepting pauses when descriptors have run out.

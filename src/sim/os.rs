@@ -4,7 +4,7 @@
 use crate::proto::accounts::derive_key;
 use crate::proto::ids::{FileId, LinkId};
 use crate::proto::limits::{LINK_QUEUE_BYTES_MAX, LINK_RANGES_MAX, WRITE_BUDGET_BYTES};
-use crate::proto::machine::{Change, DownReason, Effect, FileOp, Os};
+use crate::proto::machine::{Change, DownReason, Effect, FileOp, Os, Stamp};
 use crate::sim::kernel::{Answer, Kernel};
 use crate::sim::net::Part;
 use crate::sim::node::MachineId;
@@ -38,7 +38,7 @@ impl Os for Hands<'_> {
             Effect::Shut { link } => kernel.shut(machine, link),
             Effect::Reset { link, reason } => kernel.reset(machine, link, reason),
             Effect::Survey { files_max } => kernel.survey(machine, files_max),
-            Effect::Present { path } => kernel.present(machine, path),
+            Effect::Present { path, stamp } => kernel.present(machine, path, stamp),
             Effect::Open { file, path, mode, aside } => kernel.open(machine, file, path, mode, aside),
             Effect::SetAside { file, path, aside } => kernel.set_aside(machine, file, path, aside),
             Effect::Append { file, bytes } => kernel.append(machine, file, bytes),
@@ -124,8 +124,8 @@ impl Kernel {
     }
 
     /// The other machines of the node hear of a file.
-    fn present(&mut self, machine: MachineId, path: &str) {
-        let stamp = self.disk_of(machine).stamp(path);
+    fn present(&mut self, machine: MachineId, path: &str, stamp: Option<Stamp>) {
+        let stamp = stamp.unwrap_or_else(|| self.disk_of(machine).stamp(path));
         for other in self.nodes[self.node_of(machine).at()].machines.clone() {
             if other != machine {
                 self.answer(other, Answer::Presented { path: path.into(), stamp });

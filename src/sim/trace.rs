@@ -228,7 +228,7 @@ impl Trace {
             Effect::Shut { link } => (What::DoShut, word(*link), 0, &[]),
             Effect::Reset { link, reason } => (What::DoReset, word(*link), *reason as u64, &[]),
             Effect::Survey { files_max } => (What::DoSurvey, 0, *files_max as u64, &[]),
-            Effect::Present { path } => (What::DoPresent, 0, 0, path.as_bytes()),
+            Effect::Present { path, .. } => (What::DoPresent, 0, 0, path.as_bytes()),
             Effect::Open { file, path, .. } => (What::DoOpen, u64::from(file.0), 0, path.as_bytes()),
             Effect::SetAside { file, path, .. } => (What::DoSetAside, u64::from(file.0), 0, path.as_bytes()),
             Effect::Append { file, bytes } => (What::DoAppend, u64::from(file.0), bytes.len() as u64, bytes),

@@ -12,7 +12,7 @@ use crate::app::cli::process::{ProcessOptions, check_process};
 use crate::app::cli::{address, check_duration, check_interval, level, log_rules, number};
 use crate::app::logging::LogOptions;
 use crate::proto::limits::{
-    DURATION_MAX, GREET_TIMEOUT, SERVER_LINKS, SERVER_LINKS_MAX, SERVER_LINKS_PER_ADDRESS,
+    COUNTED_BYTES_MIN, DURATION_MAX, GREET_TIMEOUT, SERVER_LINKS, SERVER_LINKS_MAX, SERVER_LINKS_PER_ADDRESS,
     SLOW_READER_TIMEOUT, UPLOAD_CLIENTS, UPLOAD_CLIENTS_MAX, UPLOAD_CLIENTS_PER_ADDRESS, UPLOAD_QUOTA_BYTES,
     UPLOAD_STALL_TIMEOUT,
 };
@@ -96,13 +96,14 @@ pub(super) struct TypedServer {
     /// folder for uploads, and for nothing else (default: uploads in OUT)
     #[argh(option)]
     upload_dir: Option<PathBuf>,
-    /// most bytes of all files in that folder together, like 500MB or 1GiB (default 100GB)
+    /// most bytes of all files in that folder together, like 500MB or 1GiB, at least 4096B: so much every file counts
+    /// (default 100GB)
     #[argh(option)]
     upload_quota: Option<Size>,
     /// largest upload (default: the quota)
     #[argh(option)]
     upload_file_max: Option<Size>,
-    /// clients that may upload at once, silent ones included, 1 to 8192, and with --links at most 16368 (default 1000)
+    /// clients that may upload at once, silent ones included, 1 to 8192, and with --links at most 14576 (default 1000)
     #[argh(option, from_str_fn(number))]
     upload_clients: Option<usize>,
     /// the same from one address, or from one network of 64 bits of IPv6 (default 500)
@@ -134,11 +135,11 @@ pub(super) struct TypedServer {
     log_compress: bool,
 
     // --- limits of links
-    /// connections that are taken at once, 1 to 16368; those of the drop box come on top, and are counted by --upload-clients
-    /// (default 15360)
+    /// connections that are taken at once, 1 to 14576; those of the drop box come on top, and are counted by --upload-clients
+    /// (default 13312)
     #[argh(option, default = "SERVER_LINKS", from_str_fn(number))]
     links: usize,
-    /// the same from one address, or from one network of 64 bits of IPv6, 1 to 16368 (default 5000)
+    /// the same from one address, or from one network of 64 bits of IPv6, 1 to 14576 (default 5000)
     #[argh(option, default = "SERVER_LINKS_PER_ADDRESS", from_str_fn(number))]
     links_per_address: usize,
     /// how long a connection may take to join, to greet or to log in, 1s to 168h (default 60s)
@@ -249,6 +250,12 @@ fn check_uploads(typed: &TypedServer) -> Result<Option<UploadsOptions>, String> 
         };
     };
     let quota = typed.upload_quota.unwrap_or(Size(UPLOAD_QUOTA_BYTES));
+    if quota.0 < COUNTED_BYTES_MIN {
+        return Err(format!(
+            "--upload-quota is at least {COUNTED_BYTES_MIN} B, which every file counts, not {} B",
+            quota.0
+        ));
+    }
     let file_max = typed.upload_file_max.unwrap_or(quota);
     if file_max > quota {
         return Err(format!("--upload-file-max is at most the quota of {} B, not {} B", quota.0, file_max.0));

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::proto::limits::{
-    CHUNKS_MAX, FILES_PER_MEMBER_MAX, SEARCH_CHUNKS_MAX, SERVER_LINKS_MAX, UPLOAD_CLIENTS_MAX,
-    UPLOAD_FILES_MAX, UPLOAD_JOBS_MAX, UPLOAD_TIMEOUT_MAX, UPLOAD_TIMEOUT_MIN,
+    CHUNKS_MAX, COUNTED_BYTES_MIN, FILES_PER_MEMBER_MAX, SEARCH_CHUNKS_MAX, SERVER_LINKS, SERVER_LINKS_MAX,
+    UPLOAD_CLIENTS_MAX, UPLOAD_FILES_MAX, UPLOAD_JOBS_MAX, UPLOAD_TIMEOUT_MAX, UPLOAD_TIMEOUT_MIN,
 };
 
 fn parse_line(line: &str) -> Parsed {
@@ -90,7 +90,7 @@ fn uploads_go_where_they_are_told() {
 #[test]
 fn links_have_limits() {
     let Command::Server(server) = command("tickmesh server") else { panic!() };
-    assert_eq!((server.door.links_max, server.door.links_per_address_max), (15_360, 5000));
+    assert_eq!((server.door.links_max, server.door.links_per_address_max), (13_312, 5000));
     assert_eq!((server.door.greet_timeout.as_secs(), server.slow_timeout.as_secs()), (60, 30));
     let line = "tickmesh server --links 9 --links-per-address 3 --greet-timeout 2s --slow-timeout 1s";
     let Command::Server(server) = command(line) else { panic!() };
@@ -160,6 +160,10 @@ fn wrong_usage_says_what_and_how() {
         ("tickmesh server --upload-register", "--upload-register is of no use without --upload-listen"),
         ("tickmesh server --upload-quota 5", "5 is not a size; write it like 500MB"),
         (
+            "tickmesh server --upload-listen 127.0.0.1:0 --upload-quota 4095B",
+            "--upload-quota is at least 4096 B, which every file counts, not 4095 B",
+        ),
+        (
             "tickmesh server --upload-listen 127.0.0.1:0 --upload-quota 1MB --upload-file-max 1MiB",
             "--upload-file-max is at most the quota of 1000000 B, not 1048576 B",
         ),
@@ -173,11 +177,11 @@ fn wrong_usage_says_what_and_how() {
         ),
         (
             "tickmesh server --upload-listen 127.0.0.1:0 --upload-clients 2000",
-            "--upload-clients is at most 16368 together with --links: 2000 and 15360 are more",
+            "--upload-clients is at most 14576 together with --links: 2000 and 13312 are more",
         ),
         (
-            "tickmesh server --upload-listen 127.0.0.1:0 --links 16000",
-            "--links is at most 16368 together with --upload-clients: 16000 and 1000 are more",
+            "tickmesh server --upload-listen 127.0.0.1:0 --links 14000",
+            "--links is at most 14576 together with --upload-clients: 14000 and 1000 are more",
         ),
         (
             "tickmesh server --upload-listen 127.0.0.1:0 --upload-timeout 1ms",
@@ -320,6 +324,9 @@ fn help_names_the_limits() {
         ),
         ("tickmesh find --help", format!("at most {SEARCH_CHUNKS_MAX}")),
         ("tickmesh server --help", format!("1 to {UPLOAD_CLIENTS_MAX}")),
+        ("tickmesh server --help", format!("with --links at most {SERVER_LINKS_MAX}")),
+        ("tickmesh server --help", format!("(default {SERVER_LINKS})")),
+        ("tickmesh server --help", format!("at least {COUNTED_BYTES_MIN}B")),
         ("tickmesh server --help", format!("1 to {SERVER_LINKS_MAX}")),
     ] {
         let Parsed::Show(text) = parse_line(line) else { panic!() };

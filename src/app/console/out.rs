@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::write;
 
-use crate::app::stderr::open_again;
+use crate::app::reopen::open_again;
 
 /// Bytes of one write: a pipe that says it is ready takes them without waiting.
 const PIECE_BYTES: usize = 512;

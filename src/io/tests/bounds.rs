@@ -173,33 +173,46 @@ fn links_above_the_bound_are_refused_at_the_door() {
 
 /// Nobody of them closes in turn. Those beyond the bound are gone at once, and the others in the end.
 #[test]
-fn who_is_sent_away_is_waited_for_up_to_a_bound() {
+fn who_is_done_with_is_waited_for_up_to_a_bound() {
     const BEYOND: usize = 3;
-    fn act(up: &mut Vec<LinkId>, what: What<'_>, desk: &mut Desk<'_>) {
+    fn act(state: &mut (Vec<LinkId>, CloseReason), what: What<'_>, desk: &mut Desk<'_>) {
+        let (up, reason) = state;
         match what {
-            What::Told(Input::LinkUp { link, .. }) => up.push(link),
+            What::Told(Input::LinkUp { link, .. }) => {
+                up.push(link);
+                if *reason == CloseReason::Done {
+                    desk.os.perform(Effect::Hold { link });
+                }
+            }
             What::Told(Input::Received { .. }) => desk.exit(),
             _ => {}
         }
         if up.len() == LINGERING_MAX + BEYOND {
             up.drain(..).for_each(|link| {
                 desk.send(link, b"no");
-                desk.os.perform(Effect::Close { link, reason: CloseReason::Refused });
+                desk.os.perform(Effect::Close { link, reason: *reason });
             });
         }
     }
-    let (_, (), stats) = run(Vec::new(), act, |addr| {
-        let mut sent_away: Vec<TcpStream> = (0..LINGERING_MAX + BEYOND).map(|_| connect(addr)).collect();
-        for link in &mut sent_away {
-            let mut all = String::new();
-            link.read_to_string(&mut all).unwrap();
-            assert_eq!(all, "no");
-        }
-        // Others come in all the time.
-        connect(addr).write_all(b"x").unwrap();
-    });
-    assert_eq!((stats.hurried, stats.closes[&CloseReason::Refused]), (3, (LINGERING_MAX + BEYOND) as u64));
-    assert_eq!((stats.refused, stats.accept_pauses), (0, 0));
+    for (reason, hurried) in [
+        (CloseReason::Refused, BEYOND as u64),
+        (CloseReason::Farewell, BEYOND as u64),
+        (CloseReason::Done, BEYOND as u64),
+        (CloseReason::Unwanted, 0),
+    ] {
+        let (_, (), stats) = run((Vec::new(), reason), act, |addr| {
+            let mut sent_away: Vec<TcpStream> = (0..LINGERING_MAX + BEYOND).map(|_| connect(addr)).collect();
+            for link in &mut sent_away {
+                let mut all = String::new();
+                link.read_to_string(&mut all).unwrap();
+                assert_eq!(all, "no");
+            }
+            // Others come in all the time.
+            connect(addr).write_all(b"x").unwrap();
+        });
+        assert_eq!((stats.hurried, stats.closes[&reason]), (hurried, (LINGERING_MAX + BEYOND) as u64));
+        assert_eq!((stats.refused, stats.accept_pauses), (0, 0));
+    }
 }
 
 #[test]

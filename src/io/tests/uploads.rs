@@ -260,7 +260,7 @@ fn the_other_machines_hear_of_a_file() {
             What::Told(Input::Start) => desk.wake_in(Duration::from_millis(20)),
             What::Told(Input::Presented { .. }) => panic!("it knows"),
             What::Timeout => {
-                desk.os.perform(Effect::Present { path: "a file" });
+                desk.os.perform(Effect::Present { path: "a file", stamp: None });
                 desk.wake_in(Duration::from_millis(20));
             }
             What::Told(Input::Shutdown) => desk.exit(),
@@ -286,7 +286,7 @@ fn the_other_machines_hear_of_a_file() {
 fn a_machine_hears_of_nothing_before_its_start() {
     fn first(_: &mut Vec<&'static str>, what: What<'_>, desk: &mut Desk<'_>) {
         if let What::Told(Input::Start) = what {
-            desk.os.perform(Effect::Present { path: "a file" });
+            desk.os.perform(Effect::Present { path: "a file", stamp: None });
             desk.exit();
         }
     }

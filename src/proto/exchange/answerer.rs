@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
+use crate::proto::gcra::Gcra;
 use crate::proto::limits::{BURST_TICKS, TICK_SILENCE_TIMEOUT};
 use crate::proto::time::{Mono, ns};
 
 /// What the server counts of one member.
 #[derive(Clone, Copy, Debug)]
 pub struct Answerer {
-    interval_ns: u64,
-    /// When the next tick is expected, if they come exactly as agreed.
-    expected: Mono,
+    rate: Gcra,
+    /// See [`Gcra`].
+    paid_until: Mono,
     /// Ticks received, in this membership and those that it resumed.
     pub received: u64,
     /// Answers sent.
@@ -24,27 +25,29 @@ pub struct Answerer {
 impl Answerer {
     /// The accounts of a member that joins.
     pub fn new(joined: Mono, interval: Duration) -> Answerer {
-        let interval_ns = ns(interval).max(1);
-        Answerer { interval_ns, expected: joined, received: 0, sent: 0, blocked: 0, coalesced: 0 }
+        let (rate, paid_until) = (rate(interval), joined + TICK_SILENCE_TIMEOUT);
+        Answerer { rate, paid_until, received: 0, sent: 0, blocked: 0, coalesced: 0 }
     }
 
     /// The accounts go on over a new link.
     pub fn resume(&mut self, now: Mono, interval: Duration) {
-        self.interval_ns = ns(interval).max(1);
-        self.expected = now;
+        self.rate = rate(interval);
+        // Nothing is saved up yet.
+        self.paid_until = now + TICK_SILENCE_TIMEOUT;
     }
 
-    /// Counts a tick, unless ticks come faster than agreed, with 5 % for the member's clock. A path
-    /// that stalls and then delivers everything at once is no offence; what was not sent for
-    /// longer than a silent member is kept is not saved up. (The generic cell rate algorithm, ITU-T I.371.)
+    /// Counts a tick, unless ticks come faster than agreed.
     pub fn admit(&mut self, now: Mono) -> bool {
-        let saved = Mono(now.0.saturating_sub(ns(TICK_SILENCE_TIMEOUT)));
-        let expected = Mono(self.expected.max(saved).0 + self.interval_ns * 20 / 21);
-        if expected.since_ns(now) > BURST_TICKS * self.interval_ns {
-            return false;
-        }
-        self.expected = expected;
-        self.received += 1;
-        true
+        let is_admitted = self.rate.take(&mut self.paid_until, 1, now);
+        self.received += u64::from(is_admitted);
+        is_admitted
     }
+}
+
+/// With 5 % for the member's clock. A path that stalls and then delivers everything at once is no offence; what was not sent
+/// for longer than a silent member is kept is not saved up.
+fn rate(interval: Duration) -> Gcra {
+    let interval_ns = ns(interval).max(1);
+    let period_ns = (interval_ns * 20 / 21).max(1);
+    Gcra { burst: (ns(TICK_SILENCE_TIMEOUT) + BURST_TICKS * interval_ns) / period_ns, period_ns }
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::proto::limits::{LINK_QUEUE_BYTES_MAX, LINKS_MAX, PEERS_MAX, UNACKED_TIMEOUT, UPLOAD_CLIENTS};
+use crate::proto::limits::{
+    LINGERING_MAX, LINK_QUEUE_BYTES_MAX, LINKS_MAX, PEERS_MAX, UNACKED_TIMEOUT, UPLOAD_CLIENTS,
+};
 
 /// Lines that a `status` counts as: a look at all links takes a fraction of a millisecond.
 pub const STATUS_COMMANDS: u64 = 100;
@@ -14,11 +16,18 @@ pub const STATUS_SPAN: Duration = Duration::from_secs(1);
 pub const FIGURES_MAX: usize = 4096;
 /// Links that a server takes at once, unless an operator says otherwise: with those of the driver that are left, whoever comes
 /// beyond them is told so.
-pub const SERVER_LINKS: usize = LINKS_MAX - 1024;
+pub const SERVER_LINKS: usize = LINKS_MAX - 3072;
 /// How many more it takes from its own host, in all and from one address, so that it says how it stands when it is full.
 pub const LINKS_FOR_OPERATORS: usize = 16;
-/// Most that an operator may say, the clients of a drop box included: with those of operators, what a driver has.
-pub const SERVER_LINKS_MAX: usize = LINKS_MAX - LINKS_FOR_OPERATORS;
+/// Links of others to who offers uploads to the mesh. Who finds no place there tries again, and gets chunks of those who have some.
+pub const HOLDER_LINKS_MAX: usize = 1024;
+/// Machines of one server that take links: itself, the drop box, and who offers uploads.
+const SERVER_MACHINES: usize = 3;
+/// Most that an operator may say, the clients of a drop box included: what a driver has, without those of operators, of who offers
+/// uploads, and those that were closed and wait for the other side's end. Otherwise the driver would be full before the server is, and
+/// close links without a word.
+pub const SERVER_LINKS_MAX: usize =
+    LINKS_MAX - LINKS_FOR_OPERATORS - HOLDER_LINKS_MAX - SERVER_MACHINES * LINGERING_MAX;
 /// Links that it takes from one address, unless an operator says otherwise: the most peers that one process has, and as many
 /// people beside them as sit at one host.
 pub const SERVER_LINKS_PER_ADDRESS: usize = 5000;
@@ -44,6 +53,10 @@ pub const LINK_QUEUE_BYTES_SOFT: usize = LINK_QUEUE_BYTES_MAX / 2;
 /// operator says otherwise. One that takes nothing at all is found earlier, by the kernel.
 pub const SLOW_READER_TIMEOUT: Duration = Duration::from_secs(30);
 
+// A driver has room for all of these at once.
+const _: () = assert!(
+    SERVER_LINKS_MAX + LINKS_FOR_OPERATORS + HOLDER_LINKS_MAX + SERVER_MACHINES * LINGERING_MAX <= LINKS_MAX
+);
 // What it takes unless an operator says otherwise fits, those who upload included.
 const _: () = assert!(SERVER_LINKS + UPLOAD_CLIENTS < SERVER_LINKS_MAX);
 const _: () = assert!(SLOW_READER_TIMEOUT.as_secs() > UNACKED_TIMEOUT.as_secs());

@@ -35,10 +35,5 @@ pub const LET_GO_FILES_MAX: usize = 64;
 pub const LET_GO_BYTES_MAX: u64 = 32 << 20;
 /// Deleted files that wait for that, with a descriptor and their room on the disk each, before fresh ones wait for them.
 pub const LET_GO_WAITING_MAX: usize = 4 * LET_GO_FILES_MAX;
-/// How often a file that was just made is tried to be locked while somebody else has its lock, who only asks whether anybody
-/// writes to it: that takes some microseconds, or a little longer if a processor has other work.
-pub const LOCK_TRIES_MAX: u32 = 20;
-/// Between two such tries: twenty of them are a millisecond of the loop's time, once in a blue moon.
-pub const LOCK_PAUSE: Duration = Duration::from_micros(50);
 /// Files that waited so and are opened in one turn of the loop: each takes it about 0.1 ms.
 pub const POSTPONED_OPENS_A_TURN: usize = 4;

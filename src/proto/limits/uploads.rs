@@ -19,6 +19,11 @@ pub const HEADER_NAME_BYTES_MAX: usize = 4096;
 pub const STORED_NAME_BYTES_MAX: usize = 230;
 /// Names that are tried for a file whose own is taken (`name.1`, `name.2`, ...) before giving up.
 pub const FRESH_TRIES_MAX: u32 = 10_000;
+/// How long such a name is refused without another look at all of them, which takes the helper some ten milliseconds: an operator
+/// who makes room need not wait longer.
+pub const FULL_NAME_PAUSE: Duration = Duration::from_secs(1);
+/// Names that are known to be full in that time. Each has ten thousand files in the folder, so there are never many.
+pub const FULL_NAMES_MAX: usize = 64;
 /// How long a client may say nothing before its header: minutes, for a person may be choosing the file.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(600);
 /// Unfinished files that nobody has written to for so long were left by a receiver that died.

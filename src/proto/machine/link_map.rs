@@ -8,11 +8,12 @@ use crate::proto::ids::LinkId;
 #[derive(Debug)]
 pub struct LinkMap<T> {
     places: Vec<Option<(u32, Box<T>)>>,
+    len: usize,
 }
 
 impl<T> Default for LinkMap<T> {
     fn default() -> LinkMap<T> {
-        LinkMap { places: Vec::new() }
+        LinkMap { places: Vec::new(), len: 0 }
     }
 }
 
@@ -28,13 +29,21 @@ impl<T> LinkMap<T> {
         }
         let before = self.places[index].replace((link.generation, Box::new(value)));
         assert!(before.is_none(), "two links in one place");
+        self.len += 1;
     }
 
     /// Takes out what belongs to a link.
     pub fn remove(&mut self, link: LinkId) -> Option<T> {
         let place = self.places.get_mut(link.index as usize)?;
         let (_, value) = place.take_if(|(generation, _)| *generation == link.generation)?;
+        self.len -= 1;
         Some(*value)
+    }
+
+    /// How many links there are.
+    #[allow(clippy::len_without_is_empty)] // nobody asks
+    pub fn len(&self) -> usize {
+        self.len
     }
 
     /// What belongs to a link.

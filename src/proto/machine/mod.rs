@@ -130,7 +130,8 @@ pub enum Input<'a> {
     Derived { job: u64, key: Secret<[u8; 32]> },
     /// An [`Effect::Survey`] is done: bytes of the plain files in the machine's folder, each as [`counted_bytes`] has it;
     /// the first of them, in the order of their names, if they were asked for; and how many old unfinished ones were deleted. Of
-    /// unfinished ones of [`OpenMode::Fresh`] only those count that nobody has open, with all that they have of the disk.
+    /// unfinished ones of [`OpenMode::Fresh`] only those count that the machine does not have open, with all that they have of the
+    /// disk.
     Surveyed { bytes: u64, files: &'a [FolderFile], removed: u64 },
     /// The folder cannot be read.
     SurveyFailed { error: ErrorKind },
@@ -180,8 +181,8 @@ pub enum Effect<'a> {
     SendFile { link: LinkId, file: FileId, offset: u64, len: u64 },
     /// Send what is queued, then close; bounded by [`LINGER_TIMEOUT`](crate::proto::limits::LINGER_TIMEOUT).
     /// The link is gone for the machine at once. When [`LINGERING_MAX`](crate::proto::limits::LINGERING_MAX) wait for the other
-    /// side's end, one that is `Refused` or has `Misbehaved` is not waited for: if it has sent something that nobody has
-    /// read, it may see a reset.
+    /// side's end, one that is `Refused`, `Silent`, `Replaced`, has `Misbehaved` or said `Farewell`, or is held and `Done`, is not
+    /// waited for: if it has sent something that nobody has read, it may see a reset.
     Close { link: LinkId, reason: CloseReason },
     /// Hold the link until this machine closes it: the other side's end is told as [`Input::Ended`] and does not end
     /// the link, and if this process dies before, or the machine exits, the other side sees an error. So an
@@ -229,8 +230,9 @@ pub enum Effect<'a> {
     /// and not written for [`UPLOAD_LEFT_AGE`](crate::proto::limits::UPLOAD_LEFT_AGE). `files_max`: most files to be told.
     /// A folder that is not there is empty. Answer, in its turn among those of `Finish`: `Surveyed` or `SurveyFailed`.
     Survey { files_max: usize },
-    /// A file of the machine's folder is whole: the other machines of the driver hear of it. Answer: none.
-    Present { path: &'a str },
+    /// A file of the machine's folder is whole: the other machines of the driver hear of it. `stamp`: what it was in a
+    /// survey; without that it is looked at. Answer: none.
+    Present { path: &'a str, stamp: Option<Stamp> },
     /// Change what is kept; all changes or none. Answer: `Stored` or `StoreFailed`, in the order of the effects.
     Store { batch: u64, changes: &'a [Change<'a>] },
     /// Read back what is kept, with all that was stored before. Answer: `Row` for each, then `Loaded` or `LoadFailed`.

@@ -26,6 +26,8 @@ pub(super) struct Common {
     pub(super) listener: Listener,
     /// Where to listen; `None`: where we reach the server.
     pub(super) listen_ip: Option<IpAddr>,
+    /// Links at which nobody else is let in.
+    pub(super) links_max: usize,
     /// Chunks that others asked for, of all members.
     pub(super) serving: Serving,
     /// Those of them that are being packed.
@@ -141,6 +143,7 @@ impl Common {
             files: BTreeMap::new(),
             listener: Listener::None,
             listen_ip: None,
+            links_max: usize::MAX,
             serving: Serving::new(None),
             packing: Packing::default(),
             unpacker: Unpacker::new(),

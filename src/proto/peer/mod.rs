@@ -127,6 +127,12 @@ impl Peers {
         self
     }
 
+    /// Others are refused when there are so many links.
+    pub fn with_links_max(mut self, links: usize) -> Peers {
+        self.common.links_max = links;
+        self
+    }
+
     fn on_link_up(
         &mut self,
         link: LinkId,
@@ -136,6 +142,9 @@ impl Peers {
         os: &mut dyn Os,
     ) {
         let Origin::Dialed(dial) = origin else {
+            if self.common.sessions.len() >= self.common.links_max {
+                return os.perform(Effect::Close { link, reason: CloseReason::Refused });
+            }
             self.common.sessions.insert(link, Session::new(Whose::Stranger));
             self.common.wheel.insert(Timer::Stranger(link), now.mono + GREET_TIMEOUT);
             self.common.send(link, &Message::greeting(Role::Peer), os);
@@ -257,5 +266,38 @@ impl Peers {
                 self.close(link, CloseReason::Refused, text, now, os);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::time::Wall;
+
+    struct Closed(Vec<LinkId>);
+
+    impl Os for Closed {
+        fn perform(&mut self, effect: Effect<'_>) {
+            if let Effect::Close { link, reason: CloseReason::Refused } = effect {
+                self.0.push(link);
+            }
+        }
+    }
+
+    #[test]
+    fn others_are_let_in_up_to_a_bound() {
+        let (addr, group) = ("10.0.0.1:5555".parse().unwrap(), GROUP_DEFAULT.parse().unwrap());
+        let config =
+            GuestConfig { server: addr, group, id: None, orders: Orders::default(), upload_limit: None };
+        let (mut peers, mut os) = (Peers::guest(config).with_links_max(2), Closed(Vec::new()));
+        let now = Now { mono: Mono(1), wall: Wall(1) };
+        let links = [0, 1, 2].map(|index| LinkId { index, generation: 0 });
+        for link in links {
+            peers.on_link_up(link, Origin::Accepted, (addr, addr), now, &mut os);
+        }
+        assert_eq!(os.0, [links[2]]);
+        peers.on_link_down(links[0], "", now, &mut os);
+        peers.on_link_up(links[0], Origin::Accepted, (addr, addr), now, &mut os);
+        assert_eq!(os.0.len(), 1, "there is room again");
     }
 }

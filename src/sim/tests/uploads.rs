@@ -261,7 +261,7 @@ fn the_other_machines_of_a_node_hear_of_a_file() {
     let mut pair = Pair::new(8);
     let others = [(); 2].map(|()| pair.world.start(pair.nodes[0], Box::new(Puppet::default())));
     perform(&mut pair.world, others[1], Effect::Exit);
-    pair.perform(0, Effect::Present { path: "a file" });
+    pair.perform(0, Effect::Present { path: "a file", stamp: None });
     let told = |puppet| {
         let puppet: &Puppet = pair.world.machine(puppet).unwrap();
         puppet.seen.iter().filter(|seen| **seen == Seen::Presented("a file".to_owned())).count()

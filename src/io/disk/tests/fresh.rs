@@ -1,9 +1,11 @@
 //! Files that take nobody's place: their names, their room, and what is left of them.
 
+use std::collections::BTreeSet;
 use std::fs::FileTimes;
 use std::time::SystemTime;
 
 use super::*;
+use crate::io::room::Looks;
 use crate::io::survey::{Survey, Surveyed};
 use crate::proto::limits::{COUNTED_BYTES_MIN, FRESH_TRIES_MAX};
 use crate::proto::machine::{numbered_name, temp_name};
@@ -15,8 +17,18 @@ fn fresh(bytes: u64, tag: u32) -> OpenMode {
 
 fn survey(root: &Path, files_max: usize) -> Surveyed {
     // Long after anything that is written now.
-    let now = Wall(u64::MAX / 2);
-    Survey { root: root.into(), files_max, now }.carry_out().unwrap()
+    survey_at(root, files_max, Wall(u64::MAX / 2))
+}
+
+fn survey_at(root: &Path, files_max: usize, now: Wall) -> Surveyed {
+    counted(&Survey { root: root.into(), files_max, now, ours: BTreeSet::new() })
+}
+
+/// What a machine is told that has opened nothing since.
+fn counted(survey: &Survey) -> Surveyed {
+    let mut found = survey.carry_out().unwrap();
+    found.count_left(&BTreeSet::new());
+    found
 }
 
 #[test]
@@ -31,11 +43,15 @@ fn the_first_free_name_is_taken_and_none_beyond_the_bound() {
     open(&mut disk, A, "a", fresh(3, 1), "").unwrap();
     // It is known before a byte of it has come.
     let looks = |disk: &Disk| {
-        disk.to_reserve(A, fresh(3, 1)).map(|wish| wish.carry_out().map_err(|error| error.kind()))
+        disk.to_reserve(A, fresh(3, 1))
+            .map(|wish| wish.carry_out(&mut Looks::default()).map_err(|error| error.kind()))
     };
     assert_eq!(looks(&disk), Some(Err(ErrorKind::TooManyLinks)));
+    let (wish, mut at_once) = (disk.to_reserve(A, fresh(3, 1)).unwrap(), Looks::default());
+    assert!(wish.carry_out(&mut at_once).is_err());
     fs::rename(root.join("a.7"), dir.path().join("a.7")).unwrap();
     assert_eq!(looks(&disk), Some(Ok(false)), "there is one");
+    assert!(wish.carry_out(&mut at_once).is_err(), "those who ask at once share a look");
     fs::rename(dir.path().join("a.7"), root.join("a.7")).unwrap();
     disk.write_at(A, 0, b"new").unwrap().unwrap();
     assert_eq!(finish(&mut disk, A), Some(Err(ErrorKind::AlreadyExists)));
@@ -78,6 +94,14 @@ fn the_last_handle_of_a_deleted_file_is_handed_out() {
     let nameless = disk.take_nameless();
     assert_eq!(nameless.iter().map(Arc::strong_count).collect::<Vec<_>>(), [1, 1]);
     assert!(disk.take_nameless().is_empty());
+    // Also if somebody else has deleted it, or put another in its place.
+    let (removed, kept) = (FileId(4), FileId(5));
+    fs::write(dir.path().join("root/d"), "kept").unwrap();
+    open(&mut disk, removed, "c", OpenMode::Existing, "").unwrap();
+    open(&mut disk, kept, "d", OpenMode::Existing, "").unwrap();
+    fs::rename(dir.path().join("root/d"), dir.path().join("root/c")).unwrap();
+    disk.release_all();
+    assert_eq!(disk.take_nameless().len(), 1);
 }
 
 #[test]
@@ -101,7 +125,7 @@ fn what_is_promised_is_what_will_be_written() {
     assert_eq!(disk.promised_bytes(), RESERVE_BYTES_MIN);
     open(&mut disk, d, "d", big, "").unwrap();
     assert_eq!(disk.promised_bytes(), 2 * RESERVE_BYTES_MIN);
-    if disk.to_reserve(d, big).unwrap().carry_out().unwrap() {
+    if disk.to_reserve(d, big).unwrap().carry_out(&mut Looks::default()).unwrap() {
         assert_eq!(disk.promised_bytes(), RESERVE_BYTES_MIN, "not counted twice");
     }
     assert_eq!(disk.on_reserved(d, Ok(true)), Some(Ok(0)));
@@ -138,7 +162,7 @@ fn room_is_set_aside_or_the_file_is_gone() {
     let root = dir.path().join("root");
     let mode = fresh(RESERVE_BYTES_MIN, 1);
     open(&mut disk, A, "a", mode, "").unwrap();
-    let set_aside = disk.to_reserve(A, mode).unwrap().carry_out().unwrap();
+    let set_aside = disk.to_reserve(A, mode).unwrap().carry_out(&mut Looks::default()).unwrap();
     let facts = fs::metadata(root.join(temp_name("a", 1))).unwrap();
     assert_eq!(facts.len(), 0);
     assert!(!set_aside || std::os::unix::fs::MetadataExt::blocks(&facts) * 512 >= RESERVE_BYTES_MIN);
@@ -156,7 +180,7 @@ fn room_is_set_aside_or_the_file_is_gone() {
 
 #[test]
 fn a_survey_counts_plain_files_and_removes_what_was_left() {
-    let (dir, mut disk) = folder();
+    let (dir, _) = folder();
     let root = dir.path().join("root");
     assert_eq!(survey(&root, 9), Surveyed::default(), "a folder that is not there is empty");
     fs::create_dir_all(root.join("folder")).unwrap();
@@ -168,16 +192,35 @@ fn a_survey_counts_plain_files_and_removes_what_was_left() {
     std::os::unix::fs::symlink("a", root.join("link")).unwrap();
     std::os::unix::fs::symlink("a", root.join("link.0badcafe.temp")).unwrap();
     fs::create_dir(root.join("folder.0badcafe.temp")).unwrap();
-    open(&mut disk, A, "mine", fresh(9, 1), "").unwrap();
-    disk.write_at(A, 0, b"begun").unwrap().unwrap();
+    let theirs = open_fresh(&root.join("theirs"), 1).unwrap();
     let found = survey(&root, 2);
-    const FOUR: u64 = 4 * COUNTED_BYTES_MIN;
-    assert_eq!((found.bytes, found.removed), (FOUR, 1));
+    const FIVE: u64 = 5 * COUNTED_BYTES_MIN;
+    assert_eq!((found.bytes, found.removed), (FIVE, 1));
     let files = found.files.iter().map(|file| (file.name.as_str(), file.stamp.bytes));
     assert_eq!(files.collect::<Vec<_>>(), [("a", 4), ("b", 3)]);
     assert!(!root.join("left.0badcafe.temp").exists() && root.join("link.0badcafe.temp").is_symlink());
-    assert!(root.join(temp_name("mine", 1)).exists(), "somebody has it open");
-    assert_eq!(survey(&root, 0), Surveyed { bytes: FOUR, files: Vec::new(), removed: 0 });
+    if let Handle::Locked(_) = theirs {
+        assert!(root.join(temp_name("theirs", 1)).exists(), "another program has it open");
+    }
+    assert_eq!(survey(&root, 0), Surveyed { bytes: FIVE, ..Surveyed::default() });
+}
+
+/// On a file system without locks too: nobody is asked for one.
+#[test]
+fn what_is_open_counts_once_whenever_it_was_opened() {
+    let (dir, mut disk) = folder();
+    let root = dir.path().join("root");
+    open(&mut disk, A, "before", fresh(9, 1), "").unwrap();
+    disk.files.get_mut(&A).unwrap().handle = Arc::new(Handle::from(tempfile::tempfile().unwrap()));
+    fs::write(root.join(temp_name("left", 3)), "by a kill").unwrap();
+    let surveys = [(); 2].map(|()| disk.begin_survey(9, Wall(0)));
+    open(&mut disk, B, "since", fresh(9, 2), "").unwrap();
+    let [first, second] = surveys.map(|survey| survey.carry_out());
+    let one = Surveyed { bytes: COUNTED_BYTES_MIN, ..Surveyed::default() };
+    assert_eq!(disk.end_survey(first), Ok(one));
+    disk.release(B);
+    assert_eq!(disk.end_survey(second).unwrap().bytes, COUNTED_BYTES_MIN, "it was gone before the answer");
+    assert!(disk.opened_since.is_empty());
 }
 
 #[test]
@@ -192,11 +235,12 @@ fn only_what_is_old_was_left() {
     let ahead = File::create(dir.path().join(temp_name("ahead", 1))).unwrap();
     ahead.set_times(FileTimes::new().set_modified(now + 99 * hour)).unwrap();
     drop(ahead);
-    let asked = Survey { root: dir.path().into(), files_max: 9, now: Wall(ns(1000 * hour)) };
-    assert_eq!(
-        asked.carry_out().unwrap(),
-        Surveyed { bytes: 2 * COUNTED_BYTES_MIN, files: Vec::new(), removed: 1 }
-    );
+    let now = Wall(ns(1000 * hour));
+    let ours = BTreeSet::from([dir.path().join(temp_name("old", 1))]);
+    let asked = |ours| counted(&Survey { root: dir.path().into(), files_max: 9, now, ours });
+    let two = Surveyed { bytes: 2 * COUNTED_BYTES_MIN, ..Surveyed::default() };
+    assert_eq!(asked(ours), two, "a client may be that slow");
+    assert_eq!(asked(BTreeSet::new()), Surveyed { removed: 1, ..two });
     assert_eq!(names(dir.path()), [temp_name("ahead", 1), temp_name("young", 1)]);
 }
 
@@ -206,11 +250,11 @@ fn what_a_kill_left_counts_with_all_that_it_has_of_the_disk() {
     let root = dir.path().join("root");
     let mode = fresh(RESERVE_BYTES_MIN, 1);
     open(&mut disk, A, "a", mode, "").unwrap();
-    let set_aside = disk.to_reserve(A, mode).unwrap().carry_out().unwrap();
-    let just_now = || Survey { root: root.as_path().into(), files_max: 9, now: Wall(0) }.carry_out().unwrap();
-    assert_eq!(just_now(), Surveyed::default(), "its room is promised, by whoever writes to it");
+    let set_aside = disk.to_reserve(A, mode).unwrap().carry_out(&mut Looks::default()).unwrap();
+    let found = disk.begin_survey(9, Wall(0)).carry_out();
+    assert_eq!(disk.end_survey(found), Ok(Surveyed::default()), "its room is promised");
     drop(disk);
-    let found = just_now();
+    let found = survey_at(&root, 9, Wall(0));
     assert!(!set_aside || found.bytes >= RESERVE_BYTES_MIN, "{found:?}");
     assert_eq!((found.bytes >= COUNTED_BYTES_MIN, found.files.len(), found.removed), (true, 0, 0));
     assert_eq!(names(&root), [temp_name("a", 1)]);

@@ -34,7 +34,7 @@ pub(super) enum State {
 }
 
 /// A file on its way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Upload {
     /// Where it comes from; `None` if that is gone, and only the disk is still at it.
     pub(super) link: Option<LinkId>,

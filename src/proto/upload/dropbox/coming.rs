@@ -87,7 +87,7 @@ impl DropBox {
         let (head, remote, since) = (std::mem::take(head), *remote, *since);
         let header = Header::parse(&head).expect("it is awaited only when there is a name");
         let (sent, bytes) = (shown(header.name), header.bytes);
-        let name = match self.check(&header, ended) {
+        let name = match self.check(&header, ended, now) {
             Ok(name) => name.into_boxed_str(),
             Err(why) => {
                 let about = format!(" name=\"{sent}\" bytes={bytes}");
@@ -99,9 +99,7 @@ impl DropBox {
         self.wheel.cancel(&Timer::Quiet(link));
         let upload = Upload { link: Some(link), remote, sent, name, bytes, since: now.mono, tries: 0 };
         if self.quota.reserve(bytes) {
-            let file = self.next_file();
-            self.set_state(link, State::Opening { file });
-            self.open(file, upload, os);
+            self.begin(link, upload, os);
         } else {
             self.set_state(link, State::Counting { upload: Box::new(upload) });
             self.want_count(now, os);
@@ -109,12 +107,13 @@ impl DropBox {
     }
 
     /// Whether it can be taken as far as it says itself, and the name for it.
-    fn check(&self, header: &Header<'_>, ended: bool) -> Result<String, Refusal> {
+    fn check(&self, header: &Header<'_>, ended: bool, now: Now) -> Result<String, Refusal> {
         let name = stored_name(header.name)?;
         match header.bytes {
             1.. if ended => Err(Refusal::Cut),
             bytes if bytes > self.config.file_bytes_max => Err(Refusal::TooLarge),
             bytes if self.quota.is_beyond(bytes) => Err(Refusal::OverQuota),
+            _ if self.full_names.contains(&name, now.mono) => Err(Refusal::NameFull),
             _ => Ok(name),
         }
     }
@@ -131,21 +130,20 @@ impl DropBox {
     /// The folder was counted: who waited for that hears how it stands, in the order of coming.
     pub(super) fn decide(&mut self, now: Now, os: &mut dyn Os) {
         let waits = |(link, client): (LinkId, &Client)| match &client.state {
-            State::Counting { upload } => Some((upload.since, link, upload.bytes)),
+            State::Counting { upload } => Some((upload.since, link)),
             _ => None,
         };
-        let mut waiting: Vec<(Mono, LinkId, u64)> = self.clients.iter().filter_map(waits).collect();
+        let mut waiting: Vec<(Mono, LinkId)> = self.clients.iter().filter_map(waits).collect();
         waiting.sort_unstable();
-        for (_, link, bytes) in waiting {
-            if !self.quota.reserve(bytes) {
-                self.refuse(link, Refusal::OverQuota, now, os);
+        for (_, link) in waiting {
+            let Some(Client { state: State::Counting { upload }, .. }) = self.clients.get(link) else {
                 continue;
-            }
-            let file = self.next_file();
-            let client = self.clients.get_mut(link).expect("it is there");
-            if let State::Counting { upload } = std::mem::replace(&mut client.state, State::Opening { file })
-            {
-                self.open(file, *upload, os);
+            };
+            if self.quota.reserve(upload.bytes) {
+                let upload = upload.clone();
+                self.begin(link, *upload, os);
+            } else {
+                self.refuse(link, Refusal::OverQuota, now, os);
             }
         }
     }

@@ -14,19 +14,15 @@ use crate::proto::upload::dropbox::trouble::{Failure, Refusal, Trouble};
 use crate::proto::upload::dropbox::{DropBox, Timer};
 
 impl DropBox {
-    /// Has the file made for a client that opens it. Its room is promised already.
-    pub(super) fn open(&mut self, file: FileId, upload: Upload, os: &mut dyn Os) {
+    /// Has the file made for its client, under a number of its own. Its room is promised already.
+    pub(super) fn begin(&mut self, link: LinkId, upload: Upload, os: &mut dyn Os) {
+        let file = FileId(self.files_opened);
+        self.files_opened = self.files_opened.wrapping_add(1);
+        self.set_state(link, State::Opening { file });
         let tag = self.config.first_tag.wrapping_add(file.0);
         let mode = OpenMode::Fresh { bytes: upload.bytes, tag };
         os.perform(Effect::Open { file, path: &upload.name, mode, aside: "" });
         self.uploads.insert(file, upload);
-    }
-
-    /// Each file has a number of its own.
-    pub(super) fn next_file(&mut self) -> FileId {
-        let file = FileId(self.files_opened);
-        self.files_opened = self.files_opened.wrapping_add(1);
-        file
     }
 
     /// The room is set aside, and it is the client's turn.
@@ -119,7 +115,7 @@ impl DropBox {
         let path = moved.unwrap_or(&upload.name);
         log::info!("{}", stored_line(&upload, path, now));
         if self.config.present {
-            os.perform(Effect::Present { path });
+            os.perform(Effect::Present { path, stamp: None });
         }
     }
 
@@ -172,9 +168,7 @@ impl DropBox {
         let Some(mut upload) = self.uploads.remove(&file) else { return };
         upload.tries += 1;
         if error == ErrorKind::AlreadyExists && upload.tries < UPLOAD_OPEN_TRIES_MAX {
-            let file = self.next_file();
-            self.set_state(link, State::Opening { file });
-            return self.open(file, upload, os);
+            return self.begin(link, upload, os);
         }
         // Nothing is open that could be released.
         self.quota.give_back(upload.bytes);
@@ -185,6 +179,9 @@ impl DropBox {
             ErrorKind::TooManyLinks => Refusal::NameFull,
             _ => Refusal::DiskFailed,
         };
+        if why == Refusal::NameFull {
+            self.full_names.note(&upload.name, now.mono);
+        }
         let about = format!("{} error=\"{}\"", upload.about(), Why(error));
         self.send_away(link, why, upload.remote, &about, now, os);
     }

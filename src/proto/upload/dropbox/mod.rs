@@ -4,6 +4,7 @@
 mod client;
 mod coming;
 mod files;
+mod full;
 mod places;
 mod quota;
 mod status;
@@ -20,6 +21,7 @@ use crate::proto::limits::{FILES_PER_MEMBER_MAX, UPLOAD_RATE_BYTES};
 use crate::proto::machine::{Effect, FolderFile, Input, LinkMap, Machine, Os, Tell, Why, counted_bytes};
 use crate::proto::time::{Mono, Now};
 use crate::proto::upload::dropbox::client::{Client, State, Upload};
+use crate::proto::upload::dropbox::full::FullNames;
 use crate::proto::upload::dropbox::places::Places;
 use crate::proto::upload::dropbox::quota::Quota;
 use crate::proto::upload::dropbox::trouble::Lines;
@@ -62,6 +64,7 @@ pub struct DropBox {
     uploads: BTreeMap<FileId, Upload>,
     places: Places,
     quota: Quota,
+    full_names: FullNames,
     wheel: Wheel<Timer>,
     lines: Lines,
     /// Lines were held back, and within a minute their number is told.
@@ -105,6 +108,7 @@ impl DropBox {
             waiting: BTreeSet::new(),
             uploads: BTreeMap::new(),
             places: Places::default(),
+            full_names: FullNames::default(),
             wheel: Wheel::new(),
             lines: Lines::default(),
             owes_a_sum: false,
@@ -136,7 +140,10 @@ impl DropBox {
         log::info!("drop box starts bytes={bytes} quota={}", self.config.quota_bytes);
         self.stage = Stage::Serving;
         if self.config.present {
-            files.iter().for_each(|file| os.perform(Effect::Present { path: &file.name }));
+            // As they were counted: to look at each again would hold up everybody.
+            files.iter().for_each(|FolderFile { name, stamp }| {
+                os.perform(Effect::Present { path: name, stamp: Some(*stamp) });
+            });
         }
         os.perform(Effect::Listen { addr: self.config.listen });
     }

@@ -1,7 +1,7 @@
 //! Files: bytes as they come, too few, too many, and a disk that does not take them.
 
 use super::*;
-use crate::proto::limits::UPLOAD_RATE_BYTES;
+use crate::proto::limits::{FULL_NAME_PAUSE, UPLOAD_RATE_BYTES};
 
 #[test]
 fn bytes_come_in_any_pieces() {
@@ -146,6 +146,20 @@ fn a_slow_disk_is_no_fault_of_the_client() {
 }
 
 #[test]
+fn a_name_that_is_full_is_not_looked_for_by_the_next_ones() {
+    let mut desk = Desk::new();
+    desk.open_error = Some(ErrorKind::TooManyLinks);
+    for (pause, opened) in [(Duration::ZERO, 1), (FULL_NAME_PAUSE / 2, 1), (FULL_NAME_PAUSE, 2)] {
+        desk.elapse(pause);
+        let link = desk.client(3, "a");
+        assert_eq!((desk.ended(link), desk.dropbox.files_opened), (REFUSED, opened));
+    }
+    assert_eq!(desk.refused(Refusal::NameFull), 3);
+    desk.client(3, "b");
+    assert_eq!(desk.dropbox.files_opened, 3, "that is another name");
+}
+
+#[test]
 fn a_disk_without_room_refuses_before_go_ahead() {
     for (error, why) in [
         (ErrorKind::StorageFull, Refusal::DiskFull),
@@ -160,6 +174,7 @@ fn a_disk_without_room_refuses_before_go_ahead() {
         assert_eq!((desk.ended(link), desk.refused(why), desk.may_go_ahead(link)), (REFUSED, 1, false));
         desk.assert_at_rest();
         desk.open_error = None;
+        desk.elapse(FULL_NAME_PAUSE);
         let link = desk.client(3, "a");
         assert!(desk.may_go_ahead(link));
     }

@@ -51,6 +51,7 @@ struct Hand {
     /// What is whole.
     folder: BTreeMap<String, Vec<u8>>,
     presented: Vec<String>,
+    presented_as_counted: u32,
     asked: VecDeque<(FileId, FileOp)>,
     surveys: usize,
     surveys_asked: usize,
@@ -95,7 +96,10 @@ impl Os for Hand {
                 self.surveys += 1;
                 self.surveys_asked += 1;
             }
-            Effect::Present { path } => self.presented.push(path.to_owned()),
+            Effect::Present { path, stamp } => {
+                self.presented_as_counted += u32::from(stamp.is_some());
+                self.presented.push(path.to_owned());
+            }
             Effect::Listen { .. } => self.listens = true,
             Effect::Exit => self.exited = true,
             other => panic!("{other:?}"),

@@ -45,7 +45,7 @@ fn what_is_stored_stays_counted_until_somebody_removes_it() {
     desk.hand.folder.insert("old".to_owned(), vec![0; 150_000]);
     let mut desk = Desk { dropbox: DropBox::new(config()), links: desk.links, ..desk };
     desk.input(Input::Start);
-    assert_eq!(desk.hand.presented, ["old"]);
+    assert_eq!((&desk.hand.presented[..], desk.hand.presented_as_counted), (&["old".to_owned()][..], 1));
     desk.elapse(SURVEY_PAUSE);
     let link = desk.client(40_000, "a");
     desk.bring(link, [1; 40_000]);
