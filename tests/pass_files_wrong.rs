@@ -77,7 +77,8 @@ fn a_holder_that_is_killed_and_comes_back_goes_on_serving() {
 #[test]
 fn what_cannot_be_got_is_said_with_the_reason() {
     let place = Place::new();
-    assert_fails(&place.run("get film.bin --wait 0s"), 1, "nobody has offered film.bin for 0s");
+    assert_fails(&place.run("get film.bin --wait 0s --to new"), 1, "nobody has offered film.bin for 0s");
+    assert!(!place.path().join("new").exists(), "nothing came into it");
     let output = place.run("get film.bin --wait 0s --json");
     let failed = last_json(&output);
     assert_eq!((&failed["event"], &failed["file"]), (&"failed".into(), &"film.bin".into()));
@@ -118,6 +119,8 @@ fn what_cannot_be_shared_is_said_with_the_reason() {
     let share = place.share("--id alice");
     let output = place.run("share twin/film.bin");
     assert_fails(&output, 1, "another file is called film.bin already; alice holds it");
+    let output = place.run("share film.bin --chunks 5");
+    assert_fails(&output, 1, "the same content in other chunks counts as another file");
     let mut command = tickmesh(place.path(), "share");
     command.arg(std::ffi::OsStr::from_bytes(b"a\xff"));
     assert_fails(&finish(start_command(command).unwrap()), 1, "its name is no UTF-8 text");
@@ -143,7 +146,7 @@ fn files_that_are_refused_are_told_and_the_others_are_shared() {
     assert!(seen("offered", "song.bin").is_some(), "{events:?}");
     let why = seen("refused", "song.bin").expect("its name is another file's")["why"].to_string();
     assert!(why.contains("is shared under that name"), "{why}");
-    let why = "another file is called film.bin already; alice holds it";
+    let why = "another file is called film.bin already; alice holds it; the same content in other chunks counts as another file";
     assert_eq!(seen("refused", "film.bin").unwrap()["why"], why);
     // What was shared changes: that is told too, and nothing is left.
     fs::write(dir.join("song.bin"), "").unwrap();
