@@ -46,7 +46,7 @@ fn files_that_are_refused_do_not_keep_the_others_from_being_shared() {
     let offered: Vec<&str> =
         bobs.iter().filter(|file| file.is_offered).map(|file| file.name.as_str()).collect();
     assert_eq!(offered, [format!("f{}.bin", last - 2)]);
-    let why = "another file is called f0.bin already; alice holds it";
+    let why = "another file is called f0.bin already; alice holds it; the same content in other chunks counts as another file";
     assert_eq!(bobs[0].trouble, Some(Trouble::Refused(why.to_owned())));
     let missing = bobs.last().unwrap().trouble.as_ref().unwrap().to_string();
     assert!(missing.starts_with("cannot be offered: ") && missing.contains("is gone"), "{missing}");

@@ -77,7 +77,8 @@ fn a_holder_that_is_killed_and_comes_back_goes_on_serving() {
 #[test]
 fn what_cannot_be_got_is_said_with_the_reason() {
     let place = Place::new();
-    assert_fails(&place.run("get film.bin --wait 0s"), 1, "nobody has offered film.bin for 0s");
+    assert_fails(&place.run("get film.bin --wait 0s --to new"), 1, "nobody has offered film.bin for 0s");
+    assert!(!place.path().join("new").exists(), "nothing came into it");
     let output = place.run("get film.bin --wait 0s --json");
     let failed = last_json(&output);
     assert_eq!((&failed["event"], &failed["file"]), (&"failed".into(), &"film.bin".into()));
@@ -111,7 +112,6 @@ fn what_cannot_be_shared_is_said_with_the_reason() {
         ("nothing", "cannot share \"nothing\": No such file or directory"),
         ("twin", "cannot share \"twin\": it is a folder"),
         ("/dev/zero", "cannot share \"/dev/zero\": it is no plain file"),
-        ("film.bin twin/film.bin", "two of the files are called film.bin"),
         ("film.bin --chunks 8192", "2000000 bytes cannot be cut into 8192 chunks"),
     ] {
         assert_fails(&place.run(&format!("share {files}")), 1, expected);
@@ -119,9 +119,11 @@ fn what_cannot_be_shared_is_said_with_the_reason() {
     let share = place.share("--id alice");
     let output = place.run("share twin/film.bin");
     assert_fails(&output, 1, "another file is called film.bin already; alice holds it");
+    let output = place.run("share film.bin --chunks 5");
+    assert_fails(&output, 1, "the same content in other chunks counts as another file");
     let mut command = tickmesh(place.path(), "share");
     command.arg(std::ffi::OsStr::from_bytes(b"a\xff"));
-    assert_fails(&finish(start_command(command).unwrap()), 2, "no UTF-8 text");
+    assert_fails(&finish(start_command(command).unwrap()), 1, "its name is no UTF-8 text");
     drop(share);
 }
 
@@ -133,14 +135,18 @@ fn files_that_are_refused_are_told_and_the_others_are_shared() {
     fs::write(dir.join("film.bin"), "another film").unwrap();
     fs::write(dir.join("song.bin"), "a song").unwrap();
     let alice = place.share("--id alice");
-    let mut share = place.start("share --json nothing other other/film.bin other/song.bin");
-    let events: Vec<Value> = (0..4).map(|_| json(&line(&mut share))).collect();
+    fs::write(place.path().join("song.bin"), "a song of the same name").unwrap();
+    let files = "other/song.bin other/../other/song.bin song.bin";
+    let mut share = place.start(&format!("share --json nothing other other/film.bin {files}"));
+    let events: Vec<Value> = (0..5).map(|_| json(&line(&mut share))).collect();
     let seen = |event: &str, file: &str| {
         events.iter().find(|seen| (&seen["event"], &seen["file"]) == (&event.into(), &file.into()))
     };
     assert!(seen("refused", "nothing").is_some() && seen("refused", "other").is_some(), "{events:?}");
     assert!(seen("offered", "song.bin").is_some(), "{events:?}");
-    let why = "another file is called film.bin already; alice holds it";
+    let why = seen("refused", "song.bin").expect("its name is another file's")["why"].to_string();
+    assert!(why.contains("is shared under that name"), "{why}");
+    let why = "another file is called film.bin already; alice holds it; the same content in other chunks counts as another file";
     assert_eq!(seen("refused", "film.bin").unwrap()["why"], why);
     // What was shared changes: that is told too, and nothing is left.
     fs::write(dir.join("song.bin"), "").unwrap();
@@ -148,9 +154,9 @@ fn files_that_are_refused_are_told_and_the_others_are_shared() {
     let output = finish(share);
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
-    assert_eq!(said.matches("tickmesh: ").count(), 4, "each is told once: {said}");
+    assert_eq!(said.matches("tickmesh: ").count(), 5, "each is told once: {said}");
     assert!(said.contains("tickmesh: song.bin is not offered any more: it is shorter than it was"), "{said}");
-    assert_eq!(last_json(&output)["problems"].as_array().unwrap().len(), 4);
+    assert_eq!(last_json(&output)["problems"].as_array().unwrap().len(), 5);
     assert!(text(&output.stdout).contains(r#""event":"withdrawn""#));
     assert!(!place.path().join("got/song.bin").exists());
     drop(alice);

@@ -209,7 +209,7 @@ fn one_that_is_refused_stops_no_other() {
     });
     let output = upload(dir.path(), "a b c", addr);
     assert_eq!(output.status.code(), Some(1));
-    let why = "tickmesh: b was not uploaded: the server refused it, and its log says why, or it is stopping; try again later\n";
+    let why = "tickmesh: b was not uploaded: the server refused it (its name, its size, no room?) or is stopping; its log says why\n";
     assert_eq!(text(&output.stderr), why);
     let said = text(&output.stdout);
     assert!(

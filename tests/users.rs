@@ -151,10 +151,11 @@ fn a_file_is_imported_whole_or_not_at_all() {
     let import = || said(&run(folder, "user import credentials.txt --state state"));
     fs::write(folder.join("credentials.txt"), "yoda wise@!man\nHans x\nvader sith**lord z\n").unwrap();
     let (code, _, err) = import();
-    assert!(
-        code == Some(1) && err.contains("credentials.txt: nothing is imported: line 3: there is more"),
-        "{err}"
-    );
+    let lines = "credentials.txt: nothing is imported: \
+                 line 2: the name is too much like 'hans', which there is already\nline 3: there is more";
+    assert!(code == Some(1) && err.contains(lines), "{err}");
+    let (code, ..) = said(&run(folder, "user import credentials.txt --state new"));
+    assert!(code == Some(1) && !folder.join("new").exists(), "nothing is left of what failed");
     fs::write(folder.join("credentials.txt"), "yoda wise@!man\nHans x\n").unwrap();
     let (code, _, err) = import();
     assert!(code == Some(1) && err.contains("line 2: the name is too much like 'hans'"), "{err}");

@@ -194,10 +194,9 @@ struct TypedPeer {
 pub(super) fn parse(args: &[OsString]) -> Parsed {
     let (texts, mut odd) = texts(args);
     let words: Vec<&str> = texts.iter().skip(1).flat_map(|arg| usual(arg)).collect();
+    let takes_files = matches!(words.first(), Some(&("upload" | "share")));
     let is_flag = |arg: &OsStr| arg.as_encoded_bytes().starts_with(b"-");
-    if let Some((_, arg, place)) =
-        odd.iter().find(|(_, arg, _)| words.first() != Some(&"upload") || is_flag(arg))
-    {
+    if let Some((_, arg, place)) = odd.iter().find(|(_, arg, _)| !takes_files || is_flag(arg)) {
         return no_text(arg, *place);
     }
     let mut typed = match Typed::from_args(&["tickmesh"], &words) {
@@ -208,8 +207,10 @@ pub(super) fn parse(args: &[OsString]) -> Parsed {
     if typed.version {
         return Parsed::Show(concat!("tickmesh ", env!("CARGO_PKG_VERSION"), "\n").to_owned());
     }
-    if let Some(TypedCommand::Upload(typed)) = &mut typed.command {
-        upload::put_back(typed, &mut odd);
+    match &mut typed.command {
+        Some(TypedCommand::Upload(typed)) => files::put_back(&mut typed.files, &mut odd),
+        Some(TypedCommand::Share(typed)) => files::put_back(&mut typed.files, &mut odd),
+        _ => {}
     }
     if let Some((_, arg, place)) = odd.first() {
         return no_text(arg, *place);

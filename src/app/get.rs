@@ -22,6 +22,7 @@ const EVENT_PERIOD: Duration = Duration::from_secs(1);
 pub(super) fn run(options: &GetOptions) -> Result<bool> {
     let guest = &options.guest;
     logging::start(&guest.log)?;
+    let is_new = !options.to.exists();
     prepare_folder(&options.to, "--to")?;
     let get =
         Get { name: options.file.clone(), chunk: options.chunk, wait: options.wait, stay: options.stay };
@@ -39,7 +40,12 @@ pub(super) fn run(options: &GetOptions) -> Result<bool> {
     drive(reactor, &mut [Host { machine: &mut peers, root: options.to.clone() }])?;
     peers.look_back();
     terminal::clear_progress();
-    conclude(options, peers.machine())
+    let is_done = conclude(options, peers.machine())?;
+    if is_new && !is_done {
+        // Only if nothing came into it.
+        let _ = std::fs::remove_dir(&options.to);
+    }
+    Ok(is_done)
 }
 
 /// What came of it, beside what was told meanwhile.

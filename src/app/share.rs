@@ -1,6 +1,6 @@
 //! `tickmesh share`: offers files until it is stopped.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -22,7 +22,7 @@ use crate::proto::time::Mono;
 pub(super) fn run(options: &ShareOptions) -> Result<bool> {
     let guest = &options.guest;
     logging::start(&guest.log)?;
-    let (offers, refused) = offers(options)?;
+    let (offers, refused) = offers(&options.files, options.chunks);
     refused.iter().for_each(|file| tell_refused(file, guest.json));
     let mut problems: Vec<String> = refused.into_iter().map(|(_, why)| why).collect();
     if offers.is_empty() {
@@ -148,29 +148,32 @@ fn tell_trouble(file: &FileStatus, json: bool) {
     }
 }
 
-/// The files that can be shared, and those that cannot.
-fn offers(options: &ShareOptions) -> Result<(Vec<Offer>, Vec<Refused>)> {
-    let mut names = BTreeSet::new();
+/// The files that can be shared, and those that cannot. One that is named twice is shared once.
+fn offers(files: &[PathBuf], chunks: Option<u64>) -> (Vec<Offer>, Vec<Refused>) {
+    let mut paths: BTreeMap<FileName, String> = BTreeMap::new();
     let (mut offers, mut refused) = (Vec::new(), Vec::new());
-    for path in &options.files {
-        match offer(path, options.chunks).with_context(|| format!("cannot share {path:?}")) {
-            Err(why) => refused.push((path.clone(), format!("{why:#}"))),
-            Ok(offer) => {
-                let name = &offer.name;
-                ensure!(
-                    names.insert(name.clone()),
-                    "two of the files are called {name}; a shared file is known by its name alone"
-                );
-                offers.push(offer);
+    for file in files {
+        let found = offer(file, chunks).and_then(|offer| match paths.get(&offer.name) {
+            None => Ok(Some(offer)),
+            Some(same) if *same == offer.path => Ok(None),
+            Some(other) => {
+                bail!("/{other} is shared under that name; a shared file is known by its name alone")
             }
+        });
+        match found.with_context(|| format!("cannot share {file:?}")) {
+            Err(why) => refused.push((file.clone(), format!("{why:#}"))),
+            Ok(offer) => offers.extend(offer.inspect(|offer| {
+                paths.insert(offer.name.clone(), offer.path.clone());
+            })),
         }
     }
-    Ok((offers, refused))
+    (offers, refused)
 }
 
 /// The file, by a path that leads to it from the root of the file system.
 fn offer(path: &Path, chunks: Option<u64>) -> Result<Offer> {
-    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { bail!("that is no file") };
+    let name = path.file_name().context("that is no file")?;
+    let name = name.to_str().context("its name is no UTF-8 text")?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let full = folder.canonicalize()?.join(name);
     let (path, _) = look_at(&full)?;
@@ -181,7 +184,9 @@ fn offer(path: &Path, chunks: Option<u64>) -> Result<Offer> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
     use std::fs;
+    use std::os::unix::ffi::OsStrExt as _;
 
     use super::*;
 
@@ -208,6 +213,7 @@ mod tests {
             (at(&"a".repeat(300)), "File name too long"),
             (PathBuf::from("/"), "that is no file"),
             (at(".."), "that is no file"),
+            (dir.path().join(OsStr::from_bytes(b"a\xff")), "its name is no UTF-8 text"),
         ] {
             let error = format!("{:#}", offer(&path, None).unwrap_err());
             assert!(error.contains(expected), "{path:?}: {error}");
@@ -218,5 +224,20 @@ mod tests {
         let offer = offer(&at("folder").join("file"), Some(5)).unwrap();
         let real = at("file").canonicalize().unwrap();
         assert_eq!(Path::new("/").join(offer.path), real, "a folder may be a link");
+    }
+
+    #[test]
+    fn a_name_that_comes_twice_stops_no_other_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir(at("twin")).unwrap();
+        std::os::unix::fs::symlink(dir.path(), at("folder")).unwrap();
+        ["f", "g", "twin/f"].iter().for_each(|name| fs::write(at(name), name).unwrap());
+        let files = ["f", "f", "twin/f", "folder/f", "g"].map(at);
+        let (offers, refused) = offers(&files, None);
+        let names: Vec<&str> = offers.iter().map(|offer| offer.name.as_str()).collect();
+        assert_eq!(names, ["f", "g"], "the same file is shared once");
+        let [(path, why)] = &refused[..] else { panic!("{refused:?}") };
+        assert!(*path == at("twin/f") && why.contains("/f is shared under that name"), "{why}");
     }
 }

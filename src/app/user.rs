@@ -27,16 +27,16 @@ pub(super) fn run(options: &UserOptions) -> Result<bool> {
         "there are no accounts in {}; 'user add' makes the first one, --state names another folder",
         options.state.display()
     );
-    let mut disk = AccountsOnDisk::open(&options.state)?;
+    let open = || AccountsOnDisk::open(&options.state);
     let said = match &options.action {
-        UserAction::Add { name, password_file } => add(&mut disk, *name, password_file.as_deref()),
+        UserAction::Add { name, password_file } => add(&mut open()?, *name, password_file.as_deref()),
         UserAction::Passwd { name, password_file } => {
-            change_password(&mut disk, *name, password_file.as_deref())
+            change_password(&mut open()?, *name, password_file.as_deref())
         }
-        UserAction::Remove { name } => remove(&mut disk, *name),
-        UserAction::List { name: None } => list(&disk),
-        UserAction::List { name: Some(name) } => history(&disk, *name),
-        UserAction::Import { file } => import(&mut disk, file),
+        UserAction::Remove { name } => remove(&mut open()?, *name),
+        UserAction::List { name: None } => list(&open()?),
+        UserAction::List { name: Some(name) } => history(&open()?, *name),
+        UserAction::Import { file } => import(&options.state, file),
     };
     terminal::print(&said?)?;
     Ok(true)
@@ -84,19 +84,18 @@ fn history(disk: &AccountsOnDisk, name: Name) -> Result<String> {
     Ok(disk.logins(name)?.into_iter().map(line).collect())
 }
 
-fn import(disk: &mut AccountsOnDisk, file: &Path) -> Result<String> {
+fn import(state: &Path, file: &Path) -> Result<String> {
     let of_file = || format!("{}: nothing is imported", file.display());
-    let credentials = read_credentials(file).with_context(of_file)?;
-    let book = book(disk)?;
+    let text = read(file).with_context(of_file)?;
+    if !Store::is_in(state) {
+        // No folder is made for a file that is wrong.
+        credentials_of(&text, &empty_book()).with_context(of_file)?;
+    }
+    let mut disk = AccountsOnDisk::open(state)?;
+    let book = book(&disk)?;
+    let credentials = credentials_of(&text, &book).with_context(of_file)?;
     let (there, new): (Vec<Credential>, Vec<Credential>) =
         credentials.into_iter().partition(|credential| book.contains(credential.name));
-    let alike: Vec<String> = new
-        .iter()
-        .filter_map(|Credential { line, name, .. }| {
-            Some(format!("line {line}: {}", PutError::LooksLike(book.looks_like(*name)?)))
-        })
-        .collect();
-    ensure!(alike.is_empty(), faults(&alike, alike.len()).context(of_file()));
     ensure!(book.names().len() + new.len() <= ACCOUNTS_MAX, anyhow!(PutError::Full).context(of_file()));
     let mut accounts = Vec::with_capacity(new.len());
     for (done, Credential { name, password, .. }) in new.iter().enumerate() {
@@ -113,11 +112,15 @@ fn import(disk: &mut AccountsOnDisk, file: &Path) -> Result<String> {
     Ok(format!("{} added{kept}\n", count(accounts.len() as u64, "account")))
 }
 
-fn read_credentials(file: &Path) -> Result<Vec<Credential>> {
+fn read(file: &Path) -> Result<Vec<u8>> {
     use std::io::Read as _;
-    let mut bytes = Vec::new();
-    std::fs::File::open(file)?.take(CREDENTIALS_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
-    parse_credentials(&bytes).map_err(|error| match error {
+    let mut text = Vec::new();
+    std::fs::File::open(file)?.take(CREDENTIALS_BYTES_MAX as u64 + 1).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+fn credentials_of(text: &[u8], book: &Accounts) -> Result<Vec<Credential>> {
+    parse_credentials(text, book).map_err(|error| match error {
         CredentialsError::Faults { first, count } => {
             faults(&first.iter().map(ToString::to_string).collect::<Vec<_>>(), count)
         }
@@ -139,9 +142,13 @@ fn no_such_user(name: Name) -> String {
     format!("there is no user {name}; 'user list' shows who there is")
 }
 
+fn empty_book() -> Accounts {
+    Accounts::new([0; 32], Duration::ZERO)
+}
+
 /// The accounts as a server takes them.
 fn book(disk: &AccountsOnDisk) -> Result<Accounts> {
-    let mut book = Accounts::new([0; 32], Duration::ZERO);
+    let mut book = empty_book();
     for (name, verifier) in disk.list()? {
         book.put(name, verifier).with_context(|| format!("the account {name}"))?;
     }

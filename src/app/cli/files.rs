@@ -1,7 +1,7 @@
 //! The command lines of `share`, `get` and `find`, checked. Opens no file.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use argh::{ArgsInfo, FromArgs};
 use log::LevelFilter;
 
 use crate::app::cli::amounts::Rate;
-use crate::app::cli::{address, level, number};
+use crate::app::cli::{Odd, address, level, number};
 use crate::app::logging::LogOptions;
 use crate::proto::ids::{FileName, Name};
 use crate::proto::limits::{CHUNKS_MAX, FILES_PER_MEMBER_MAX, SEARCH_CHUNKS_MAX};
@@ -102,7 +102,7 @@ guest_command! {
     struct TypedShare {
         /// files to offer, under their own names, at most 8192
         #[argh(positional)]
-        files: Vec<PathBuf>,
+        pub(super) files: Vec<PathBuf>,
         /// number of chunks of each file, 1 to 8192 (default: chunks of 256 KiB, larger ones from 1 GiB on)
         #[argh(option, from_str_fn(number))]
         chunks: Option<u64>,
@@ -151,6 +151,15 @@ guest_command! {
         /// chunks, counted from 1, at most 64 (default: any)
         #[argh(positional, from_str_fn(number))]
         chunks: Vec<u64>,
+    }
+}
+
+/// Files whose names are no text get them back. Each is left out alone, with its reason.
+pub(super) fn put_back(files: &mut [PathBuf], odd: &mut Vec<Odd<'_>>) {
+    for file in files {
+        if let Some(at) = odd.iter().position(|(mark, ..)| Path::new(mark) == file) {
+            *file = odd.remove(at).1.into();
+        }
     }
 }
 

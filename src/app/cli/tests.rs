@@ -248,7 +248,7 @@ fn names_that_no_line_can_hold_are_refused() {
         }
     }
     let bytes = <OsString as std::os::unix::ffi::OsStringExt>::from_vec(vec![b'a', 0xff]);
-    for command in ["share", "get", "find"] {
+    for command in ["get", "find"] {
         let Parsed::Wrong(text) = parse(&["tickmesh".into(), command.into(), bytes.clone()]) else {
             panic!("{command}")
         };
@@ -256,20 +256,26 @@ fn names_that_no_line_can_hold_are_refused() {
     }
 }
 
-/// `upload *` in a folder with any names.
+/// `upload *` and `share *` in a folder with any names.
 #[test]
 fn files_whose_names_are_no_text_stop_no_others() {
     let odd = |bytes: &[u8]| <OsString as std::os::unix::ffi::OsStringExt>::from_vec(bytes.to_vec());
-    let typed = |words: &[OsString]| {
-        let first = ["tickmesh", "upload", "a", "--to", "[::1]:5"].map(OsString::from);
-        parse(&[&first[..], words].concat())
-    };
-    let Parsed::Run(command) = typed(&[odd(b"b\xff"), "c".into(), odd(b"\xfe")]) else { panic!() };
-    let Command::Upload(upload) = *command else { panic!() };
-    assert_eq!(upload.files, [odd(b"a"), odd(b"b\xff"), odd(b"c"), odd(b"\xfe")].map(PathBuf::from));
-    for words in [["--log-file".into(), odd(b"b\xff")], ["b".into(), odd(b"--jobs=\xff")]] {
-        let Parsed::Wrong(text) = typed(&words) else { panic!("{words:?}") };
-        assert!(text.starts_with("tickmesh: argument 6 is no UTF-8 text: "), "{text:?}");
+    for (command, flag) in [("upload", "--to"), ("share", "--server")] {
+        let typed = |words: &[OsString]| {
+            let first = ["tickmesh", command, "a", flag, "[::1]:5"].map(OsString::from);
+            parse(&[&first[..], words].concat())
+        };
+        let Parsed::Run(command) = typed(&[odd(b"b\xff"), "c".into(), odd(b"\xfe")]) else { panic!() };
+        let files = match *command {
+            Command::Upload(upload) => upload.files,
+            Command::Share(share) => share.files,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(files, [odd(b"a"), odd(b"b\xff"), odd(b"c"), odd(b"\xfe")].map(PathBuf::from));
+        for words in [["--log-file".into(), odd(b"b\xff")], ["b".into(), odd(b"--jobs=\xff")]] {
+            let Parsed::Wrong(text) = typed(&words) else { panic!("{words:?}") };
+            assert!(text.starts_with("tickmesh: argument 6 is no UTF-8 text: "), "{text:?}");
+        }
     }
 }
 

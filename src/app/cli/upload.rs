@@ -1,13 +1,13 @@
 //! The command line of `upload`, checked. Opens no file.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 use log::LevelFilter;
 
-use crate::app::cli::{Odd, address, level, number};
+use crate::app::cli::{address, level, number};
 use crate::app::logging::LogOptions;
 use crate::proto::limits::{UPLOAD_FILES_MAX, UPLOAD_JOBS_MAX, UPLOAD_TIMEOUT_MAX, UPLOAD_TIMEOUT_MIN};
 use crate::proto::time::Period;
@@ -29,7 +29,7 @@ pub(in crate::app) struct UploadOptions {
 pub(super) struct TypedUpload {
     /// files to bring, at most 100000; they arrive under their own names, without their folders
     #[argh(positional)]
-    files: Vec<PathBuf>,
+    pub(super) files: Vec<PathBuf>,
     /// the drop box, HOST:PORT
     #[argh(option)]
     to: String,
@@ -48,15 +48,6 @@ pub(super) struct TypedUpload {
     /// log into this file, not to the terminal
     #[argh(option)]
     log_file: Option<PathBuf>,
-}
-
-/// Files whose names are no text get them back. Each is left out alone, with its reason.
-pub(super) fn put_back(typed: &mut TypedUpload, odd: &mut Vec<Odd<'_>>) {
-    for file in &mut typed.files {
-        if let Some(at) = odd.iter().position(|(mark, ..)| Path::new(mark) == file) {
-            *file = odd.remove(at).1.into();
-        }
-    }
 }
 
 pub(super) fn check_upload(typed: TypedUpload) -> Result<UploadOptions, String> {

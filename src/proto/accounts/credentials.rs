@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::proto::accounts::book::{Accounts, PutError};
 use crate::proto::accounts::names::{Skeleton, UserNameError, skeleton, user_name};
 use crate::proto::accounts::password::{Password, PasswordError};
 use crate::proto::ids::Name;
@@ -57,6 +58,9 @@ pub enum What {
     /// A line before it has a name that people would take for this one.
     #[error("the name is too much like '{0}' in line {1}")]
     LooksLike(Name, usize),
+    /// People would take it for an account that there is.
+    #[error(transparent)]
+    LooksLikeAccount(PutError),
 }
 
 /// Why a text is not taken.
@@ -78,25 +82,29 @@ pub enum CredentialsError {
     },
 }
 
-/// Reads every line.
+/// Reads every line; `book` has the accounts that there are.
 ///
 /// # Errors
 /// All of [`CredentialsError`]: no account is made of a text that is not wholly right.
-pub fn parse_credentials(bytes: &[u8]) -> Result<Vec<Credential>, CredentialsError> {
+pub fn parse_credentials(bytes: &[u8], book: &Accounts) -> Result<Vec<Credential>, CredentialsError> {
     if bytes.len() > CREDENTIALS_BYTES_MAX {
         return Err(CredentialsError::TooLong);
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let mut known: BTreeMap<Skeleton, (Name, usize)> = BTreeMap::new();
+    let mut lines: BTreeMap<Name, usize> = BTreeMap::new();
+    let mut alike: BTreeMap<Skeleton, (Name, usize)> = BTreeMap::new();
     let (mut good, mut first, mut count) = (Vec::new(), Vec::new(), 0);
     for (index, bytes) in bytes.split(|byte| *byte == b'\n').enumerate() {
         let line = index + 1;
         let read = parse_line(bytes).and_then(|parsed| {
             let Some((name, password)) = parsed else { return Ok(None) };
-            match known.insert(skeleton(name), (name, line)) {
-                Some((same, before)) if same == name => Err(What::Twice(before)),
-                Some((other, before)) => Err(What::LooksLike(other, before)),
-                None => Ok(Some(Credential { line, name, password })),
+            let (same, first) = (*lines.entry(name).or_insert(line), alike.entry(skeleton(name)));
+            let (other, before) = *first.or_insert((name, line));
+            match book.looks_like(name) {
+                _ if same != line => Err(What::Twice(same)),
+                _ if before != line => Err(What::LooksLike(other, before)),
+                Some(account) if account != name => Err(What::LooksLikeAccount(PutError::LooksLike(account))),
+                _ => Ok(Some(Credential { line, name, password })),
             }
         });
         match read {
@@ -132,16 +140,27 @@ fn parse_line(bytes: &[u8]) -> Result<Option<(Name, Password)>, What> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::proto::accounts::verifier::Verifier;
     use crate::proto::ids::NameError;
 
+    fn book() -> Accounts {
+        Accounts::new([0; 32], Duration::ZERO)
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Vec<Credential>, CredentialsError> {
+        parse_credentials(bytes, &book())
+    }
+
     fn read(text: &[u8]) -> Vec<(usize, String)> {
-        let credentials = parse_credentials(text).unwrap();
+        let credentials = parse(text).unwrap();
         credentials.iter().map(|credential| (credential.line, credential.name.to_string())).collect()
     }
 
     fn faults(text: &[u8]) -> Vec<Fault> {
-        match parse_credentials(text) {
+        match parse(text) {
             Err(CredentialsError::Faults { first, count }) => {
                 assert_eq!(first.len(), count);
                 first
@@ -161,7 +180,7 @@ mod tests {
             "  hans \t falcon*solo \nyoda\twise@!man\t\n# comment",
         ] {
             assert_eq!(read(text.as_bytes()), expected, "{text:?}");
-            let passwords = parse_credentials(text.as_bytes()).unwrap();
+            let passwords = parse(text.as_bytes()).unwrap();
             assert_eq!(passwords[0].password, Password::prepare("falcon*solo").unwrap());
             assert_eq!(passwords[1].password, Password::prepare("wise@!man").unwrap());
         }
@@ -196,11 +215,32 @@ mod tests {
     }
 
     #[test]
+    fn names_are_held_against_all_lines_before_and_all_accounts() {
+        let name = |text: &str| -> Name { text.parse().unwrap() };
+        let mut book = book();
+        let verifier = Verifier::new(&Password::prepare("x").unwrap().salted(&[0; 16], 4096), [0; 16], 4096);
+        book.put(name("hans"), verifier).unwrap();
+        let text = b"bob x\nBob x\nbob x\nHans x\nhans x\nBob x\ndan\n";
+        let Err(CredentialsError::Faults { first, count }) = parse_credentials(text, &book) else { panic!() };
+        let like_hans = What::LooksLikeAccount(PutError::LooksLike(name("hans")));
+        let expected = [
+            (2, What::LooksLike(name("bob"), 1)),
+            (3, What::Twice(1)),
+            (4, like_hans),
+            (5, What::LooksLike(name("Hans"), 4)),
+            (6, What::Twice(2)),
+            (7, What::NoPassword),
+        ];
+        assert_eq!(first, expected.map(|(line, what)| Fault { line, what }));
+        assert_eq!(count, 6);
+        let there = parse_credentials(b"hans x", &book).unwrap();
+        assert_eq!(there[0].name, name("hans"), "who is there already may be named");
+    }
+
+    #[test]
     fn all_faults_are_counted_and_the_first_are_shown() {
         let text = "alice\n".repeat(FAULTS_SHOWN_MAX + 5);
-        let Err(CredentialsError::Faults { first, count }) = parse_credentials(text.as_bytes()) else {
-            panic!()
-        };
+        let Err(CredentialsError::Faults { first, count }) = parse(text.as_bytes()) else { panic!() };
         assert_eq!((first.len(), count), (FAULTS_SHOWN_MAX, FAULTS_SHOWN_MAX + 5));
         assert_eq!(first[2].to_string(), "line 3: there is no password after the name");
     }
@@ -208,13 +248,13 @@ mod tests {
     #[test]
     fn it_has_bounds() {
         let text = vec![b'\n'; CREDENTIALS_BYTES_MAX + 1];
-        assert_eq!(parse_credentials(&text), Err(CredentialsError::TooLong));
-        assert_eq!(parse_credentials(&text[1..]), Ok(Vec::new()));
+        assert_eq!(parse(&text), Err(CredentialsError::TooLong));
+        assert_eq!(parse(&text[1..]), Ok(Vec::new()));
         let lines = |count: usize| (0..count).map(|number| format!("u{number}_ x\n")).collect::<String>();
         // Numbers with 1 and 0 look like no other number.
-        assert_eq!(parse_credentials(lines(ACCOUNTS_MAX).as_bytes()).unwrap().len(), ACCOUNTS_MAX);
+        assert_eq!(parse(lines(ACCOUNTS_MAX).as_bytes()).unwrap().len(), ACCOUNTS_MAX);
         let more = lines(ACCOUNTS_MAX + 1);
-        assert_eq!(parse_credentials(more.as_bytes()), Err(CredentialsError::TooMany));
+        assert_eq!(parse(more.as_bytes()), Err(CredentialsError::TooMany));
     }
 
     #[test]
@@ -227,7 +267,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
-            let _ = parse_credentials(&bytes);
+            let _ = parse(&bytes);
         }
     }
 }

@@ -208,7 +208,11 @@ impl Member {
             refused.turn(State::Whole { file: None });
         }
         if offered || refused.is_whole() {
-            return self.drop_offer(item, Trouble::Refused(text.to_owned()), was_typed, common, now, os);
+            let mut why = text.to_owned();
+            if code == ErrorCode::FileDiffers {
+                why += "; the same content in other chunks counts as another file";
+            }
+            return self.drop_offer(item, Trouble::Refused(why), was_typed, common, now, os);
         }
         let why = format!("{} cannot be offered: {text}", refused.name);
         self.fail_file(item, code, &why, common, now, os);

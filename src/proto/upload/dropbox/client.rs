@@ -84,9 +84,9 @@ pub(super) fn shown(name: &[u8]) -> Box<str> {
     shown.into()
 }
 
-/// The same, all of it: what is between the quotes ends where they do, whatever somebody calls a file.
+/// The same, all of it, and as [`Shown`] it can be undone: what is between the quotes ends where they do, whatever somebody calls a file.
 pub(super) fn quotable(name: &str) -> String {
-    Shown(name).to_string().replace('"', "'")
+    Shown(name).to_string().replace('"', "\\u{22}")
 }
 
 #[cfg(test)]
@@ -107,9 +107,9 @@ mod tests {
     #[test]
     fn names_are_logged_on_one_line_between_quotes() {
         assert_eq!(&*shown(b"a b.txt"), "a b.txt");
-        assert_eq!(&*shown(b"a\"\nas=\"x"), "a'\\u{a}as='x");
+        assert_eq!(&*shown(b"a\"\nas=\"x"), "a\\u{22}\\u{a}as=\\u{22}x");
         assert_eq!(&*shown(b"a\xffb"), "a\u{fffd}b");
-        assert_eq!(quotable("q\" as=\"evil\" bytes=1"), "q' as='evil' bytes=1");
+        assert_eq!(quotable("q\" as=\"evil\" bytes=1"), "q\\u{22} as=\\u{22}evil\\u{22} bytes=1");
         let long = shown(&[b'x'; 5000]);
         assert_eq!(&*long, format!("{}...", "x".repeat(UPLOAD_SHOWN_CHARS_MAX)));
         assert!(shown(&[b'\n'; 5000]).len() < 200);

@@ -244,7 +244,7 @@ mod tests {
             tries: 0,
         };
         let line = stored_line(&upload, &upload.name, Now { mono: Mono(0), wall: Wall(0) });
-        let quoted = "q' as='evil' bytes=1";
+        let quoted = "q\\u{22} as=\\u{22}evil\\u{22} bytes=1";
         assert!(
             line.ends_with(&format!(" name=\"{quoted}\" as=\"{quoted}\" bytes=5 seconds=0.000")),
             "{line}"

@@ -75,10 +75,13 @@ impl Refusal {
         Refusal::Stopping,
     ];
 
-    /// An operator can do something about it, and may have to.
+    /// A limit that the operator has set or could lift by making room, or the disk; not what a client does wrong.
     pub(super) fn concerns_operator(self) -> bool {
         use Refusal::*;
-        matches!(self, OverQuota | TooManyClients | TooManyOfAddress | DiskFull | DiskFailed)
+        matches!(
+            self,
+            TooLarge | NameFull | OverQuota | TooManyClients | TooManyOfAddress | DiskFull | DiskFailed
+        )
     }
 }
 
@@ -235,6 +238,18 @@ mod tests {
     fn numbers_are_places_in_the_list() {
         assert!(Refusal::ALL.iter().enumerate().all(|(place, refusal)| *refusal as usize == place));
         assert!(Failure::ALL.iter().enumerate().all(|(place, failure)| *failure as usize == place));
+    }
+
+    #[test]
+    fn an_operator_hears_of_limits_and_the_disk_and_not_of_bad_clients() {
+        use Refusal::*;
+        for why in [TooLarge, NameFull, OverQuota, TooManyClients, TooManyOfAddress, DiskFull, DiskFailed] {
+            assert!(why.concerns_operator(), "{why:?}");
+        }
+        for why in [HeaderCut, HeaderTooLong, HeaderTimeout, SpokeTooSoon, NameDots, NameZero, Cut, MadeRoom]
+        {
+            assert!(!why.concerns_operator(), "{why:?}");
+        }
     }
 
     #[test]

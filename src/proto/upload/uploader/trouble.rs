@@ -27,7 +27,7 @@ pub enum UploadTrouble {
         error: ErrorKind,
     },
     /// It closed the connection in place of an answer.
-    #[error("the server refused it, and its log says why, or it is stopping; try again later")]
+    #[error("the server refused it (its name, its size, no room?) or is stopping; its log says why")]
     ServerRefused,
     /// It neither answered nor closed for so long.
     #[error("the server did not say `go ahead` within {}", Period(*.0))]
