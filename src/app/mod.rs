@@ -4,6 +4,7 @@
 mod accounts;
 mod announce;
 mod bar;
+mod claim;
 mod cli;
 mod console;
 mod daemon;
