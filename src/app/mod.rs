@@ -102,7 +102,9 @@ fn drive(mut reactor: Reactor, hosts: &mut [Host<'_>]) -> Result<()> {
     log::debug!("driver {:?}", reactor.stats());
     match end {
         RunEnd::Exited => Ok(()),
-        RunEnd::Forced => bail!("ended at once by a second signal; records may lack their last rows"),
+        RunEnd::Forced => {
+            bail!("ended at once by a second signal; what was not written or sent by then is lost")
+        }
         RunEnd::Overdue => {
             bail!(
                 "ended by force, for --grace was over; the log says what was not done, and records may lack their last rows"
