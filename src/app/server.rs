@@ -158,7 +158,7 @@ fn tell_descriptors(links_max: usize) {
     let (needed, max) = (links_max as u64 + DESCRIPTORS_SPARE, descriptors_max());
     if needed > max {
         log::info!(
-            "descriptors fewer than connections may come needed={needed} max={max}; who finds none left waits at the door (ulimit -Hn, --links)"
+            "descriptors fewer than connections may come needed={needed} max={max} then=\"who finds none left waits at the door\" hint=\"ulimit -Hn, --links\""
         );
     }
 }
