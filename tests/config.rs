@@ -67,6 +67,28 @@ fn what_is_printed_is_a_configuration() {
 }
 
 #[test]
+fn a_check_tells_what_stands_in_the_way_on_this_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::create_dir(folder.join("logs")).unwrap();
+    std::fs::write(folder.join("occupied"), "").unwrap();
+    let file = "user = 'no-such-user'\nlog_file = 'logs'\nout = 'occupied'\nupload_listen = '127.0.0.1:5555'\nupload_dir = 'new'\n";
+    std::fs::write(folder.join("t.toml"), file).unwrap();
+    let told = said(folder, "server --config t.toml --check-config", 2);
+    let lines: Vec<&str> = told.lines().collect();
+    let expected = [
+        "t.toml:1: user: no-such-user: there is no such user on this host",
+        "t.toml:2: log_file: logs: it is a folder",
+        "t.toml:3: out: occupied: it is no folder",
+        "t.toml:4: upload_listen: 127.0.0.1:5555: that is an address of --listen",
+    ];
+    assert_eq!(lines, expected);
+    assert!(!folder.join("new").exists());
+    let both = said(folder, "server --config t.toml --check-config --print-config", 2);
+    assert!(both.contains("give one of them"), "{both}");
+}
+
+#[test]
 fn units_are_what_systemd_takes() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

@@ -196,6 +196,24 @@ fn a_taken_port_is_told_and_nothing_is_left() {
 }
 
 #[test]
+fn a_folder_and_a_log_are_one_servers() {
+    let place = Place::new();
+    let addr = place.up("--state one");
+    let log = place.read("a.log");
+    // By default both would write to out.
+    let refused = run(place.path(), "server --listen 127.0.0.1:0 --state two");
+    assert_refused(&refused, 1, "another server writes its table to out; choose another folder with --out");
+    let refused = place.daemon("--listen 127.0.0.1:0 --state two --out other --log-file a.log");
+    assert_refused(&refused, 1, "another program logs into a.log; choose another file with --log-file");
+    assert_eq!(place.read("a.log"), log);
+    TcpStream::connect(addr).unwrap();
+    place.stop();
+    // The next one need not wait.
+    place.up("--state one");
+    place.stop();
+}
+
+#[test]
 fn a_killed_daemon_is_followed_by_another() {
     let place = Place::new();
     let addr = place.up("");

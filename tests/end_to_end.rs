@@ -187,8 +187,8 @@ fn a_peer_without_a_server_gives_up_and_says_so() {
     let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let output = run(folder.path(), &format!("peer --server {addr}"));
     assert_eq!(output.status.code(), Some(1));
-    let shown = text(&output.stdout);
-    assert!(shown.contains(&format!("cannot reach the server at {addr}: connection refused")), "{shown}");
+    let why = format!("cannot reach the server at {addr}: connection refused; is one running there?");
+    assert_eq!((text(&output.stdout), text(&output.stderr)), (String::new(), format!("tickmesh: {why}\n")));
 }
 
 #[test]

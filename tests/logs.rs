@@ -30,6 +30,7 @@ fn assert_whole(text: &str) {
 fn a_log_that_was_moved_is_opened_again_on_a_signal() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
+    fs::create_dir(folder.join("logs")).unwrap();
     let server = server(folder, "--log-file logs/a.log");
     let path = folder.join("logs/a.log");
     for moved in 0..20 {

@@ -202,7 +202,7 @@ pub(super) fn parse(args: &[OsString]) -> Parsed {
     let mut typed = match Typed::from_args(&["tickmesh"], &words) {
         Ok(typed) => typed,
         Err(early) if early.status.is_ok() => return Parsed::Show(early.output),
-        Err(early) => return Parsed::Wrong(explain(&early.output, words.first())),
+        Err(early) => return Parsed::Wrong(explain(&early.output, &words)),
     };
     if typed.version {
         return Parsed::Show(concat!("tickmesh ", env!("CARGO_PKG_VERSION"), "\n").to_owned());
@@ -266,14 +266,16 @@ fn no_text(arg: &OsStr, place: usize) -> Parsed {
 }
 
 /// The parser's own message, and where to look.
-fn explain(message: &str, command: Option<&&str>) -> String {
-    let commands = Typed::get_args_info().commands;
-    let help = match command {
-        Some(name) if commands.iter().any(|known| known.name == *name) => format!("tickmesh {name} --help"),
-        _ => "tickmesh --help".to_owned(),
-    };
+fn explain(message: &str, words: &[&str]) -> String {
+    let (mut help, mut commands) = ("tickmesh".to_owned(), Typed::get_args_info().commands);
+    // `user add` has a command within a command.
+    for word in words {
+        let Some(known) = commands.into_iter().find(|known| known.name == *word) else { break };
+        help = format!("{help} {word}");
+        commands = known.command.commands;
+    }
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    format!("tickmesh: {}; try: {help}", message.trim_end_matches('.'))
+    format!("tickmesh: {}; try: {help} --help", message.trim_end_matches('.'))
 }
 
 fn number<T: FromStr>(text: &str) -> Result<T, String> {

@@ -11,7 +11,7 @@ use log::LevelFilter;
 
 use crate::app::cli::DemoOptions;
 use crate::app::logging::{self, LogOptions};
-use crate::app::{drive, prepare_folder, progress, random_secret, server, summary, terminal};
+use crate::app::{claim, drive, prepare_folder, progress, random_secret, server, summary, terminal};
 use crate::io::{Host, Reactor};
 use crate::proto::peer::{Peers, PeersConfig, Report};
 use crate::proto::record::{TableFacts, names, read_table};
@@ -28,6 +28,7 @@ fn share_deadline(peers: usize) -> Duration {
 pub(super) fn run(options: &DemoOptions) -> Result<bool> {
     logging::start(&LogOptions::of(LevelFilter::Warn, None))?;
     prepare_folder(&options.out, "--out")?;
+    let _claim = claim::take(&options.out)?;
     // The system chooses a free port; the server takes the listener over.
     let listener = TcpListener::bind("127.0.0.1:0").context("cannot listen on 127.0.0.1")?;
     let addr = listener.local_addr()?;

@@ -31,7 +31,7 @@ pub(super) fn run(options: &FindOptions) -> Result<bool> {
     drive(reactor, &mut [Host { machine: &mut peers, root: ".".into() }])?;
     let peers = peers.machine();
     let Some((available, holders)) = peers.found() else {
-        peers.report().peers[0].problems.iter().for_each(|problem| eprintln!("tickmesh: {problem}"));
+        peers.report().peers[0].problems.iter().for_each(|problem| terminal::complain(problem));
         return Ok(false);
     };
     if guest.json {

@@ -3,8 +3,10 @@
 
 use std::rc::Rc;
 
-use crate::app::logging;
+use nix::sys::signal::{Signal, raise};
+
 use crate::app::systemd::{Manager, Watchdog};
+use crate::app::{logging, terminal};
 use crate::proto::machine::{Effect, Input, Machine, Os};
 use crate::proto::time::{Mono, Now};
 
@@ -12,16 +14,23 @@ use crate::proto::time::{Mono, Now};
 pub(super) struct Keeper {
     manager: Option<Rc<Manager>>,
     watchdog: Option<Watchdog>,
+    /// It logs to a terminal, and ends with that.
+    at_terminal: bool,
 }
 
 impl Keeper {
-    /// `manager`: who has started the server and wants to know how it is.
-    pub(super) fn new(manager: Option<Rc<Manager>>) -> Keeper {
+    /// `manager`: who has started the server and wants to know how it is. `logs_here`: to standard error, not into a file.
+    pub(super) fn new(manager: Option<Rc<Manager>>, logs_here: bool) -> Keeper {
         let watchdog = manager.as_ref().and_then(|_| Watchdog::from_environment());
-        Keeper { manager, watchdog }
+        Keeper { manager, watchdog, at_terminal: logs_here && terminal::shows_progress() }
     }
 
     fn reload(&self) {
+        // One that has gone is a terminal no more.
+        if self.at_terminal && !terminal::shows_progress() {
+            let _ = raise(Signal::SIGTERM);
+            return;
+        }
         self.manager.iter().for_each(|manager| manager.reloading());
         logging::reopen();
         self.manager.iter().for_each(|manager| manager.reloaded());
@@ -76,7 +85,7 @@ mod tests {
         heard.set_nonblocking(true).unwrap();
         let manager = Some(Rc::new(Manager::at(path.as_os_str()).unwrap()));
         let watchdog = Some(Watchdog::new(Duration::from_secs(4)));
-        let mut keeper = Keeper { manager, watchdog };
+        let mut keeper = Keeper { manager, watchdog, at_terminal: false };
         let at = |seconds: u64| Now { mono: Mono(seconds * 1_000_000_000), wall: Wall(0) };
         // It took three seconds until the loop began.
         keeper.handle_input(Input::Start, at(3), &mut Nothing);

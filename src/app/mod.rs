@@ -4,6 +4,7 @@
 mod accounts;
 mod announce;
 mod bar;
+mod claim;
 mod cli;
 mod console;
 mod daemon;
@@ -102,7 +103,9 @@ fn drive(mut reactor: Reactor, hosts: &mut [Host<'_>]) -> Result<()> {
     log::debug!("driver {:?}", reactor.stats());
     match end {
         RunEnd::Exited => Ok(()),
-        RunEnd::Forced => bail!("ended at once by a second signal; records may lack their last rows"),
+        RunEnd::Forced => {
+            bail!("ended at once by a second signal; what was not written or sent by then is lost")
+        }
         RunEnd::Overdue => {
             bail!(
                 "ended by force, for --grace was over; the log says what was not done, and records may lack their last rows"

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use anyhow::{Context, Result, anyhow};
 
 use crate::app::announce::Announcer;
+use crate::app::claim;
 use crate::app::cli::ServerOptions;
 use crate::app::daemon::{self, Side};
 use crate::app::keeper::Keeper;
@@ -58,6 +59,8 @@ fn start(options: &ServerOptions, announcer: &Rc<Announcer>) -> Result<bool> {
         // The terminal hears it from who called.
         log::error!("{error:#}");
     }
+    // Before the pid file goes, for then the next one may start.
+    logging::let_go();
     outcome
 }
 
@@ -70,6 +73,7 @@ fn serve(
 ) -> Result<bool> {
     let as_whom = as_whom(target);
     prepare_folder(&options.out, "--out").map_err(&as_whom)?;
+    let _claim = claim::take(&options.out).map_err(&as_whom)?;
     let (store, lock) = open_accounts(options.state.as_deref(), target).map_err(&as_whom)?.unzip();
     let mut reactor = Reactor::new().context("cannot start the event loop")?;
     reactor.serve_signals().context("cannot catch signals")?;
@@ -109,7 +113,7 @@ fn serve(
         hosts.push(Host { machine: dropbox, root: uploads.dir.clone() });
         hosts.extend(holder.iter_mut().map(|machine| Host { machine, root: uploads.dir.clone() }));
     }
-    let mut wiring = Keeper::new(manager);
+    let mut wiring = Keeper::new(manager, options.log.file.is_none());
     hosts.push(Host { machine: &mut wiring, root: options.out.clone() });
     log::info!("server starts version={} pid={}", env!("CARGO_PKG_VERSION"), std::process::id());
     drive(reactor, &mut hosts).inspect_err(|_| tell_undone(server.machine()))?;
@@ -154,7 +158,7 @@ fn tell_descriptors(links_max: usize) {
     let (needed, max) = (links_max as u64 + DESCRIPTORS_SPARE, descriptors_max());
     if needed > max {
         log::info!(
-            "descriptors fewer than connections may come needed={needed} max={max}; who finds none left waits at the door (ulimit -Hn, --links)"
+            "descriptors fewer than connections may come needed={needed} max={max} then=\"who finds none left waits at the door\" hint=\"ulimit -Hn, --links\""
         );
     }
 }

@@ -58,7 +58,7 @@ pub(super) fn run(options: &ShareOptions) -> Result<bool> {
     if ends.is_empty() && files.iter().any(|file| !file.is_offered && file.trouble.is_none()) {
         ends.push("interrupted before all files were offered".to_owned());
     }
-    ends.iter().for_each(|end| eprintln!("tickmesh: {end}"));
+    ends.iter().for_each(|end| terminal::complain(end));
     problems.append(&mut ends);
     let sent = (peers.served_bytes(), peers.served_wire_bytes());
     if guest.json {
@@ -141,7 +141,7 @@ fn tell_trouble(file: &FileStatus, json: bool) {
         Some(Trouble::Failed(why)) => ("failed", why),
     };
     terminal::clear_progress();
-    trouble_of(file).iter().for_each(|trouble| eprintln!("tickmesh: {trouble}"));
+    trouble_of(file).iter().for_each(|trouble| terminal::complain(trouble));
     if json {
         let line = json!({ "event": event, "file": file.name, "why": why });
         let _ = terminal::print(&format!("{line}\n"));

@@ -45,7 +45,7 @@ pub(super) fn open(
     if needed > max {
         // A connection and a file each; who finds none left waits at the door.
         log::warn!(
-            "descriptors may run out needed={needed} max={max}; raise the hard limit (ulimit -Hn), or lower --upload-clients"
+            "descriptors may run out needed={needed} max={max} hint=\"raise the hard limit (ulimit -Hn), or lower --upload-clients\""
         );
     }
     let [a, b, c, d, ..] = random_secret()?;

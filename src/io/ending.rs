@@ -59,13 +59,13 @@ impl Reactor {
             return Some(RunEnd::Exited);
         }
         let overdue = self.end_by.is_some_and(|at| at <= self.clock.mono());
-        if !overdue && self.signals_seen < 2 {
+        if !overdue && !self.signals.ends.at_once {
             return None;
         }
         let links = self.links_unsent();
         let undone =
             || format!("machines={machines} links={links} disk_jobs={disk_jobs} store_orders={store_orders}");
-        Some(if self.signals_seen > 1 {
+        Some(if self.signals.ends.at_once {
             warn!("run end=Forced undone: {}", undone());
             RunEnd::Forced
         } else if decided && links == 0 {

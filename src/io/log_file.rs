@@ -9,7 +9,7 @@ mod shelf;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{self, Path, PathBuf};
@@ -18,9 +18,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::UNIX_EPOCH;
 
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
 use crate::io::errands::Job;
 use crate::io::helper::Helper;
-use crate::io::place::{folder_of, is_named, rename_new};
+use crate::io::place::{is_named, rename_new};
 use crate::io::reactor::Reactor;
 use crate::proto::limits::LOG_RETRY;
 use crate::proto::time::{SECOND_NS, Wall};
@@ -52,7 +55,16 @@ pub struct LogFile {
     helper: Option<Sender<Job>>,
     /// When a rotation was tried in vain.
     tried: Option<Wall>,
-    trouble: Option<io::Error>,
+    trouble: Option<LogTrouble>,
+}
+
+/// What may be wrong with a log file that is written to all the same.
+#[derive(Debug)]
+pub enum LogTrouble {
+    /// It grows beyond its bound.
+    NotRotated(io::Error),
+    /// Another program logs into the file that follows.
+    NotLocked(io::Error),
 }
 
 /// The helper of a reactor, as a log file knows it.
@@ -63,6 +75,8 @@ pub struct Hand(Sender<Job>);
 #[derive(Debug)]
 struct Open {
     file: File,
+    /// Of the same file: nobody else logs into it.
+    lock: Option<Flock<File>>,
     /// Where it truly is. `None` if it is no plain file: a pipe or a device is never renamed.
     place: Option<PathBuf>,
     bytes: u64,
@@ -73,14 +87,14 @@ struct Open {
 }
 
 impl LogFile {
-    /// Opens a log, and makes it, and its folder, if they are not there. What an earlier process wrote stays in front.
+    /// Opens a log, and makes it if it is not there; its folder has to be. What an earlier process wrote stays in front.
     ///
     /// # Errors
-    /// Those of the file system.
+    /// Those of the file system; `ResourceBusy` if another program logs into it: the files that follow it would be those of both.
     pub fn open(path: &Path, rules: LogRules) -> io::Result<LogFile> {
         let path = path::absolute(path)?;
-        fs::create_dir_all(folder_of(&path))?;
-        let open = Open::new(&path)?;
+        let mut open = Open::new(&path)?;
+        open.lock()?;
         let waits = Arc::new(AtomicBool::new(false));
         let log = LogFile { path, rules, open, waits, helper: None, tried: None, trouble: None };
         if let Some(mut shelf) = log.shelf() {
@@ -104,8 +118,8 @@ impl LogFile {
         self.open.put(line)
     }
 
-    /// Why the file grows beyond its bound, once for each time that this was tried.
-    pub fn take_trouble(&mut self) -> Option<io::Error> {
+    /// What an operator should know, once.
+    pub fn take_trouble(&mut self) -> Option<LogTrouble> {
         self.trouble.take()
     }
 
@@ -114,10 +128,16 @@ impl LogFile {
     /// # Errors
     /// Those of the file system.
     pub fn reopen(&mut self) -> io::Result<()> {
-        fs::create_dir_all(folder_of(&self.path))?;
+        // It may be the same file, and its lock goes with the last who has it open.
         self.open = Open::new(&self.path)?;
         self.tried = None;
+        self.lock_next();
         Ok(())
+    }
+
+    /// From here on others may log into it: whoever is to follow need not wait until this process is gone.
+    pub fn let_go(&mut self) {
+        self.open.lock = None;
     }
 
     /// Where it is.
@@ -156,7 +176,7 @@ impl LogFile {
             Ok(true) => self.tried = None,
             // What is in the way is the helper's, and if it fails, later the helper's again.
             Ok(false) => {}
-            Err(error) => self.trouble = Some(error),
+            Err(error) => self.trouble = Some(LogTrouble::NotRotated(error)),
         }
     }
 
@@ -188,8 +208,16 @@ impl LogFile {
                 return Err(error);
             }
         }
+        self.lock_next();
         self.put_away()?;
         Ok(true)
+    }
+
+    /// A log goes on in any case.
+    fn lock_next(&mut self) {
+        if let Err(error) = self.open.lock() {
+            self.trouble = Some(LogTrouble::NotLocked(error));
+        }
     }
 
     /// Has `NAME.0` get its number: later, by the helper, or at once, where there is none.
@@ -222,7 +250,20 @@ impl Open {
         let is_plain = known.is_file();
         let is_torn = is_plain && known.len() > 0 && last_byte(path).is_ok_and(|byte| byte != b'\n');
         let place = is_plain.then(|| path.canonicalize()).transpose()?;
-        Ok(Open { file, place, bytes: known.len(), day, is_torn })
+        Ok(Open { file, lock: None, place, bytes: known.len(), day, is_torn })
+    }
+
+    /// Nobody else logs into this file as long as it is open here. A file system that knows no locks is no obstacle.
+    fn lock(&mut self) -> io::Result<()> {
+        if self.place.is_none() {
+            return Ok(());
+        }
+        self.lock = match Flock::lock(self.file.try_clone()?, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Some(lock),
+            Err((_, Errno::EWOULDBLOCK)) => return Err(ErrorKind::ResourceBusy.into()),
+            Err(_) => None,
+        };
+        Ok(())
     }
 
     fn put(&mut self, line: &[u8]) -> bool {

@@ -67,7 +67,7 @@ pub use descriptors::descriptors_max;
 pub use detach::{Detached, Started, Starting, detach};
 pub use ending::RunEnd;
 pub use listener::bind;
-pub use log_file::{Hand, LogFile, LogRules, Shelf};
+pub use log_file::{Hand, LogFile, LogRules, LogTrouble, Shelf};
 pub use memory::return_large_buffers;
 pub use passed::{Passed, WrongPassed, take_passed};
 pub use place::is_named;

@@ -53,7 +53,6 @@ pub struct Reactor {
     events: Events,
     timer: Timer,
     pub(super) signals: Signals,
-    pub(super) signals_seen: u32,
     /// How long an end may take, and until when it may, once machines were asked to.
     pub(super) grace: Option<Duration>,
     pub(super) end_by: Option<Mono>,
@@ -114,7 +113,7 @@ pub(super) struct Seat {
 
 impl Reactor {
     /// A reactor without machines. Raises the limit of open descriptors as far as it may, and
-    /// catches SIGTERM and SIGINT from here on. Its time begins now.
+    /// catches SIGTERM, SIGINT and SIGHUP from here on. Its time begins now.
     ///
     /// # Errors
     /// Out of descriptors.
@@ -125,7 +124,6 @@ impl Reactor {
             events: Events::with_capacity(EVENTS_MAX),
             timer: Timer::new(poll.registry())?,
             signals: Signals::new(poll.registry())?,
-            signals_seen: 0,
             grace: None,
             end_by: None,
             clock: Clock::new(),

@@ -1,4 +1,4 @@
-//! Signals as events of the reactor. Decides nothing about them.
+//! Signals as events of the reactor: which of them ask to end, and which ask for that at once. Ends nothing.
 
 use std::fs;
 use std::io;
@@ -12,19 +12,29 @@ use signal_hook_mio::v1_0 as hook;
 use crate::io::answer::Answer;
 use crate::io::reactor::{Host, Reactor};
 use crate::io::token::Source;
+use crate::proto::limits::SIGNALS_AT_ONCE;
 use crate::proto::machine::Input;
+use crate::proto::time::{Mono, ns};
 
 /// Catches the signals that ask a program to end, and others that it is told to catch.
 pub(super) struct Signals {
     hook: hook::Signals,
     /// What SIGHUP means here: read again what has changed, not the end.
     hangup_reloads: bool,
+    pub(super) ends: Ends,
+}
+
+/// How often the program was asked to end.
+#[derive(Default)]
+pub(super) struct Ends {
+    first: Option<Mono>,
+    /// A second signal asks for an end at once.
+    pub(super) at_once: bool,
 }
 
 /// What came since this was asked last. The same signal twice may count once.
 pub(super) struct Taken {
-    /// How many that ask to end.
-    pub(super) ends: u32,
+    pub(super) end: bool,
     /// What lies outside has changed.
     pub(super) reload: bool,
     /// The log is to say how things stand.
@@ -38,17 +48,20 @@ impl Signals {
     /// Out of descriptors.
     pub(super) fn new(registry: &Registry) -> io::Result<Signals> {
         let mut hook = hook::Signals::new([SIGTERM, SIGINT])?;
+        // The terminal is gone: an end, too, unless `nohup` has said otherwise.
+        if !is_ignored(SIGHUP) {
+            hook.add_signal(SIGHUP)?;
+        }
         registry.register(&mut hook, Source::Signals.token(), Interest::READABLE)?;
-        Ok(Signals { hook, hangup_reloads: false })
+        Ok(Signals { hook, hangup_reloads: false, ends: Ends::default() })
     }
 
-    /// Also those that matter to who reads from a terminal: it is gone (an end, too, unless `nohup` has said otherwise), or
-    /// needs painting.
+    /// Also those that matter to who paints a terminal.
     ///
     /// # Errors
     /// If the kernel refuses.
     pub(super) fn add_those_of_terminals(&self) -> io::Result<()> {
-        let mut signals = [SIGHUP, SIGWINCH, SIGCONT].into_iter().filter(|signal| !is_ignored(*signal));
+        let mut signals = [SIGWINCH, SIGCONT].into_iter().filter(|signal| !is_ignored(*signal));
         signals.try_for_each(|signal| self.hook.add_signal(signal))
     }
 
@@ -61,8 +74,8 @@ impl Signals {
         [SIGHUP, SIGUSR1].into_iter().try_for_each(|signal| self.hook.add_signal(signal))
     }
 
-    pub(super) fn take(&mut self) -> Taken {
-        let mut taken = Taken { ends: 0, reload: false, report: false, repaint: false };
+    pub(super) fn take(&mut self, now: Mono) -> Taken {
+        let mut taken = Taken { end: false, reload: false, report: false, repaint: false };
         for signal in self.hook.pending() {
             if matches!(signal, SIGWINCH | SIGCONT) {
                 taken.repaint = true;
@@ -72,16 +85,27 @@ impl Signals {
             match signal {
                 SIGHUP if self.hangup_reloads => taken.reload = true,
                 SIGUSR1 => taken.report = true,
-                _ => taken.ends += 1,
+                _ => {
+                    taken.end = true;
+                    self.ends.count(signal, now);
+                }
             }
         }
         taken
     }
 }
 
+impl Ends {
+    fn count(&mut self, signal: i32, now: Mono) {
+        let first = *self.first.get_or_insert(now);
+        // A terminal that goes away may say so twice: the kernel does, and then the shell.
+        self.at_once |= signal != SIGHUP && now.since_ns(first) > ns(SIGNALS_AT_ONCE);
+    }
+}
+
 impl Reactor {
     /// Tells the machines of [`Input::Reload`] and [`Input::Report`] from here on, when SIGHUP and SIGUSR1 come. Until
-    /// then these two end the program.
+    /// then these two ask the program to end.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -91,15 +115,14 @@ impl Reactor {
 
     /// Passes on what signals ask for.
     pub(super) fn visit_signals(&mut self, hosts: &mut [Host<'_>]) {
-        let taken = self.signals.take();
+        let taken = self.signals.take(self.clock.mono());
         if taken.reload {
             self.answer_all(|| Answer::Reload);
         }
         if taken.report {
             self.answer_all(|| Answer::Report);
         }
-        self.signals_seen += taken.ends;
-        if taken.ends > 0 {
+        if taken.end {
             self.shut_down_all();
         }
         if let (true, Some(typing)) = (taken.repaint, &self.typing) {
@@ -121,4 +144,21 @@ fn is_ignored(signal: i32) -> bool {
     let ignored =
         status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
     ignored.is_some_and(|set| set & (1 << (signal - 1)) != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_that_come_together_are_one() {
+        let at = |millis: u64| Mono(millis * 1_000_000);
+        let mut ends = Ends::default();
+        for (signal, millis) in [(SIGTERM, 5), (SIGTERM, 5), (SIGINT, 90), (SIGHUP, 5000)] {
+            ends.count(signal, at(millis));
+            assert!(!ends.at_once, "{signal} {millis}");
+        }
+        ends.count(SIGTERM, at(5001));
+        assert!(ends.at_once);
+    }
 }

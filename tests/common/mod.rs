@@ -99,9 +99,9 @@ impl Drop for Running {
 pub fn finish(mut running: Running) -> Output {
     let deadline = now() + PATIENCE;
     let mut child = running.child.take().unwrap();
-    let (mut out, mut err) = (child.stdout.take(), child.stderr.take().unwrap());
+    let (mut out, mut err) = (child.stdout.take(), child.stderr.take());
     let reader = reader(move || out.as_mut().map(read_all).unwrap_or_default());
-    let errors = self::reader(move || read_all(&mut err));
+    let errors = self::reader(move || err.as_mut().map(read_all).unwrap_or_default());
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
             break status;

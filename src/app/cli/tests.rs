@@ -219,8 +219,11 @@ fn wrong_usage_says_what_and_how() {
         ("tickmesh find a 0", "chunks are counted from 1"),
         ("tickmesh user", "user"),
         ("tickmesh user fly", "fly"),
-        ("tickmesh user add", "Required positional arguments not provided: name; try: tickmesh user --help"),
-        ("tickmesh user add alice secret", "Unrecognized argument: secret; try: tickmesh user --help"),
+        (
+            "tickmesh user add",
+            "Required positional arguments not provided: name; try: tickmesh user add --help",
+        ),
+        ("tickmesh user add alice secret", "Unrecognized argument: secret; try: tickmesh user add --help"),
         ("tickmesh user add alice --password secret", "Unrecognized argument: --password"),
         ("tickmesh user add 7", "\"7\" is no name of a user: numbers are the names of peers"),
         ("tickmesh user add guest-1", "names that begin with 'guest-' are those of guests"),

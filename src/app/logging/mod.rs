@@ -6,16 +6,17 @@ mod pace;
 #[cfg(test)]
 mod tests;
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::app::logging::line::Line;
 use crate::app::logging::pace::Pace;
 use crate::app::terminal;
-use crate::io::{LogFile, LogRules, Reactor, wall};
+use crate::io::{LogFile, LogRules, LogTrouble, Reactor, wall};
 use crate::proto::time::Wall;
 
 /// What is logged, and where.
@@ -63,7 +64,12 @@ static LOGGER: Logger =
 pub(super) fn start(options: &LogOptions) -> Result<()> {
     if let Some(path) = &options.file {
         let opened = LogFile::open(path, options.rules);
-        let file = opened.with_context(|| format!("cannot log into {}", path.display()))?;
+        let file = opened.map_err(|error| match error.kind() {
+            ErrorKind::ResourceBusy => {
+                anyhow!("another program logs into {}; choose another file with --log-file", path.display())
+            }
+            _ => anyhow!("cannot log into {}: {error}; choose another file with --log-file", path.display()),
+        })?;
         LOGGER.desk().place = Place::File(file);
     }
     LOGGER.desk().pace = (options.level <= LevelFilter::Info).then(Pace::new);
@@ -81,6 +87,13 @@ pub(super) fn reopen() {
     match outcome {
         Ok(path) => log::info!("log reopened file=\"{}\"", path.display()),
         Err(error) => log::error!("log not_reopened error=\"{error}\" next=\"the old one goes on\""),
+    }
+}
+
+/// The next program may have the log file.
+pub(super) fn let_go() {
+    if let Place::File(file) = &mut LOGGER.desk().place {
+        file.let_go();
     }
 }
 
@@ -155,9 +168,19 @@ impl Desk {
             self.lost += 1;
         }
         if let Place::File(file) = &mut self.place
-            && let Some(error) = file.take_trouble()
+            && let Some(trouble) = file.take_trouble()
         {
-            self.put(Level::Warn, format_args!("log not_rotated error=\"{error}\" next=\"it grows\""), at);
+            match trouble {
+                LogTrouble::NotRotated(error) => self.put(
+                    Level::Warn,
+                    format_args!("log not_rotated error=\"{error}\" next=\"it grows\""),
+                    at,
+                ),
+                LogTrouble::NotLocked(_) => {
+                    let why = "another program logs into the same file";
+                    self.put(Level::Warn, format_args!("log not_locked why=\"{why}\""), at)
+                }
+            };
         }
     }
 

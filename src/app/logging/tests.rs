@@ -39,6 +39,8 @@ fn trouble_with_a_rotation_is_told() {
     let path = folder.path().join("a.log");
     let mut desk = desk(&path);
     let rules = LogRules { bytes_max: Some(10), keep: 1, ..RULES };
+    // A log is one writer's.
+    desk.place = Place::Stderr;
     desk.place = Place::File(LogFile::open(&path, rules).unwrap());
     for name in ["a.log.0/x", "a.log.1/x"] {
         fs::create_dir_all(folder.path().join(name)).unwrap();

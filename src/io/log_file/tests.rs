@@ -1,5 +1,6 @@
 //! Rotations, alone and with a helper beside them, and what can go wrong with files.
 
+use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ const DAY: Wall = Wall(20_000 * DAY_S * SECOND_NS);
 fn place() -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("logs/a.log");
+    fs::create_dir(path.parent().unwrap()).unwrap();
     (dir, path)
 }
 
@@ -152,15 +154,40 @@ fn whoever_moved_the_file_is_followed_when_asked() {
 fn a_log_that_cannot_be_opened_is_an_error_at_once() {
     let dir = tempfile::tempdir().unwrap();
     assert!(LogFile::open(dir.path(), NEVER).is_err(), "a folder");
+    assert!(LogFile::open(&dir.path().join("mistyped/a.log"), NEVER).is_err());
+    assert!(!dir.path().join("mistyped").exists());
     let fifo = dir.path().join("fifo");
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
     assert!(LogFile::open(&fifo, NEVER).is_err(), "nobody reads it, and nobody waits for that");
 }
 
 #[test]
+fn a_log_is_one_programs_over_rotations_and_reopening() {
+    let (_dir, path) = place();
+    let rules = LogRules { bytes_max: Some(4096), ..NEVER };
+    let is_refused = || {
+        let opened = LogFile::open(&path, rules);
+        matches!(opened, Err(error) if error.kind() == ErrorKind::ResourceBusy)
+    };
+    let mut log = LogFile::open(&path, rules).unwrap();
+    assert!(is_refused());
+    write(&mut log, 0..100);
+    assert!(names(&path).len() > 1 && is_refused(), "the next file");
+    log.reopen().unwrap();
+    assert!(is_refused() && log.take_trouble().is_none(), "the same file");
+    fs::rename(&path, path.with_file_name("a.log.moved")).unwrap();
+    let mut other = LogFile::open(&path, NEVER).unwrap();
+    log.reopen().unwrap();
+    assert!(matches!(log.take_trouble(), Some(LogTrouble::NotLocked(_))), "it goes on");
+    write(&mut log, 100..101);
+    write(&mut other, 101..102);
+    drop((log, other));
+    assert!(!is_refused());
+}
+
+#[test]
 fn a_torn_line_stays_a_line_of_its_own() {
     let (_dir, path) = place();
-    fs::create_dir(path.parent().unwrap()).unwrap();
     fs::write(&path, "half a li").unwrap();
     let mut log = LogFile::open(&path, NEVER).unwrap();
     write(&mut log, 1..3);
@@ -189,9 +216,7 @@ fn what_a_full_disk_took_of_a_line_is_taken_back() {
 fn a_full_disk_refuses_lines_and_nothing_else() {
     let (dir, path) = place();
     let real = dir.path().join("real/a.log");
-    for path in [&path, &real] {
-        fs::create_dir(path.parent().unwrap()).unwrap();
-    }
+    fs::create_dir(real.parent().unwrap()).unwrap();
     symlink("/dev/full", &path).unwrap();
     let mut log = LogFile::open(&path, LogRules { bytes_max: Some(4096), ..NEVER }).unwrap();
     assert!(!log.write(line(0).as_bytes(), DAY));
@@ -230,7 +255,6 @@ fn a_folder_that_cannot_be_changed_makes_the_file_grow() {
 #[test]
 fn what_one_that_died_has_left_is_put_right() {
     let (_dir, path) = place();
-    fs::create_dir(path.parent().unwrap()).unwrap();
     let put = |name: &str, number: usize| fs::write(path.with_file_name(name), line(number)).unwrap();
     put("a.log", 5);
     put("a.log.0", 4);

@@ -43,6 +43,9 @@ pub const TURNED_AWAY_LINES_PERIOD: Duration = Duration::from_secs(3);
 pub const LOG_LINES_BURST: u64 = 20_000;
 /// See [`LOG_LINES_BURST`].
 pub const LOG_LINE_PAUSE: Duration = Duration::from_millis(20);
+/// Signals that ask to end, and come so soon after the first of them, are one: `timeout` sends one to its child, and then one to the
+/// group. Nobody means two when they are so close.
+pub const SIGNALS_AT_ONCE: Duration = Duration::from_millis(100);
 /// Longest configuration file: ten times what all keys need, with a remark on each.
 pub const CONFIG_BYTES_MAX: u64 = 64 * 1024;
 /// Mistakes of one configuration that are told: a screen or two.

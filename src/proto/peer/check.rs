@@ -326,7 +326,7 @@ impl Member {
                 self.fail_file(item, ErrorCode::LocalDisk, &why, common, now, os);
             }
             _ => {
-                log::error!("file not read file={name} error=\"{}\"; trying again", Why(error));
+                log::error!("file not read file={name} error=\"{}\" then=\"it is tried again\"", Why(error));
                 self.library.at_mut(item).next_try = now.mono + PAIR_PAUSE_MAX;
             }
         }

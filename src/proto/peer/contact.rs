@@ -119,7 +119,7 @@ impl Member {
             return;
         }
         if was_joined {
-            log::warn!("server lost id={} why=\"{why}\"; trying again", self.label());
+            log::warn!("server lost id={} why=\"{why}\" then=\"it is tried again\"", self.label());
             self.redial_pause = REDIAL_PAUSE_MIN;
         } else {
             log::debug!("no server id={} why=\"{why}\" pause={:?}", self.label(), self.redial_pause);

@@ -366,12 +366,14 @@ impl Member {
         let label = self.label();
         if self.guest.is_some() {
             log::error!(
-                "file not stored file={name} op={op} why=\"{why}\"; what is here stays, trying again"
+                "file not stored file={name} op={op} why=\"{why}\" then=\"what is here stays, and it is tried again\""
             );
         }
         if let Some(other) = owner.map(|owner| self.others.at_mut(owner)) {
             if other.trouble.as_ref() != Some(&trouble) {
-                log::error!("copy not stored id={label} file={name} op={op} why=\"{why}\"; trying again");
+                log::error!(
+                    "copy not stored id={label} file={name} op={op} why=\"{why}\" then=\"it is tried again\""
+                );
             }
             other.trouble = Some(trouble);
         }

@@ -199,8 +199,12 @@ impl Member {
             return self.stay(why, common, now, os);
         }
         if !matches!(self.stage, Stage::Closing { .. } | Stage::Ended) {
-            // A guest's user is told by who runs it, at once.
-            let level = if self.guest.is_some() { log::Level::Info } else { log::Level::Error };
+            // A guest's user is told by who runs it, at once; and so is that of who never got to a run.
+            let level = if self.guest.is_some() || self.stage == Stage::Contacting {
+                log::Level::Info
+            } else {
+                log::Level::Error
+            };
             log::log!(level, "peer failed id={} why=\"{why}\"", self.label());
             self.outcome = Outcome::Failed(why.to_owned());
             self.wind_up(common, now, os);

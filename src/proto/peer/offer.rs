@@ -194,7 +194,7 @@ impl Member {
             refused.registers_refused += 1;
             if guest.put_off.is_empty() {
                 log::warn!(
-                    "server has no room for a file file={} why=\"{text}\"; trying again",
+                    "server has no room for a file file={} why=\"{text}\" then=\"it is tried again\"",
                     refused.name
                 );
             }

@@ -307,7 +307,7 @@ impl Member {
         let Some(guest) = &mut self.guest else { return };
         if guest.presented.told.as_deref() != Some(why) {
             guest.presented.told = Some(why.to_owned());
-            log::warn!("files are not offered id={} why=\"{why}\"; trying again", self.label());
+            log::warn!("files are not offered id={} why=\"{why}\" then=\"it is tried again\"", self.label());
         }
         if let Contact::Up(link) | Contact::Joining(link) | Contact::Joined(link) = self.contact {
             common.close(link, CloseReason::Unwanted, os);

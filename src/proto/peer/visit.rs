@@ -49,7 +49,10 @@ impl Member {
         if self.stays() {
             return self.stay(text, common, now, os);
         }
-        log::warn!("server does not take a guest back id={} why=\"{text}\"; trying again", self.label());
+        log::warn!(
+            "server does not take a guest back id={} why=\"{text}\" then=\"it is tried again\"",
+            self.label()
+        );
         common.close(link, CloseReason::Unwanted, os);
         self.on_server_down(text, common, now, os);
     }

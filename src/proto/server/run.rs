@@ -107,8 +107,12 @@ impl Run {
     pub(super) fn on_failed(&mut self, op: FileOp, error: std::io::ErrorKind, os: &mut dyn Os) {
         if self.recorder.on_failed(op, error, os) {
             let (file, why) = (names::SERVER_TABLE, Why(error));
-            let so = if op == FileOp::Append { "rows are kept until their bound" } else { "it is given up" };
-            log::error!("server table not written file={file} op={op} why=\"{why}\"; {so}");
+            let so = if op == FileOp::Append {
+                "rows are kept until their bound"
+            } else {
+                "the table is given up"
+            };
+            log::error!("server table not written file={file} op={op} why=\"{why}\" then=\"{so}\"");
         }
     }
 

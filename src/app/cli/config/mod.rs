@@ -4,6 +4,7 @@
 mod environment;
 mod file;
 mod flags;
+mod outside;
 mod print;
 
 use std::ffi::OsString;
@@ -64,6 +65,10 @@ pub(super) fn settle(
         found.mistakes.extend(file.mistakes);
     }
     let (check, print) = (typed.check_config, typed.print_config);
+    if check && print {
+        let text = "tickmesh: --check-config and --print-config say different things; give one of them";
+        return Err(Parsed::Wrong(text.to_owned()));
+    }
     let path = typed.config.clone().or(named);
     if found.settings.is_empty() && found.mistakes.is_empty() && !check && !print {
         // As it was typed, and so are the errors.
@@ -71,12 +76,15 @@ pub(super) fn settle(
         return Ok(ServerOptions { notes: found.notes, ..checked });
     }
     found.settings.extend(flags.typed(words));
-    let mistakes = all_mistakes(&found.settings, found.mistakes);
+    let mut mistakes = all_mistakes(&found.settings, found.mistakes);
+    let effective = winners(&found.settings, None);
+    if mistakes.is_empty() && check {
+        mistakes = outside_mistakes(&effective);
+    }
     if !mistakes.is_empty() {
         let lines: Vec<String> = mistakes.iter().map(ToString::to_string).chain(found.notes).collect();
         return Err(Parsed::Wrong(lines.join("\n")));
     }
-    let effective = winners(&found.settings, None);
     if check {
         return Err(Parsed::Show(praise(path.as_deref(), &found.notes)));
     }
@@ -143,6 +151,20 @@ fn all_mistakes(settings: &[Setting], mut mistakes: Vec<Mistake>) -> Vec<Mistake
     mistakes.sort();
     mistakes.dedup();
     mistakes
+}
+
+/// What is right by itself, and wrong on this host.
+fn outside_mistakes(effective: &[Setting]) -> Vec<Mistake> {
+    let found = attempt(effective).map(|options| outside::mistakes(&options)).unwrap_or_default();
+    let mistakes = found.into_iter().map(|text| match culprit(effective, &text) {
+        Some(place) => {
+            let setting = &effective[place];
+            Mistake { origin: setting.origin.clone(), text: setting.blame(&text) }
+        }
+        // A default: nobody has said it.
+        None => Mistake { origin: Origin::Typed, text },
+    });
+    mistakes.collect()
 }
 
 /// Whether a message names a flag.

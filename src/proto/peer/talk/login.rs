@@ -218,7 +218,7 @@ impl Member {
             // One that the server chose itself does not matter.
             self.id = None;
         }
-        log::info!("login refused code={} why=\"{text}\"; trying again", code.as_str());
+        log::info!("login refused code={} why=\"{text}\" then=\"it is tried again\"", code.as_str());
         common.close(link, CloseReason::Unwanted, os);
         self.on_server_down(text, common, now, os);
     }
