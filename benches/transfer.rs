@@ -32,7 +32,7 @@ const UPLOAD_LIMIT: [&str; 2] = ["--upload-limit", "2MB/s"];
 const UPLOAD_LIMIT_BYTES_PER_S: u64 = 2_000_000;
 
 fn main() {
-    let rounds = setting("TRANSFER_ROUNDS", 5) as usize;
+    let rounds = setting("TRANSFER_ROUNDS", 5);
     let folder = std::env::var_os("TRANSFER_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
     let folder = Removed::new(folder.join(format!("tickmesh-transfer-{}", std::process::id())));
     type Case = fn(&Path, &Path, u64, usize);
@@ -47,7 +47,7 @@ fn main() {
             fs::remove_file(file).expect("the file can be removed");
         }
     }
-    let peers = setting("TRANSFER_PEERS", 20) as usize;
+    let peers = setting("TRANSFER_PEERS", 20);
     if peers > 1 {
         all_to_all(&folder.0, peers, rounds);
     }
@@ -252,13 +252,8 @@ impl Server {
     fn start(folder: &Path) -> Server {
         let mut command = Command::new(PROGRAM);
         command.args(["server", "--listen", "127.0.0.1:0", "--log-level", "error", "--out"]);
-        let mut process =
-            command.arg(folder.join("server")).stdout(Stdio::piped()).spawn().expect("a server starts");
-        let mut line = String::new();
-        let stdout = process.stdout.take().expect("a pipe");
-        BufReader::new(stdout).read_line(&mut line).expect("the server says where it listens");
-        let addr = line.trim().rsplit(' ').next().expect("an address").to_owned();
-        Server { _process: Running(process), addr }
+        let (process, [addr]) = Running::server(command.arg(folder.join("server")));
+        Server { _process: process, addr: addr.to_string() }
     }
 
     /// Offers the file; returns when the catalog has it.

@@ -11,7 +11,7 @@
 mod common;
 
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -36,7 +36,7 @@ const EACH_BYTES: u64 = 4 << 20;
 fn main() {
     let folder = std::env::var_os("UPLOAD_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
     let folder = Removed::new(folder.join(format!("tickmesh-upload-{}", std::process::id())));
-    let rounds = setting("UPLOAD_ROUNDS", 5) as usize;
+    let rounds = setting("UPLOAD_ROUNDS", 5);
     let mib = setting("UPLOAD_MIB", 1024);
     if mib > 0 {
         let file = folder.0.join("file.bin");
@@ -44,7 +44,7 @@ fn main() {
         one_file(&folder.0, &file, mib, rounds);
         fs::remove_file(file).expect("the file can be removed");
     }
-    let clients = setting("UPLOAD_CLIENTS", 200) as usize;
+    let clients = setting("UPLOAD_CLIENTS", 200);
     if clients > 0 {
         many_at_once(&folder.0, clients);
     }
@@ -147,7 +147,7 @@ fn connect(addr: SocketAddr) -> TcpStream {
 
 fn many_at_once(folder: &Path, clients: usize) {
     let server = Server::start(folder);
-    let before = server.memory_max_kib();
+    let before = server.process.memory_kib("VmHWM:");
     let links: Vec<TcpStream> =
         (0..clients).map(|number| begin(server.uploads, &format!("many{number}"), EACH_BYTES)).collect();
     let piece = vec![7; EACH_BYTES as usize];
@@ -161,7 +161,7 @@ fn many_at_once(folder: &Path, clients: usize) {
             });
         }
     });
-    let (seconds, after) = (started.elapsed().as_secs_f64(), server.memory_max_kib());
+    let (seconds, after) = (started.elapsed().as_secs_f64(), server.process.memory_kib("VmHWM:"));
     println!("{clients} uploads at once, {} MiB each:", EACH_BYTES >> 20);
     println!("    the server's memory {before} KiB before, {after} KiB at most; {seconds:.2} s");
 }
@@ -253,22 +253,8 @@ impl Server {
         let mut command = Command::new(PROGRAM);
         command.args(["server", "--listen", "127.0.0.1:0", "--upload-listen", "127.0.0.1:0"]);
         command.args(["--log-level", "error", "--state"]).arg(&folder.0).arg("--out").arg(&folder.0);
-        let mut process = command.stdout(Stdio::piped()).spawn().expect("a server starts");
-        let mut lines = BufReader::new(process.stdout.take().expect("a pipe"));
-        let mut addr = || {
-            let mut line = String::new();
-            lines.read_line(&mut line).expect("the server says where it listens");
-            line.trim().rsplit(' ').next().and_then(|addr| addr.parse().ok()).expect("an address")
-        };
-        let (mesh, uploads) = (addr(), addr());
-        Server { process: Running(process), mesh, uploads, folder }
-    }
-
-    /// The most memory that it has had.
-    fn memory_max_kib(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.0.id())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line of Linux");
-        line.trim().trim_end_matches(" kB").parse().expect("a number")
+        let (process, [mesh, uploads]) = Running::server(&mut command);
+        Server { process, mesh, uploads, folder }
     }
 
     fn run_peer(&self, seconds: u64, ahead: bool) -> serde_json::Value {

@@ -11,10 +11,12 @@
 
 #![allow(clippy::disallowed_methods)] // a benchmark measures time
 
+#[path = "../common/mod.rs"]
+mod common;
 mod load;
 
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -24,6 +26,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 use tickmesh::proto::record::{read_samples, read_table};
 
+use crate::common::{Running, setting};
 use crate::load::Crowd;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tickmesh");
@@ -54,20 +57,16 @@ fn main() {
     }
 }
 
-fn setting(name: &str, usual: usize) -> usize {
-    std::env::var(name).map_or(usual, |value| value.parse().unwrap_or_else(|_| panic!("{name}={value}")))
-}
-
 /// One run of the peers, abused in its middle or not.
 fn run(case: &str, abused: Option<Crowd>) {
     let folder = tempfile::tempdir().expect("a folder");
     let (disk, others) = (Disk::new(folder.path(), "disk"), Disk::new(folder.path(), "peers"));
     let mut server = Server::start(&disk.path);
     let dropped = dropped_packets();
-    let during = Duration::from_secs(setting("ABUSE_S", 12) as u64);
+    let during = Duration::from_secs(setting("ABUSE_S", 12));
     let seconds = (BEFORE + during + SETTLE + AFTER).as_secs();
     let peers = start_peers(&others.path, server.addr, seconds + 1);
-    let mut memory = vec![("before", server.memory("VmRSS:"))];
+    let mut memory = vec![("before", server.process.memory_kib("VmRSS:"))];
     thread::sleep(BEFORE);
     let began = unix_ns();
     let load = abused.map(|_| start_load(server.addr));
@@ -78,12 +77,12 @@ fn run(case: &str, abused: Option<Crowd>) {
     disk.free();
     let status = server.status();
     thread::sleep((during * 2 / 3).saturating_sub(DISK_FULL));
-    memory.push(("abused", server.memory("VmRSS:")));
+    memory.push(("abused", server.process.memory_kib("VmRSS:")));
     let done = load.map(end_load);
     let ended = unix_ns();
     thread::sleep(SETTLE);
-    memory.push(("5 s after it", server.memory("VmRSS:")));
-    memory.push(("at most", server.memory("VmHWM:")));
+    memory.push(("5 s after it", server.process.memory_kib("VmRSS:")));
+    memory.push(("at most", server.process.memory_kib("VmHWM:")));
     let after = server.status();
     let output = peers.wait_with_output().expect("the peers end");
     let report: Value = serde_json::from_slice(&output.stdout).expect("the peers report in JSON");
@@ -120,11 +119,12 @@ struct Phase {
     unanswered: u64,
     overdue: u64,
     late_ns: Vec<u64>,
-    /// Until the tick is in the server's kernel; from then until its answer is written; from then until that is here.
-    out_ns: Vec<u64>,
-    back_ns: Vec<u64>,
+    /// Until the tick is in the server's kernel.
     there_ns: Vec<u64>,
-    trip_ns: Vec<u64>,
+    /// From then until its answer is written.
+    at_server_ns: Vec<u64>,
+    /// From then until that is here.
+    back_ns: Vec<u64>,
 }
 
 impl Phase {
@@ -145,10 +145,9 @@ impl Phase {
                 let trip = one.t4.0.saturating_sub(one.t1.0);
                 phase.overdue += u64::from(one.lateness_ns.max(trip) > INTERVAL_NS);
                 phase.late_ns.push(one.lateness_ns);
-                phase.out_ns.push(one.t2.0.saturating_sub(one.t1.0));
-                phase.there_ns.push(one.t3.0.saturating_sub(one.t2.0));
+                phase.there_ns.push(one.t2.0.saturating_sub(one.t1.0));
+                phase.at_server_ns.push(one.t3.0.saturating_sub(one.t2.0));
                 phase.back_ns.push(one.t4.0.saturating_sub(one.t3.0));
-                phase.trip_ns.push(trip);
             }
         }
         phase.unanswered = phase.due - phase.late_ns.len() as u64;
@@ -156,15 +155,15 @@ impl Phase {
     }
 
     fn print(mut self, name: &str) {
-        let [late, out, there, back] =
-            [&mut self.late_ns, &mut self.out_ns, &mut self.there_ns, &mut self.back_ns].map(|list| {
+        let [late, there, at_server, back] =
+            [&mut self.late_ns, &mut self.there_ns, &mut self.at_server_ns, &mut self.back_ns].map(|list| {
                 list.sort_unstable();
                 let at = |part: f64| list.get((list.len() as f64 * part) as usize).map_or(0, |ns| ns / 1000);
                 let max = list.last().map_or(0, |ns| ns / 1000);
                 format!("{:>7} {:>7} {:>7} {max:>8}", at(0.5), at(0.99), at(0.999))
             });
         println!(
-            "    {name:<21} {:>7} {:>9} {:>7}  {late}  {out}  {there}  {back}",
+            "    {name:<21} {:>7} {:>9} {:>7}  {late}  {there}  {at_server}  {back}",
             self.due, self.unanswered, self.overdue
         );
     }
@@ -262,7 +261,7 @@ impl Drop for Disk {
 // --- Processes --------------------------------------------------------------------------------
 
 struct Server {
-    child: Child,
+    process: Running,
     addr: SocketAddr,
 }
 
@@ -271,19 +270,8 @@ impl Server {
         let mut command = Command::new(PROGRAM);
         command.args(["server", "--listen", "127.0.0.1:0", "--log-file"]).arg(disk.join("server.log"));
         command.arg("--out").arg(disk).arg("--state").arg(disk.join("state"));
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("a server starts");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("a pipe");
-        BufReader::new(stdout).read_line(&mut line).expect("the server says where it listens");
-        let addr = line.trim().rsplit(' ').next().and_then(|addr| addr.parse().ok());
-        Server { child, addr: addr.expect("an address") }
-    }
-
-    /// KiB of memory.
-    fn memory(&self, what: &str) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix(what)).expect("it has memory");
-        line.trim().trim_end_matches(" kB").parse().expect("a number")
+        let (process, [addr]) = Running::server(&mut command);
+        Server { process, addr }
     }
 
     fn status(&self) -> Value {
@@ -294,16 +282,9 @@ impl Server {
     }
 
     fn stop(&mut self) {
-        let pid = nix::unistd::Pid::from_raw(self.child.id() as i32);
+        let pid = nix::unistd::Pid::from_raw(self.process.0.id() as i32);
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("it runs");
-        println!("    the server ended: {}", self.child.wait().expect("a process of ours"));
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        println!("    the server ended: {}", self.process.0.wait().expect("a process of ours"));
     }
 }
 

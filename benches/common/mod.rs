@@ -1,15 +1,18 @@
 //! What benchmarks of whole programs share: settings, processes and folders that go away with them, files to send, and
 //! medians. Measures nothing by itself.
+#![allow(dead_code)] // each of them uses its part
 
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
+use std::str::FromStr;
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// A number from the environment.
-pub fn setting(name: &str, usual: u64) -> u64 {
+pub fn setting<T: FromStr>(name: &str, usual: T) -> T {
     std::env::var(name).map_or(usual, |value| value.parse().unwrap_or_else(|_| panic!("{name}={value}")))
 }
 
@@ -20,6 +23,27 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    /// A server of ours, and the addresses that it says that it listens at.
+    pub fn server<const N: usize>(command: &mut Command) -> (Running, [SocketAddr; N]) {
+        let mut process = command.stdout(Stdio::piped()).spawn().expect("a server starts");
+        let mut lines = BufReader::new(process.stdout.take().expect("a pipe"));
+        let addrs = [(); N].map(|()| {
+            let mut line = String::new();
+            lines.read_line(&mut line).expect("the server says where it listens");
+            line.trim().rsplit(' ').next().and_then(|addr| addr.parse().ok()).expect("an address")
+        });
+        (Running(process), addrs)
+    }
+
+    /// KiB of memory in use (`VmRSS:`), or the most that ever were (`VmHWM:`).
+    pub fn memory_kib(&self, what: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix(what)).expect("a line of Linux");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 }
 

@@ -12,6 +12,8 @@
 
 #![allow(clippy::disallowed_methods)] // a benchmark measures time
 
+#[path = "../common/mod.rs"]
+mod common;
 mod crowd;
 mod process;
 
@@ -21,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use crate::common::setting;
 use crate::crowd::{Crowd, user};
 use crate::process::{PASSWORD, PROGRAM, Process, salted};
 
@@ -32,9 +35,6 @@ const TEXT: &str = "the quick brown fox jumps over the lazy dog, and nobody mind
 const LISTENERS: usize = 100;
 
 fn main() {
-    let setting = |name: &str, usual: usize| {
-        std::env::var(name).map_or(usual, |value| value.parse().unwrap_or_else(|_| panic!("{name}={value}")))
-    };
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit of descriptors");
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("as many as one may have");
     let rounds = setting("TALK_ROUNDS", 5);

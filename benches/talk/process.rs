@@ -2,24 +2,24 @@
 
 use std::borrow::Cow;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use tickmesh::io::Store;
 use tickmesh::proto::accounts::{Password, SaltedPassword, Verifier};
 use tickmesh::proto::machine::Change;
 
+use crate::common::Running;
 use crate::crowd::user;
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_tickmesh");
 pub const PASSWORD: &str = "open-sesame";
 
-/// A process that others connect to; it goes away with this.
+/// A process that others connect to.
 pub struct Process {
-    child: Child,
+    process: Running,
     pub addr: SocketAddr,
 }
 
@@ -33,12 +33,8 @@ impl Process {
         command.args(["server", "--listen", "127.0.0.1:0", "--links-per-address", "14576", "--log-file"]);
         command.arg(folder.join("server.log"));
         command.arg("--out").arg(folder.join("out")).arg("--state").arg(state);
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("a server starts");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("a pipe");
-        BufReader::new(stdout).read_line(&mut line).expect("the server says where it listens");
-        let addr = line.trim().rsplit(' ').next().and_then(|addr| addr.parse().ok());
-        Process { child, addr: addr.expect("an address") }
+        let (process, [addr]) = Running::server(&mut command);
+        Process { process, addr }
     }
 
     /// `None` if it is not on PATH.
@@ -56,43 +52,29 @@ impl Process {
         while TcpStream::connect(addr).is_err() {
             std::thread::sleep(Duration::from_millis(10));
         }
-        Some(Process { child, addr })
+        Some(Process { process: Running(child), addr })
     }
 
     /// Time on a processor, of all its threads.
     pub fn cpu(&self) -> Duration {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs");
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.process.0.id())).expect("it runs");
         tasks.flatten().map(|task| on_cpu(&task.path())).sum()
     }
 
     /// Time on a processor, of the thread that owns the loop.
     pub fn loop_cpu(&self) -> Duration {
-        let pid = self.child.id();
+        let pid = self.process.0.id();
         on_cpu(Path::new(&format!("/proc/{pid}/task/{pid}")))
     }
 
     /// Bytes of memory in use.
     pub fn rss(&self) -> u64 {
-        self.memory("VmRSS:")
+        self.process.memory_kib("VmRSS:") << 10
     }
 
     /// The most that ever were.
     pub fn rss_max(&self) -> u64 {
-        self.memory("VmHWM:")
-    }
-
-    fn memory(&self, what: &str) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix(what)).expect("it has memory");
-        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
-        kib << 10
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.process.memory_kib("VmHWM:") << 10
     }
 }
 
