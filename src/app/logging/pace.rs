@@ -1,32 +1,33 @@
 //! How fast records that others can cause may be logged: whoever comes and goes a thousand times a second must not push out
 //! of the log what an operator looks for. Writes nothing.
 
+use crate::proto::gcra::Gcra;
 use crate::proto::limits::{LOG_LINE_PAUSE, LOG_LINES_BURST};
-use crate::proto::time::{Wall, ns};
+use crate::proto::time::{Mono, Wall, ns};
 
-/// The generic cell rate algorithm (ITU-T I.371).
+const RATE: Gcra = Gcra::new(LOG_LINES_BURST, LOG_LINE_PAUSE);
+
 pub(super) struct Pace {
-    /// Until when the records so far would have lasted at the steady rate.
-    until: Wall,
+    paid_until: Mono,
     left_out: u64,
 }
 
 impl Pace {
     pub(super) const fn new() -> Pace {
-        Pace { until: Wall(0), left_out: 0 }
+        Pace { paid_until: Mono(0), left_out: 0 }
     }
 
     /// Whether one more may be logged, and if so, how many were left out since the last one.
     pub(super) fn admit(&mut self, at: Wall) -> Option<u64> {
+        // A record has only the time of day. If that was set back, nothing would pass until it is as late again: so no more than
+        // a burst is ever owed.
+        let now = Mono(at.0);
         let burst_ns = ns(LOG_LINE_PAUSE) * LOG_LINES_BURST;
-        // A clock that was set back would let nothing pass until it is as late again.
-        self.until = Wall(self.until.0.clamp(at.0, at.0.saturating_add(burst_ns)));
-        let until = self.until.0.saturating_add(ns(LOG_LINE_PAUSE));
-        if until.saturating_sub(at.0) > burst_ns {
+        self.paid_until = self.paid_until.min(Mono(now.0.saturating_add(burst_ns)));
+        if !RATE.take(&mut self.paid_until, 1, now) {
             self.left_out += 1;
             return None;
         }
-        self.until = Wall(until);
         Some(std::mem::take(&mut self.left_out))
     }
 }
