@@ -25,6 +25,8 @@ const BEGUN_AT_ONCE: usize = 64;
 const PIECE_BYTES: usize = 64 << 10;
 /// Addresses that they come from.
 const ADDRESSES: u32 = 250;
+/// What the kernel holds of what one of them has written: of somebody who abuses from elsewhere it is another host's memory.
+const SEND_BUFFER_BYTES: usize = 2 * PIECE_BYTES;
 /// Who reads nothing has no large buffer either.
 const DEAF_BUFFER_BYTES: usize = 4096;
 
@@ -124,6 +126,7 @@ impl Load {
         (one.words, one.said) = (words(one.kind, place, one.lives, &mut self.noise), 0);
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         socket.set_nonblocking(true).expect("a socket that does not wait");
+        socket.set_send_buffer_size(SEND_BUFFER_BYTES).expect("a buffer");
         if one.kind == Kind::Deaf {
             socket.set_recv_buffer_size(DEAF_BUFFER_BYTES).expect("a small buffer");
         }

@@ -88,7 +88,11 @@ fn run(case: &str, abused: Option<Crowd>) {
     let report: Value = serde_json::from_slice(&output.stdout).expect("the peers report in JSON");
     server.stop();
 
-    println!("{case}: {PEERS} peers at 10 ms, {} s abused{}", during.as_secs(), done.unwrap_or_default());
+    println!(
+        "{case}: {PEERS} peers at 10 ms, for {} s: {}",
+        during.as_secs(),
+        done.as_deref().unwrap_or("nothing")
+    );
     let phases = [
         ("before", began - BEFORE.as_nanos() as u64 + 2_000_000_000, began),
         ("abused", began, ended),
@@ -170,9 +174,7 @@ impl Phase {
 }
 
 fn said(status: &Value) -> String {
-    let figure = |group: &str, name: &str| {
-        status["groups"][group][name].as_u64().or_else(|| status[group][name].as_u64()).unwrap_or(0)
-    };
+    let figure = |group: &str, name: &str| status[group][name].as_u64().expect("a figure");
     format!(
         "{} links ({} people, {} unknown), {} bytes wait",
         figure("driver", "links"),
@@ -227,9 +229,6 @@ impl Disk {
         let mut command = Command::new("mount");
         command.args(["-t", "tmpfs", "-o", &format!("size={DISK_MIB}m"), "tmpfs"]).arg(&path);
         let is_mounted = command.stderr(Stdio::null()).status().is_ok_and(|status| status.success());
-        if !is_mounted {
-            println!("without a full disk: nothing can be mounted here (that takes root)");
-        }
         Disk { path, is_mounted }
     }
 
@@ -238,7 +237,9 @@ impl Disk {
     }
 
     fn fill(&self, wanted: bool) {
-        if self.is_mounted && wanted {
+        if wanted && !self.is_mounted {
+            println!("without a full disk: nothing can be mounted here (that takes root)");
+        } else if wanted {
             let mut file = File::create(self.filler()).expect("a file to fill the disk");
             while file.write_all(&[0; 1 << 16]).is_ok() {}
             while file.write_all(&[0]).is_ok() {}
@@ -278,7 +279,8 @@ impl Server {
         let mut command = Command::new(PROGRAM);
         command.args(["status", "--json", "--server", &self.addr.to_string()]);
         let output = command.stderr(Stdio::inherit()).output().expect("a status");
-        serde_json::from_slice(&output.stdout).unwrap_or_default()
+        assert!(output.status.success(), "status: {}", output.status);
+        serde_json::from_slice(&output.stdout).expect("a status in JSON")
     }
 
     fn stop(&mut self) {
@@ -297,7 +299,8 @@ fn start_peers(folder: &Path, server: SocketAddr, seconds: u64) -> Child {
 
 fn start_load(server: SocketAddr) -> Child {
     let mut command = Command::new("nice");
-    command.args(["-n", "19"]).arg(std::env::current_exe().expect("this program"));
+    // The lowest that there is, whatever this one has.
+    command.args(["-n", "39"]).arg(std::env::current_exe().expect("this program"));
     command.env("ABUSE_SERVER", server.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
     command.spawn().expect("those who abuse start")
 }
@@ -306,7 +309,7 @@ fn start_load(server: SocketAddr) -> Child {
 fn end_load(mut load: Child) -> String {
     drop(load.stdin.take());
     let output = load.wait_with_output().expect("those who abuse end");
-    format!("; {}", String::from_utf8_lossy(&output.stdout).trim())
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 /// Packets for which the queue of a processor had no room (`net.core.netdev_max_backlog`). A tick among them is sent again, later.
