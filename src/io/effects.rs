@@ -42,6 +42,8 @@ impl Os for Hands<'_> {
             Effect::Close { link, reason } => self.reactor.close(self.machine, link, reason),
             Effect::Hold { link } => self.hold(link),
             Effect::Shut { link } => self.shut(link),
+            Effect::PauseReading { link } => self.pause_reading(link, true),
+            Effect::ResumeReading { link } => self.pause_reading(link, false),
             Effect::Reset { link, reason } => self.reactor.reset(self.machine, link, reason),
             Effect::Open { file, path, mode, aside } => {
                 if !self.reactor.letting_go.postpone((self.machine, file), path, mode) {
@@ -178,6 +180,16 @@ impl Hands<'_> {
             link.sending = Sending::Ending;
             // Also with an empty queue: the flush goes on to what comes then.
             self.reactor.mark_dirty(id);
+        }
+    }
+
+    fn pause_reading(&mut self, id: LinkId, paused: bool) {
+        let link = self.reactor.links.get_mut(id).filter(|link| link.is_open_for(self.machine));
+        if let Some(link) = link {
+            link.news.paused = paused;
+            if link.wants_visit() && !std::mem::replace(&mut link.news.listed, true) {
+                self.reactor.leftover.push_back(Source::Link(id));
+            }
         }
     }
 

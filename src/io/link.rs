@@ -96,6 +96,8 @@ pub(super) struct News {
     pub(super) full: bool,
     /// The machine was told that something waits.
     pub(super) blocked_told: bool,
+    /// The machine does not want to read it.
+    pub(super) paused: bool,
     /// It is on the list of links that have output.
     pub(super) dirty: bool,
     /// It is on a list of things to visit.
@@ -174,7 +176,8 @@ impl Link {
         let reads = match self.state {
             State::Connecting { .. } | State::Down { .. } => false,
             State::Flushing { end_seen } => !end_seen,
-            State::Open | State::Failing { .. } | State::Ending => true,
+            State::Open => !self.news.paused,
+            State::Failing { .. } | State::Ending => true,
         };
         reads && self.news.readable || self.wants_range()
     }

@@ -174,6 +174,7 @@ impl Reactor {
     fn read_once(&mut self, hosts: &mut [Host<'_>], id: LinkId, buffer: &mut [u8]) -> bool {
         let Some(link) = self.links.get_mut(id) else { return false };
         let heard = match link.state {
+            State::Open if link.news.paused => return false,
             State::Open | State::Failing { .. } => true,
             State::Flushing { end_seen: false } | State::Ending => false,
             State::Connecting { .. } | State::Down { .. } | State::Flushing { end_seen: true } => {

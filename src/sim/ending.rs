@@ -51,6 +51,8 @@ impl Kernel {
         pipe.blocked = false;
         self.flush(conn, side);
         if self.conns[conn].ends[side].state == EndState::Lingering {
+            // What it did not want to read before is thrown away now.
+            self.arm_delivery(conn, side);
             self.push(self.now_ns + ns(LINGER_TIMEOUT), NetEvent::LingerTimeout, conn, side);
         }
     }

@@ -154,9 +154,15 @@ impl Kernel {
     /// Makes sure that what is on its way to `to` is delivered.
     pub(super) fn arm_delivery(&mut self, conn: usize, to: usize) {
         let state = self.conns[conn].ends[to].state;
+        let paused = self.conns[conn].ends[to].is_paused();
         let cut = self.conns[conn].cut_at_ns.is_some();
         let pipe = &self.conns[conn].pipes[1 - to];
-        let next = pipe.segments.front().map(|segment| segment.at_ns).or(pipe.end.map(|(_, at_ns)| at_ns));
+        let next = match pipe.end {
+            // It overtakes what nobody reads.
+            Some((PipeEnd::Reset, at_ns)) if paused => Some(at_ns),
+            _ if paused => None,
+            end => pipe.segments.front().map(|segment| segment.at_ns).or(end.map(|(_, at_ns)| at_ns)),
+        };
         let Some(at_ns) = next else { return };
         if pipe.deliver_armed || cut || state == EndState::Pending || pipe.read_rate == ReadRate::Nothing {
             return;
@@ -171,6 +177,7 @@ impl Kernel {
 
     pub(super) fn on_deliver(&mut self, conn: usize, to: usize) {
         let state = self.conns[conn].ends[to].state;
+        let paused = self.conns[conn].ends[to].is_paused();
         let cut = self.conns[conn].cut_at_ns.is_some();
         let pipe = &mut self.conns[conn].pipes[1 - to];
         pipe.deliver_armed = false;
@@ -180,6 +187,12 @@ impl Kernel {
         if state == EndState::Gone {
             pipe.end = None;
             return pipe.clear_wire();
+        }
+        if paused {
+            match pipe.end {
+                Some((PipeEnd::Reset, _)) => pipe.clear_wire(),
+                _ => return,
+            }
         }
         let due = pipe
             .segments

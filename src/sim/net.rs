@@ -119,6 +119,8 @@ pub(super) struct End {
     pub(super) saw_end: bool,
     /// Its machine holds it: that does not end it, and a kill resets it.
     pub(super) held: bool,
+    /// Its machine does not want to read it.
+    pub(super) paused: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,11 +220,16 @@ impl Conn {
 
 impl End {
     pub(super) fn new(owner: Owner, node: Option<NodeId>, addr: SocketAddr) -> End {
-        End { owner, state: EndState::Pending, node, addr, saw_end: false, held: false }
+        End { owner, state: EndState::Pending, node, addr, saw_end: false, held: false, paused: false }
     }
 
     pub(super) fn is_alive(&self) -> bool {
         matches!(self.state, EndState::Open | EndState::Lingering)
+    }
+
+    /// Whether its machine has it and does not read it.
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused && self.state == EndState::Open
     }
 
     /// The machine and its name for this link, while it is open.

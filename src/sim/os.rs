@@ -36,6 +36,8 @@ impl Os for Hands<'_> {
             Effect::Close { link, reason } => kernel.close(machine, link, reason),
             Effect::Hold { link } => kernel.hold(machine, link),
             Effect::Shut { link } => kernel.shut(machine, link),
+            Effect::PauseReading { link } => kernel.pause_reading(machine, link, true),
+            Effect::ResumeReading { link } => kernel.pause_reading(machine, link, false),
             Effect::Reset { link, reason } => kernel.reset(machine, link, reason),
             Effect::Survey { files_max } => kernel.survey(machine, files_max),
             Effect::Present { path, stamp } => kernel.present(machine, path, stamp),
@@ -121,6 +123,16 @@ impl Kernel {
         };
         self.conns[conn].pipes[side].finishing = true;
         self.mark_dirty(conn, side);
+    }
+
+    fn pause_reading(&mut self, machine: MachineId, link: LinkId, paused: bool) {
+        match self.find(machine, link) {
+            Some((conn, side)) => {
+                self.conns[conn].ends[side].paused = paused;
+                self.arm_delivery(conn, side);
+            }
+            None => self.stats.stale_effects += 1,
+        }
     }
 
     /// The other machines of the node hear of a file.

@@ -54,6 +54,39 @@ fn a_reset_is_an_error_for_the_other_side() {
 }
 
 #[test]
+fn a_link_that_is_not_read_waits_and_loses_nothing() {
+    const LEN: usize = 1 << 20;
+    fn act((goes_on, heard): &mut (bool, Vec<u8>), what: What<'_>, desk: &mut Desk<'_>) {
+        match what {
+            What::Told(Input::LinkUp { link, .. }) => {
+                desk.os.perform(Effect::PauseReading { link });
+                desk.wake_in(Duration::from_millis(200));
+            }
+            What::Timeout => {
+                *goes_on = true;
+                desk.os.perform(Effect::ResumeReading { link: LinkId { index: 0, generation: 0 } });
+            }
+            What::Told(Input::Received { bytes, .. }) => {
+                assert!(*goes_on);
+                heard.extend_from_slice(bytes);
+            }
+            What::Told(Input::LinkDown { reason, .. }) => {
+                assert_eq!((*goes_on, reason), (true, DownReason::Eof));
+                desk.exit();
+            }
+            What::Told(_) => {}
+        }
+    }
+    // More than the kernel takes, and an end that comes while nobody reads.
+    for len in [LEN, 10] {
+        let ((_, heard), (), _) = run((false, Vec::new()), act, move |addr| {
+            connect(addr).write_all(&pattern(len)).unwrap();
+        });
+        assert!(heard == pattern(len), "{} of {len}", heard.len());
+    }
+}
+
+#[test]
 fn who_has_shut_a_link_hears_on() {
     const LEN: usize = 20 << 20;
     fn act(heard: &mut Vec<u8>, what: What<'_>, desk: &mut Desk<'_>) {

@@ -191,6 +191,11 @@ pub enum Effect<'a> {
     /// No more will be sent: when all that is queued has gone, the other side is told so. What it sends is still
     /// read, until its own end.
     Shut { link: LinkId },
+    /// What comes in stays with the kernels until [`Effect::ResumeReading`], so that the other side has to stop, too. Its end
+    /// may be told only then. Answer: none.
+    PauseReading { link: LinkId },
+    /// Goes on reading. Answer: none.
+    ResumeReading { link: LinkId },
     /// Close at once, so that the other side sees an error and cannot take it for an orderly end. Nothing that is
     /// queued is sent.
     Reset { link: LinkId, reason: CloseReason },

@@ -3,19 +3,23 @@
 
 use crate::proto::ids::LinkId;
 use crate::proto::limits::ERRORS_MAX;
-use crate::proto::machine::{CloseReason, Os};
+use crate::proto::machine::{CloseReason, Effect, Os};
 use crate::proto::server::directory::refuse;
 use crate::proto::server::{Server, chat};
 use crate::proto::time::{Now, Wall};
 use crate::proto::wire::{Departure, ErrorCode, Message, ParseError, Piece, TOO_LONG_TEXT};
 
 impl Server {
-    pub(super) fn set_blocked(&mut self, link: LinkId, blocked: bool) {
-        if let Some(session) = self.sessions.get_mut(link) {
-            session.blocked = blocked;
-            if !blocked {
-                session.talk.forgive();
-            }
+    /// Whoever does not read the answers is not asked for more questions: the link is not read meanwhile. That of a member is, for its
+    /// ticks are of no use later.
+    pub(super) fn set_blocked(&mut self, link: LinkId, blocked: bool, os: &mut dyn Os) {
+        let Some(session) = self.sessions.get_mut(link) else { return };
+        session.blocked = blocked;
+        if !blocked {
+            session.talk.forgive();
+            os.perform(Effect::ResumeReading { link });
+        } else if session.seat.is_none() {
+            os.perform(Effect::PauseReading { link });
         }
     }
 

@@ -301,9 +301,9 @@ impl Machine for Server {
             Input::ListenFailed { addr, error } => self.on_listen_failed(addr, error, now, os),
             Input::LinkUp { link, local, remote, .. } => self.on_link_up(link, local, remote, now, os),
             Input::Received { link, bytes, at } => self.on_received(link, bytes, at, now, os),
-            Input::Blocked { link } => self.set_blocked(link, true),
+            Input::Blocked { link } => self.set_blocked(link, true, os),
             Input::Drained { link } => {
-                self.set_blocked(link, false);
+                self.set_blocked(link, false, os);
                 self.on_drained(link, now);
             }
             Input::LinkDown { link, reason } => self.on_link_down(link, reason, now, os),

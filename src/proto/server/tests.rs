@@ -7,7 +7,7 @@ mod guests;
 mod runs;
 mod withdrawn;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use crate::proto::time::{Mono, Now, Wall};
 struct Hand {
     sent: BTreeMap<u32, String>,
     closed: BTreeMap<u32, CloseReason>,
+    paused: BTreeSet<u32>,
     files: BTreeMap<FileId, Vec<u8>>,
     answers: Vec<(FileId, u8)>,
     exited: bool,
@@ -34,6 +35,8 @@ impl Os for Hand {
             Effect::Send { link, bytes } => {
                 self.sent.entry(link.index).or_default().push_str(std::str::from_utf8(bytes).unwrap());
             }
+            Effect::PauseReading { link } => drop(self.paused.insert(link.index)),
+            Effect::ResumeReading { link } => drop(self.paused.remove(&link.index)),
             Effect::Close { link, reason } => drop(self.closed.insert(link.index, reason)),
             Effect::Open { file, .. } => {
                 self.files.insert(file, Vec::new());
@@ -294,6 +297,23 @@ fn a_slow_reader_is_not_answered_late() {
     desk.input(Input::Drained { link: a });
     assert!(desk.say(a, "TICK 1 6\n").starts_with("TOCK 1 6 "));
     assert_eq!(desk.server.status().blocked, 1);
+}
+
+#[test]
+fn who_does_not_read_is_not_read_unless_it_ticks() {
+    let mut desk = Desk::new();
+    let member = desk.connect(0);
+    desk.say(member, "JOIN lab a 0 * *\n");
+    let guest = desk.connect(1);
+    desk.say(guest, "HELLO guest\n");
+    for link in [member, guest] {
+        desk.input(Input::Blocked { link });
+    }
+    assert_eq!(desk.hand.paused, BTreeSet::from([guest.index]));
+    for link in [member, guest] {
+        desk.input(Input::Drained { link });
+    }
+    assert!(desk.hand.paused.is_empty());
 }
 
 #[test]

@@ -173,6 +173,44 @@ fn a_full_window_blocks_once_and_drains_once() {
 }
 
 #[test]
+fn a_link_that_is_not_read_waits_and_loses_nothing() {
+    let mut pair = Pair::new(16);
+    let [sender, link] = pair.links;
+    pair.perform(1, Effect::PauseReading { link });
+    pair.send(0, &[1; 100_000]);
+    pair.run_ms(1000);
+    assert_eq!(pair.bytes(1).len(), 0);
+    assert_eq!(pair.puppet(0).seen.last(), Some(&Seen::Blocked(sender)));
+    pair.close(0);
+    pair.run_ms(1000);
+    assert_eq!(pair.down(1), None, "its end comes behind");
+    pair.perform(1, Effect::ResumeReading { link });
+    pair.run_ms(1000);
+    assert_eq!((pair.bytes(1).len(), pair.down(1)), (100_000, Some(DownReason::Eof)));
+}
+
+#[test]
+fn a_link_that_is_not_read_can_end() {
+    let ends: [fn(&mut Pair); 2] = [
+        |pair| pair.close(1),
+        |pair| pair.perform(0, Effect::Reset { link: pair.links[0], reason: CloseReason::Failed }),
+    ];
+    for (end, down) in
+        ends.into_iter().zip([[Some(DownReason::Unread), None], [None, Some(DownReason::Reset)]])
+    {
+        let mut pair = Pair::new(17);
+        let link = pair.links[1];
+        pair.perform(1, Effect::PauseReading { link });
+        pair.send(0, &[1; 1000]);
+        pair.run_ms(100);
+        end(&mut pair);
+        pair.run_ms(100);
+        assert_eq!([0, 1].map(|side| pair.down(side)), down);
+        assert_eq!(pair.bytes(1).len(), 0);
+    }
+}
+
+#[test]
 fn a_queue_that_is_full_takes_the_link_down() {
     let mut pair = Pair::new(11);
     pair.world.slow_reader(pair.nodes[1], ReadRate::Nothing);

@@ -97,7 +97,7 @@ impl Os for Hand {
             }
             Effect::Load { load } => self.orders.push_back(Order::Load(load)),
             Effect::Derive { job, .. } => self.orders.push_back(Order::Derive { job }),
-            Effect::SendFile { .. } | Effect::Hold { .. } | Effect::Shut { .. } | Effect::Present { .. } | Effect::Survey { .. } => {}
+            Effect::SendFile { .. } | Effect::Hold { .. } | Effect::Shut { .. } | Effect::PauseReading { .. } | Effect::ResumeReading { .. } | Effect::Present { .. } | Effect::Survey { .. } => {}
             Effect::Reset { link, .. } => self.closed.push(link),
             Effect::Measure => self.orders.push_back(Order::Measure),
             Effect::Exit => self.exited = true,
