@@ -13,7 +13,7 @@ use crate::io::link::{Flushed, Hold, Link, Sending, State};
 use crate::io::reactor::Reactor;
 use crate::io::token::Source;
 use crate::proto::ids::LinkId;
-use crate::proto::limits::{FLUSHES_UNTIMED, LINGER_TIMEOUT, LINGERING_MAX};
+use crate::proto::limits::{FLUSHES_UNTIMED, LINGER_BYTES_SENT_AWAY, LINGER_TIMEOUT, LINGERING_MAX};
 use crate::proto::machine::{CloseReason, DownReason};
 
 impl Reactor {
@@ -109,8 +109,13 @@ impl Reactor {
                     link.set_abrupt(false);
                 }
                 let end_seen = link.hold == Hold::Ended;
-                let is_hurried = !end_seen && self.is_crowded(machine, reason, link.hold);
+                let is_over = is_over(reason, link.hold);
+                let is_crowded = self.seats[machine].lingering >= LINGERING_MAX;
+                let is_hurried = !end_seen && is_over && is_crowded;
                 self.stats.hurried += u64::from(is_hurried);
+                if is_over && let Some(link) = self.links.get_mut(id) {
+                    link.linger_bytes = LINGER_BYTES_SENT_AWAY;
+                }
                 self.finish_sending(id, end_seen || is_hurried);
             }
             // The machine need not be told any more.
@@ -119,19 +124,6 @@ impl Reactor {
         }
         debug!("link closed={}.{} reason={reason}", id.index, id.generation);
         *self.stats.closes.entry(reason).or_default() += 1;
-    }
-
-    /// Whether too many links of a machine linger for one more that is closed for that. Whoever may still say something that is
-    /// no fault of its own is waited for in any case.
-    fn is_crowded(&self, machine: usize, reason: CloseReason, hold: Hold) -> bool {
-        use CloseReason::*;
-        let is_over = match reason {
-            Refused | Misbehaved | Silent | Farewell | Replaced => true,
-            // Who holds a link has heard all that it wanted.
-            Done => hold != Hold::Not,
-            Duplicate | Unwanted | Failed | Shutdown => false,
-        };
-        is_over && self.seats[machine].lingering >= LINGERING_MAX
     }
 
     /// A machine resets a link: what is queued, here and in the kernel, is lost, and the other side is told of an error.
@@ -305,5 +297,17 @@ impl Reactor {
         if !std::mem::replace(&mut link.news.listed, true) {
             self.leftover.push_back(Source::Link(id));
         }
+    }
+}
+
+/// Whether a link that is closed for that has nothing more to say that matters. Whoever may say something that is no fault of its
+/// own is waited for in any case.
+fn is_over(reason: CloseReason, hold: Hold) -> bool {
+    use CloseReason::*;
+    match reason {
+        Refused | Misbehaved | Silent | Farewell | Replaced => true,
+        // Who holds a link has heard all that it wanted.
+        Done => hold != Hold::Not,
+        Duplicate | Unwanted | Failed | Shutdown => false,
     }
 }

@@ -16,7 +16,9 @@ use crate::io::queue::{Piece, Queue};
 use crate::io::sockets::{down_reason, unacked_bytes};
 use crate::io::stats::Stats;
 use crate::proto::ids::DialId;
-use crate::proto::limits::{BULK_BYTES, LINK_QUEUE_BYTES_SOFT, VISIT_TIME, WRITE_BUDGET_BYTES};
+use crate::proto::limits::{
+    BULK_BYTES, LINGER_BYTES_MAX, LINK_QUEUE_BYTES_SOFT, VISIT_TIME, WRITE_BUDGET_BYTES,
+};
 use crate::proto::machine::DownReason;
 use crate::proto::time::{Mono, SECOND_NS, Wall, ns};
 
@@ -33,8 +35,8 @@ pub(super) struct Link {
     /// So much waits that the link is closed then, unless its reader gets on; 0 if not so much waits.
     pub(super) slow_until: Mono,
     pub(super) news: News,
-    /// Came in after the machine had closed, and was thrown away.
-    pub(super) dropped_bytes: u32,
+    /// So much may still come in, and be thrown away, when the machine has closed it.
+    pub(super) linger_bytes: u32,
     pub(super) budget: ReadBudget,
 }
 
@@ -148,7 +150,7 @@ impl Link {
             queue,
             slow_until,
             news,
-            dropped_bytes: 0,
+            linger_bytes: LINGER_BYTES_MAX,
             budget: ReadBudget::new(),
         }
     }

@@ -33,8 +33,8 @@ use crate::io::token::Source;
 use crate::io::typing::Typing;
 use crate::proto::ids::LinkId;
 use crate::proto::limits::{
-    ANSWER_BUDGET, EVENTS_MAX, LINKS_MAX, READ_BUDGET_BYTES, SLICE_MAX, SLICE_MIN, SLOW_READER_TIMEOUT,
-    WAKE_AHEAD,
+    ANSWER_BUDGET, EVENTS_MAX, LINKS_MAX, READ_BUDGET_BYTES, SLICE_BULK, SLICE_MAX, SLICE_MIN,
+    SLOW_READER_TIMEOUT, WAKE_AHEAD,
 };
 use crate::proto::machine::{Input, Machine};
 use crate::proto::time::{Mono, Now, ns};
@@ -349,7 +349,6 @@ impl Reactor {
     fn work(&mut self, hosts: &mut [Host<'_>]) {
         let mut leftover_due = self.leftover.len();
         let mut leftover_missed = leftover_due > 0;
-        let (first_end, last_end) = (self.turn_began + SLICE_MIN, self.turn_began + SLICE_MAX);
         while let Some(source) = self.fresh.pop_front().or_else(|| {
             leftover_due = leftover_due.checked_sub(1)?;
             leftover_missed = false;
@@ -357,8 +356,12 @@ impl Reactor {
         }) {
             self.visit(hosts, source);
             let now = self.clock.mono();
-            let end = if self.deadline.is_some_and(|at| at <= now) { first_end } else { last_end };
-            if now >= end {
+            let slice = match self.deadline {
+                Some(at) if at <= now => SLICE_MIN,
+                _ if self.fresh.is_empty() => SLICE_BULK,
+                _ => SLICE_MAX,
+            };
+            if now >= self.turn_began + slice {
                 break;
             }
         }

@@ -16,9 +16,7 @@ use crate::io::reactor::{Host, Reactor};
 use crate::io::sockets::{down_reason, kind, plain};
 use crate::io::token::Source;
 use crate::proto::ids::{DialId, LinkId};
-use crate::proto::limits::{
-    ACCEPT_BUDGET, ACCEPT_PAUSE, DISK_ANSWERS_BUDGET, LINGER_BYTES_MAX, STAMP_AGE_NS_MAX,
-};
+use crate::proto::limits::{ACCEPT_BUDGET, ACCEPT_PAUSE, DISK_ANSWERS_BUDGET, STAMP_AGE_NS_MAX};
 use crate::proto::machine::{DownReason, Input, Origin};
 use crate::proto::time::{Now, Wall};
 
@@ -185,7 +183,7 @@ impl Reactor {
             return false;
         }
         let machine = link.machine;
-        let budget = if heard { link.budget.bytes() } else { buffer.len() };
+        let budget = if heard { link.budget.bytes() } else { link.linger_bytes as usize + 1 };
         match link.read(&mut buffer[..budget], heard, &mut self.stats) {
             Found::Bytes(count, stamp) => {
                 let go_on = link.news.readable && count < budget;
@@ -200,11 +198,13 @@ impl Reactor {
                     }
                     return go_on;
                 }
-                link.dropped_bytes += count as u32;
-                if link.dropped_bytes > LINGER_BYTES_MAX {
-                    // Who talks on and on does not read our last line.
-                    self.remove(id);
-                    return false;
+                match link.linger_bytes.checked_sub(count as u32) {
+                    Some(left) => link.linger_bytes = left,
+                    None => {
+                        // Who talks on and on does not read our last line.
+                        self.remove(id);
+                        return false;
+                    }
                 }
                 go_on
             }

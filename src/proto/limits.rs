@@ -42,7 +42,7 @@ pub const LINK_RANGES_MAX: usize = 32;
 pub const READ_BUDGET_BYTES: usize = 256 << 10;
 /// The same from a link of which nothing is known yet. How much it is afterwards follows from how long the machine takes
 /// with it ([`VISIT_TIME`]).
-pub const READ_BUDGET_BYTES_FIRST: usize = 4 << 10;
+pub const READ_BUDGET_BYTES_FIRST: usize = 512;
 /// However long that is: two lines of usual length.
 pub const READ_BUDGET_BYTES_MIN: usize = 256;
 /// A link that has brought so much at once is served behind those that bring little: bulk and noise wait for ticks, not the
@@ -109,6 +109,8 @@ pub const SERVER_BACK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes that a closed link still reads and throws away, so that our last line is not lost to a reset: what somebody has
 /// on the way who writes and also reads. Who only writes would have us read for ever.
 pub const LINGER_BYTES_MAX: u32 = 128 << 10;
+/// The same of somebody who is sent away: more than a request of any other protocol. Noise is not worth the reading.
+pub const LINGER_BYTES_SENT_AWAY: u32 = 16 << 10;
 
 // --- Groups and runs -------------------------------------------------------------------------
 
@@ -348,7 +350,7 @@ pub const ROW_BYTES_MAX: usize = 160;
 pub const SAMPLE_BYTES_MAX: usize = 160;
 
 const _: () = {
-    assert!(LINE_BYTES_MAX <= READ_BUDGET_BYTES);
+    assert!(LINE_BYTES_MAX <= READ_BUDGET_BYTES && (LINGER_BYTES_MAX as usize) < READ_BUDGET_BYTES);
     assert!(ROW_BYTES_MAX <= LINE_BYTES_MAX && SAMPLE_BYTES_MAX <= LINE_BYTES_MAX);
     // A newcomer's list of members, at about 130 bytes a line, fits the queue of its link.
     assert!(MEMBERS_MAX * 130 < LINK_QUEUE_BYTES_MAX);

@@ -3,7 +3,8 @@
 use super::*;
 
 use crate::proto::limits::{
-    FLUSHES_UNTIMED, LINGERING_MAX, LINK_QUEUE_BYTES_MAX, LINK_QUEUE_BYTES_SOFT, LINK_RANGES_MAX,
+    FLUSHES_UNTIMED, LINGER_BYTES_MAX, LINGER_BYTES_SENT_AWAY, LINGERING_MAX, LINK_QUEUE_BYTES_MAX,
+    LINK_QUEUE_BYTES_SOFT, LINK_RANGES_MAX,
 };
 
 /// Sends what `state` says at the start, to a reader that does not read.
@@ -314,4 +315,33 @@ fn a_word_to_very_many_is_put_off_in_part_and_the_machine_knows_of_whom() {
     reactor.run(&mut [Host { machine: &mut toy, root: "unused".into() }]).unwrap();
     let put_off = thread.join().unwrap();
     assert_eq!((toy.state.blocked.len(), &toy.state.blocked), (put_off, &toy.state.drained));
+}
+
+#[test]
+fn who_talks_on_after_the_end_is_heard_out_up_to_a_bound() {
+    fn act(reason: &mut CloseReason, what: What<'_>, desk: &mut Desk<'_>) {
+        if let What::Told(Input::Received { link, .. }) = what {
+            desk.send(link, b"bye");
+            desk.os.perform(Effect::Close { link, reason: *reason });
+            desk.exit();
+        }
+    }
+    /// Whether the other side's end was an orderly one.
+    fn talk_on(reason: CloseReason, len: u32) -> bool {
+        let (_, is_orderly, _) = run(reason, act, move |addr| {
+            let mut stream = connect(addr);
+            stream.write_all(b"x").unwrap();
+            stream.read_exact(&mut [0; 3]).unwrap();
+            let written = stream.write_all(&vec![0; len as usize]);
+            let ended = stream.shutdown(std::net::Shutdown::Write);
+            written.and(ended).is_ok() && stream.read(&mut [0]).is_ok()
+        });
+        is_orderly
+    }
+    for (reason, bound) in
+        [(CloseReason::Failed, LINGER_BYTES_MAX), (CloseReason::Misbehaved, LINGER_BYTES_SENT_AWAY)]
+    {
+        assert!(talk_on(reason, bound), "{reason}");
+        assert!(!talk_on(reason, 4 * bound), "{reason}");
+    }
 }

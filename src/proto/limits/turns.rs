@@ -8,6 +8,8 @@ pub const EVENTS_MAX: usize = 1024;
 pub const ANSWER_BUDGET: usize = 4096;
 /// Work after which a turn sends what it has and looks at the timers, although sockets still wait.
 pub const SLICE_MAX: Duration = Duration::from_micros(500);
+/// The same for what is served behind the others. Quick links are looked at again so often, which costs a few microseconds.
+pub const SLICE_BULK: Duration = Duration::from_micros(200);
 /// The same once a deadline has passed: deadlines that come as fast as turns do not starve reads.
 pub const SLICE_MIN: Duration = Duration::from_micros(50);
 /// Time that a machine should take with what is read from one link at once. Lines may cost much more than their bytes say: four
