@@ -17,7 +17,8 @@ use crate::io::sockets::{down_reason, unacked_bytes};
 use crate::io::stats::Stats;
 use crate::proto::ids::DialId;
 use crate::proto::limits::{
-    BULK_BYTES, LINGER_BYTES_MAX, LINK_QUEUE_BYTES_SOFT, VISIT_TIME, WRITE_BUDGET_BYTES,
+    BULK_BYTES, LINGER_BYTES_MAX, LINK_QUEUE_BYTES_SOFT, READ_BUDGET_BYTES_MIN, VISIT_TIME,
+    WRITE_BUDGET_BYTES,
 };
 use crate::proto::machine::DownReason;
 use crate::proto::time::{Mono, SECOND_NS, Wall, ns};
@@ -266,9 +267,9 @@ impl Link {
         }
     }
 
-    /// The machine took so long with what was read.
+    /// The machine took so long with what was read. If that was a line or two, it says more of whoever had the processor meanwhile.
     pub(super) fn note_cost(&mut self, bytes: usize, took_ns: u64) {
-        self.news.bulky |= took_ns > ns(VISIT_TIME) / 4;
+        self.news.bulky |= bytes >= READ_BUDGET_BYTES_MIN && took_ns > ns(VISIT_TIME) / 4;
         self.budget.note(bytes, took_ns);
     }
 

@@ -66,6 +66,8 @@ impl Links {
 mod tests {
     use super::*;
     use crate::io::link::State;
+    use crate::proto::limits::READ_BUDGET_BYTES_MIN;
+    use crate::proto::time::SECOND_NS;
 
     fn link(machine: usize) -> Link {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -86,6 +88,16 @@ mod tests {
         assert!(links.get(first).is_none() && links.get_mut(first).is_none());
         assert_eq!(links.get(third).unwrap().machine, 2);
         assert_eq!(links.len(), 2);
+    }
+
+    #[test]
+    fn a_tick_that_was_held_up_does_not_wait_behind_floods_the_next_time() {
+        let mut link = link(0);
+        link.news.bulky = false;
+        link.note_cost(50, SECOND_NS);
+        assert!(!link.news.bulky);
+        link.note_cost(READ_BUDGET_BYTES_MIN, SECOND_NS);
+        assert!(link.news.bulky);
     }
 
     #[test]
