@@ -17,14 +17,14 @@ pub struct Crowd {
     pub silent: usize,
     pub noisy: usize,
     pub deaf: usize,
+    /// That they come from.
+    pub addresses: u32,
 }
 
 /// Connections begun in one turn, so that the others are served meanwhile.
 const BEGUN_AT_ONCE: usize = 64;
 /// Written to one connection in one turn.
 const PIECE_BYTES: usize = 64 << 10;
-/// Addresses that they come from.
-const ADDRESSES: u32 = 250;
 /// What the kernel holds of what one of them has written: of somebody who abuses from elsewhere it is another host's memory.
 const SEND_BUFFER_BYTES: usize = 2 * PIECE_BYTES;
 /// Who reads nothing has no large buffer either.
@@ -62,6 +62,8 @@ struct Load {
     /// Who may have room to write.
     ready: Vec<usize>,
     addresses: u32,
+    /// The last one that was used.
+    address: u32,
     noise: blake3::OutputReader,
     counts: Counts,
 }
@@ -83,7 +85,8 @@ pub fn run(server: SocketAddr, crowd: Crowd) -> Counts {
         gone: (0..all.len()).rev().collect(),
         ready: Vec::new(),
         all,
-        addresses: 0,
+        addresses: crowd.addresses,
+        address: 0,
         noise: blake3::Hasher::new().finalize_xof(),
         counts: Counts::default(),
     };
@@ -119,8 +122,8 @@ impl Load {
     }
 
     fn begin(&mut self, place: usize) {
-        self.addresses = (self.addresses + 1) % ADDRESSES;
-        let from = SocketAddr::from((Ipv4Addr::from_bits(0x7f00_0101 + self.addresses), 0));
+        self.address = (self.address + 1) % self.addresses;
+        let from = SocketAddr::from((Ipv4Addr::from_bits(0x7f00_0101 + self.address), 0));
         let one = &mut self.all[place];
         one.lives += 1;
         (one.words, one.said) = (words(one.kind, place, one.lives, &mut self.noise), 0);

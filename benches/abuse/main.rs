@@ -44,6 +44,7 @@ fn main() {
         silent: setting("ABUSE_SILENT", 5000),
         noisy: setting("ABUSE_NOISY", 200),
         deaf: setting("ABUSE_DEAF", 200),
+        addresses: setting("ABUSE_ADDRESSES", 500),
     };
     if let Ok(addr) = std::env::var("ABUSE_SERVER") {
         println!("{:?}", load::run(addr.parse().expect("an address"), crowd));
@@ -298,9 +299,8 @@ fn start_peers(folder: &Path, server: SocketAddr, seconds: u64) -> Child {
 }
 
 fn start_load(server: SocketAddr) -> Child {
-    let mut command = Command::new("nice");
-    // The lowest that there is, whatever this one has.
-    command.args(["-n", "39"]).arg(std::env::current_exe().expect("this program"));
+    let mut command = Command::new("chrt");
+    command.args(["--idle", "0"]).arg(std::env::current_exe().expect("this program"));
     command.env("ABUSE_SERVER", server.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
     command.spawn().expect("those who abuse start")
 }

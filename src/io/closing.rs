@@ -13,7 +13,9 @@ use crate::io::link::{Flushed, Hold, Link, Sending, State};
 use crate::io::reactor::Reactor;
 use crate::io::token::Source;
 use crate::proto::ids::LinkId;
-use crate::proto::limits::{FLUSHES_UNTIMED, LINGER_BYTES_SENT_AWAY, LINGER_TIMEOUT, LINGERING_MAX};
+use crate::proto::limits::{
+    FLUSHES_UNTIMED, LINGER_BYTES_MAX, LINGER_BYTES_SENT_AWAY, LINGER_TIMEOUT, LINGERING_MAX,
+};
 use crate::proto::machine::{CloseReason, DownReason};
 
 impl Reactor {
@@ -112,9 +114,13 @@ impl Reactor {
                 let is_over = is_over(reason, link.hold);
                 let is_crowded = self.seats[machine].lingering >= LINGERING_MAX;
                 let is_hurried = !end_seen && is_over && is_crowded;
-                self.stats.hurried += u64::from(is_hurried);
-                if is_over && let Some(link) = self.links.get_mut(id) {
-                    link.linger_bytes = LINGER_BYTES_SENT_AWAY;
+                if is_hurried {
+                    self.stats.hurried += 1;
+                    self.slow_down_newcomers();
+                }
+                if let Some(link) = self.links.get_mut(id) {
+                    link.news.paused = false;
+                    link.linger_bytes = if is_over { LINGER_BYTES_SENT_AWAY } else { LINGER_BYTES_MAX };
                 }
                 self.finish_sending(id, end_seen || is_hurried);
             }
@@ -154,6 +160,7 @@ impl Reactor {
                 self.remove(id);
             }
             match self.links.get(id) {
+                Some(link) if link.state.lingers() && link.news.paused => self.remove(id),
                 Some(link) if link.hold != Hold::Not => self.reset(machine, id, CloseReason::Shutdown),
                 _ => self.close(machine, id, CloseReason::Shutdown),
             }

@@ -17,8 +17,7 @@ use crate::io::sockets::{down_reason, unacked_bytes};
 use crate::io::stats::Stats;
 use crate::proto::ids::DialId;
 use crate::proto::limits::{
-    BULK_BYTES, LINGER_BYTES_MAX, LINK_QUEUE_BYTES_SOFT, READ_BUDGET_BYTES_MIN, VISIT_TIME,
-    WRITE_BUDGET_BYTES,
+    BULK_BYTES, LINK_QUEUE_BYTES_SOFT, READ_BUDGET_BYTES_MIN, VISIT_TIME, WRITE_BUDGET_BYTES,
 };
 use crate::proto::machine::DownReason;
 use crate::proto::time::{Mono, SECOND_NS, Wall, ns};
@@ -99,7 +98,7 @@ pub(super) struct News {
     pub(super) full: bool,
     /// The machine was told that something waits.
     pub(super) blocked_told: bool,
-    /// The machine does not want to read it.
+    /// It is not read: its machine does not want that now, or has closed it, and it was heard out.
     pub(super) paused: bool,
     /// It is on the list of links that have output.
     pub(super) dirty: bool,
@@ -151,7 +150,7 @@ impl Link {
             queue,
             slow_until,
             news,
-            linger_bytes: LINGER_BYTES_MAX,
+            linger_bytes: 0,
             budget: ReadBudget::new(),
         }
     }
@@ -178,9 +177,9 @@ impl Link {
     pub(super) fn wants_visit(&self) -> bool {
         let reads = match self.state {
             State::Connecting { .. } | State::Down { .. } => false,
-            State::Flushing { end_seen } => !end_seen,
-            State::Open => !self.news.paused,
-            State::Failing { .. } | State::Ending => true,
+            State::Flushing { end_seen } => !end_seen && !self.news.paused,
+            State::Open | State::Ending => !self.news.paused,
+            State::Failing { .. } => true,
         };
         reads && self.news.readable || self.wants_range()
     }

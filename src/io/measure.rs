@@ -40,6 +40,7 @@ impl Reactor {
             refused: stats.refused,
             hurried: stats.hurried,
             accept_pauses: stats.accept_pauses,
+            refusal_pauses: stats.refusal_pauses,
             dialed: stats.dials,
             dials_failed: stats.dials_failed,
             bytes_in: stats.bytes_in,

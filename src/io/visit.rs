@@ -16,7 +16,9 @@ use crate::io::reactor::{Host, Reactor};
 use crate::io::sockets::{down_reason, kind, plain};
 use crate::io::token::Source;
 use crate::proto::ids::{DialId, LinkId};
-use crate::proto::limits::{ACCEPT_BUDGET, ACCEPT_PAUSE, DISK_ANSWERS_BUDGET, STAMP_AGE_NS_MAX};
+use crate::proto::limits::{
+    ACCEPT_BUDGET, ACCEPT_PAUSE, DISK_ANSWERS_BUDGET, REFUSAL_PAUSE, STAMP_AGE_NS_MAX,
+};
 use crate::proto::machine::{DownReason, Input, Origin};
 use crate::proto::time::{Now, Wall};
 
@@ -36,6 +38,7 @@ impl Link {
 
 impl Reactor {
     pub(super) fn visit_listener(&mut self, hosts: &mut [Host<'_>], place: u32) {
+        let mut refused = 0;
         for _ in 0..ACCEPT_BUDGET {
             let Some(listener) = &mut self.listeners[place as usize] else { return };
             listener.listed = false;
@@ -46,7 +49,7 @@ impl Reactor {
                 Accepted::Link(stream, remote) => {
                     let machine = listener.machine;
                     self.accept_starved = false;
-                    self.admit(hosts, machine, stream, remote);
+                    refused += usize::from(!self.admit(hosts, machine, stream, remote));
                 }
                 Accepted::Broken => {}
                 Accepted::Nothing => return,
@@ -60,7 +63,18 @@ impl Reactor {
                 }
             }
         }
+        if refused == ACCEPT_BUDGET {
+            self.slow_down_newcomers();
+        }
         self.list_listener(place);
+    }
+
+    /// Too many come only to be sent away: the next wait a little in the kernel's queue.
+    pub(super) fn slow_down_newcomers(&mut self) {
+        if self.accept_pause.is_none() {
+            self.stats.refusal_pauses += 1;
+            self.accept_pause = Some(self.clock.mono() + REFUSAL_PAUSE);
+        }
     }
 
     /// Visits every listener again, after a pause.
@@ -78,20 +92,31 @@ impl Reactor {
         }
     }
 
-    fn admit(&mut self, hosts: &mut [Host<'_>], machine: usize, stream: TcpStream, remote: SocketAddr) {
+    /// Whether the machine keeps the link.
+    fn admit(
+        &mut self,
+        hosts: &mut [Host<'_>],
+        machine: usize,
+        stream: TcpStream,
+        remote: SocketAddr,
+    ) -> bool {
         if self.links.len() >= self.links_max {
             self.stats.refused += 1;
             debug!("link refused remote={remote} links={}", self.links.len());
-            return;
+            return false;
         }
-        let Ok(local) = stream.local_addr().map(plain) else { return };
+        let Ok(local) = stream.local_addr().map(plain) else { return true };
         match self.register(stream, machine, State::Open) {
             Ok(link) => {
                 self.stats.accepts += 1;
                 debug!("link up={}.{} remote={remote} origin=Accepted", link.index, link.generation);
                 self.tell(hosts, machine, Input::LinkUp { link, origin: Origin::Accepted, local, remote });
+                self.links.get(link).is_some_and(|link| link.state == State::Open)
             }
-            Err(error) => warn!("link refused remote={remote} error=\"{error}\""),
+            Err(error) => {
+                warn!("link refused remote={remote} error=\"{error}\"");
+                false
+            }
         }
     }
 
@@ -173,6 +198,12 @@ impl Reactor {
         let Some(link) = self.links.get_mut(id) else { return false };
         let heard = match link.state {
             State::Open if link.news.paused => return false,
+            State::Flushing { .. } | State::Ending if link.news.paused => {
+                if link.news.read_closed {
+                    self.remove(id);
+                }
+                return false;
+            }
             State::Open | State::Failing { .. } => true,
             State::Flushing { end_seen: false } | State::Ending => false,
             State::Connecting { .. } | State::Down { .. } | State::Flushing { end_seen: true } => {
@@ -198,15 +229,15 @@ impl Reactor {
                     }
                     return go_on;
                 }
-                match link.linger_bytes.checked_sub(count as u32) {
-                    Some(left) => link.linger_bytes = left,
-                    None => {
-                        // Who talks on and on does not read our last line.
-                        self.remove(id);
-                        return false;
-                    }
+                // Who talks on and on does not read our last line. It may wait until its time is over: if the link were closed now,
+                // it would come again at once.
+                let left = link.linger_bytes.checked_sub(count as u32);
+                link.news.paused = left.is_none();
+                link.linger_bytes = left.unwrap_or(0);
+                if left.is_none() && self.seats[machine].ended {
+                    self.remove(id);
                 }
-                go_on
+                go_on && left.is_some()
             }
             Found::Nothing => {
                 // An error may have been reported by an event, and taken by a write.

@@ -107,7 +107,8 @@ pub const FIRST_CONTACT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a peer that has everything waits for a lost server, which may know of others.
 pub const SERVER_BACK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes that a closed link still reads and throws away, so that our last line is not lost to a reset: what somebody has
-/// on the way who writes and also reads. Who only writes would have us read for ever.
+/// on the way who writes and also reads. Who only writes would have us read for ever, and waits for the rest of
+/// [`LINGER_TIMEOUT`].
 pub const LINGER_BYTES_MAX: u32 = 128 << 10;
 /// The same of somebody who is sent away: more than a request of any other protocol. Noise is not worth the reading.
 pub const LINGER_BYTES_SENT_AWAY: u32 = 16 << 10;

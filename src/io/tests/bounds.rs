@@ -3,8 +3,8 @@
 use super::*;
 
 use crate::proto::limits::{
-    FLUSHES_UNTIMED, LINGER_BYTES_MAX, LINGER_BYTES_SENT_AWAY, LINGERING_MAX, LINK_QUEUE_BYTES_MAX,
-    LINK_QUEUE_BYTES_SOFT, LINK_RANGES_MAX,
+    ACCEPT_BUDGET, FLUSHES_UNTIMED, LINGER_BYTES_MAX, LINGER_BYTES_SENT_AWAY, LINGERING_MAX,
+    LINK_QUEUE_BYTES_MAX, LINK_QUEUE_BYTES_SOFT, LINK_RANGES_MAX,
 };
 
 /// Sends what `state` says at the start, to a reader that does not read.
@@ -317,31 +317,58 @@ fn a_word_to_very_many_is_put_off_in_part_and_the_machine_knows_of_whom() {
     assert_eq!((toy.state.blocked.len(), &toy.state.blocked), (put_off, &toy.state.drained));
 }
 
+/// Closes what has come in, and exits then or a while later.
 #[test]
 fn who_talks_on_after_the_end_is_heard_out_up_to_a_bound() {
-    fn act(reason: &mut CloseReason, what: What<'_>, desk: &mut Desk<'_>) {
-        if let What::Told(Input::Received { link, .. }) = what {
-            desk.send(link, b"bye");
-            desk.os.perform(Effect::Close { link, reason: *reason });
-            desk.exit();
+    fn act(state: &mut (CloseReason, bool), what: What<'_>, desk: &mut Desk<'_>) {
+        match what {
+            What::Told(Input::Received { link, .. }) => {
+                desk.send(link, b"bye");
+                desk.os.perform(Effect::Close { link, reason: state.0 });
+                desk.wake_in(Duration::from_millis(if state.1 { 0 } else { 300 }));
+            }
+            What::Timeout => desk.exit(),
+            What::Told(_) => {}
         }
-    }
-    /// Whether the other side's end was an orderly one.
-    fn talk_on(reason: CloseReason, len: u32) -> bool {
-        let (_, is_orderly, _) = run(reason, act, move |addr| {
-            let mut stream = connect(addr);
-            stream.write_all(b"x").unwrap();
-            stream.read_exact(&mut [0; 3]).unwrap();
-            let written = stream.write_all(&vec![0; len as usize]);
-            let ended = stream.shutdown(std::net::Shutdown::Write);
-            written.and(ended).is_ok() && stream.read(&mut [0]).is_ok()
-        });
-        is_orderly
     }
     for (reason, bound) in
         [(CloseReason::Failed, LINGER_BYTES_MAX), (CloseReason::Misbehaved, LINGER_BYTES_SENT_AWAY)]
     {
-        assert!(talk_on(reason, bound), "{reason}");
-        assert!(!talk_on(reason, 4 * bound), "{reason}");
+        for (len, hurries) in [(bound as usize, true), (64 << 20, true), (64 << 20, false)] {
+            let (_, is_orderly, stats) = run((reason, hurries), act, move |addr| {
+                let mut stream = connect(addr);
+                stream.write_all(b"x").unwrap();
+                stream.read_exact(&mut [0; 3]).unwrap();
+                stream.write_all(&vec![0; len]).is_ok() && stream.read(&mut [0]).is_ok()
+            });
+            let is_heard_out = len == bound as usize;
+            let read = 1 + u64::from(bound) + u64::from(!is_heard_out);
+            assert_eq!((is_orderly, stats.bytes_in), (is_heard_out, read), "{reason} {len}");
+        }
     }
+}
+
+/// And each of them is told why.
+#[test]
+fn newcomers_wait_a_little_when_all_of_them_are_sent_away() {
+    const NEWCOMERS: usize = 10 * ACCEPT_BUDGET;
+    fn act(left: &mut usize, what: What<'_>, desk: &mut Desk<'_>) {
+        let What::Told(Input::LinkUp { link, .. }) = what else { return };
+        desk.send(link, b"no");
+        desk.os.perform(Effect::Close { link, reason: CloseReason::Refused });
+        *left -= 1;
+        if *left == 0 {
+            desk.exit();
+        }
+    }
+    let (_, (), stats) = run(NEWCOMERS, act, |addr| {
+        let mut newcomers: Vec<TcpStream> = (0..NEWCOMERS).map(|_| connect(addr)).collect();
+        for link in &mut newcomers {
+            let mut all = String::new();
+            link.read_to_string(&mut all).unwrap();
+            assert_eq!(all, "no");
+        }
+    });
+    assert_eq!((stats.accepts, stats.refused), (NEWCOMERS as u64, 0));
+    assert!(stats.refusal_pauses <= 10, "{}", stats.refusal_pauses);
 }

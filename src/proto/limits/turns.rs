@@ -12,6 +12,9 @@ pub const SLICE_MAX: Duration = Duration::from_micros(500);
 pub const SLICE_BULK: Duration = Duration::from_micros(200);
 /// The same once a deadline has passed: deadlines that come as fast as turns do not starve reads.
 pub const SLICE_MIN: Duration = Duration::from_micros(50);
+/// How long accepting pauses when everybody who was accepted in one visit was sent away at once: 1600 a second are told why,
+/// and ticks have the rest of the processor.
+pub const REFUSAL_PAUSE: Duration = Duration::from_millis(5);
 /// Time that a machine should take with what is read from one link at once. Lines may cost much more than their bytes say: four
 /// thousand short questions fit into [`READ_BUDGET_BYTES`](crate::proto::limits::READ_BUDGET_BYTES) several times over.
 pub const VISIT_TIME: Duration = Duration::from_micros(200);

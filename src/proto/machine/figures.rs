@@ -39,6 +39,8 @@ pub struct DriverFigures {
     pub hurried: u64,
     /// Times that accepting paused because descriptors or memory had run out.
     pub accept_pauses: u64,
+    /// Times that it paused because everybody who came was sent away at once.
+    pub refusal_pauses: u64,
     /// Dials that succeeded.
     pub dialed: u64,
     /// Dials that failed.
@@ -84,6 +86,7 @@ impl DriverFigures {
             ("driver.refused", self.refused),
             ("driver.hurried", self.hurried),
             ("driver.accept_pauses", self.accept_pauses),
+            ("driver.refusal_pauses", self.refusal_pauses),
             ("driver.dialed", self.dialed),
             ("driver.dials_failed", self.dials_failed),
             ("driver.bytes_in", self.bytes_in),
