@@ -4,7 +4,9 @@
 //!
 //! `KILLS=50 cargo test --test kills -- --nocapture` for more than the usual five, `KILLS_SEED` for the moments of an earlier run.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod left;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -17,10 +19,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::drop::{addresses, header, sha256};
-use common::{PATIENCE, Running, finish, names, run, start, table, text, wait_for};
+use common::{PATIENCE, Running, finish, run, start, text, wait_for};
+use left::{check_files, check_messages, check_peers, check_tables};
 use nix::sys::signal::Signal;
 use sha2::{Digest as _, Sha256};
-use tickmesh::proto::machine::is_temp_name;
 use tickmesh::sim::Rng;
 
 const PEERS: u64 = 3;
@@ -308,66 +310,6 @@ fn content(name: &str, size: u64) -> Vec<u8> {
 
 fn hash(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-// --- What is left -----------------------------------------------------------------------------
-
-/// All that were stored are there, and what has a name of its own is whole, acknowledged or not.
-fn check_files(load: &Load<'_>) {
-    let folder = load.folder.join("out/uploads");
-    // Whoever is told of a file's end finds it there, so the list of those is made first.
-    let stored = load.stored.lock().unwrap().clone();
-    let there: Vec<String> = names(&folder).into_iter().filter(|name| !is_temp_name(name)).collect();
-    for (name, hash) in &stored {
-        assert!(there.contains(name), "{name} was stored, and is gone");
-        assert_eq!(sha256(&folder.join(name)), *hash, "{name} was stored as something else");
-    }
-    for name in there.iter().filter(|name| !stored.contains_key(*name)) {
-        let size = name.rsplit('-').next().unwrap().parse().unwrap();
-        assert_eq!(sha256(&folder.join(name)), hash(&content(name, size)), "{name} is not whole");
-    }
-}
-
-/// Everything acknowledged came, in order. One may come twice, for a plain connection does not say what it has.
-fn check_messages(load: &Load<'_>) {
-    let (acknowledged, heard) = (load.acknowledged.lock().unwrap(), load.heard.lock().unwrap());
-    let came: BTreeSet<u64> = heard.iter().copied().collect();
-    let lost: Vec<&u64> = acknowledged.difference(&came).collect();
-    assert!(lost.is_empty(), "acknowledged and lost: {lost:?} of {}", acknowledged.len());
-    let mut first = BTreeSet::new();
-    let in_order: Vec<u64> = heard.iter().copied().filter(|number| first.insert(*number)).collect();
-    assert!(in_order.is_sorted(), "out of order: {in_order:?}");
-    eprintln!("{} messages came, {} of them twice", came.len(), heard.len() - came.len());
-}
-
-/// They came back each time, and know what they have missed.
-fn check_peers(peers: Running, kills: u64) {
-    peers.signal(Signal::SIGINT);
-    let output = finish(peers);
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let all = report["peers"].as_array().unwrap();
-    assert_eq!(all.len() as u64, PEERS);
-    for peer in all {
-        let count = |field: &str| peer[field].as_u64().unwrap_or_else(|| panic!("{field} in {peer}"));
-        assert!(count("reconnects") >= kills, "{peer}");
-        assert!(count("ticks_offline") > 0, "the gap is counted: {peer}");
-        assert_eq!(count("ticks_sent") + count("ticks_missed"), count("ticks_due"), "{peer}");
-        assert_eq!(count("rows_lost"), 0, "{peer}");
-    }
-}
-
-/// Each life's table is well formed as far as it goes; only the last one has its last line.
-fn check_tables(folder: &Path, kills: u64) -> u64 {
-    let out = folder.join("out");
-    let tables: Vec<String> =
-        names(&out).into_iter().filter(|name| name.starts_with("serverTimeData")).collect();
-    assert_eq!(tables.len() as u64, kills + 1, "{tables:?}");
-    let facts = |name: &String| (name.clone(), table(&out.join(name)));
-    let facts: BTreeMap<String, _> = tables.iter().map(facts).collect();
-    for (name, facts) in &facts {
-        assert_eq!(facts.complete.is_some(), name == "serverTimeData.txt", "{name}");
-    }
-    facts.values().map(|facts| facts.rows).sum()
 }
 
 #[allow(clippy::disallowed_methods)] // a test waits for other processes
