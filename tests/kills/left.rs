@@ -1,14 +1,27 @@
 //! What is left when a server was killed again and again: files, messages, tables, and what the peers say of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::Path;
 
 use nix::sys::signal::Signal;
 use tickmesh::proto::machine::is_temp_name;
+use tickmesh::proto::record::{names as files, read_samples, utc_text};
+use tickmesh::proto::time::{SECOND_NS, Wall};
 
 use super::common::drop::sha256;
 use super::common::{Running, finish, names, table};
 use super::{Load, PEERS, content, hash};
+
+/// After this time a row is in the kernel's hands, so that a kill cannot take it back.
+const WRITTEN_AFTER_NS: u64 = 250_000_000;
+
+/// A life of the server, from before its start to before its kill. What it has answered between that and its end is nobody's.
+#[derive(Clone, Copy)]
+pub struct Life {
+    pub began: Wall,
+    pub ended: Wall,
+}
 
 /// All that were stored are there, and what has a name of its own is whole, acknowledged or not.
 pub fn check_files(load: &Load<'_>) {
@@ -66,4 +79,42 @@ pub fn check_tables(folder: &Path, kills: u64) -> u64 {
         assert_eq!(facts.complete.is_some(), name == "serverTimeData.txt", "{name}");
     }
     facts.values().map(|facts| facts.rows).sum()
+}
+
+/// The tables of killed lives have the rows that they must have. Returns how many.
+pub fn check_rows(folder: &Path, lives: &[Life]) -> usize {
+    let out = folder.join("out");
+    let tables = names(&out).into_iter().filter(|name| name.starts_with("serverTimeData"));
+    let text: String = tables.map(|name| fs::read_to_string(out.join(name)).unwrap()).collect();
+    let row = |line: &str| line.split(" | ").map(str::to_owned).collect::<Vec<_>>();
+    let rows = text.lines().map(row).filter(|cells| cells.len() == 5);
+    let there: BTreeSet<String> = rows.map(|cells| cells[3..].join(" ")).collect();
+    let due = rows_due(folder, lives);
+    let lost: Vec<Wall> = due.iter().copied().filter(|stamp| !there.contains(&cells(*stamp))).collect();
+    assert!(lost.is_empty(), "{} of {} rows are lost, the first is of {}", lost.len(), due.len(), lost[0].0);
+    due.len()
+}
+
+/// Stamps whose rows the server must have written before it was killed, so say the peers. An answer leaves only after the timers of
+/// its turn were served, that of the table too: so who has an answer of a quarter of a second later knows that this row was
+/// written, however long each of the two took to come.
+pub fn rows_due(folder: &Path, lives: &[Life]) -> BTreeSet<Wall> {
+    let of_peer = |id: u64| {
+        let name = files::client_samples(&id.to_string().parse().unwrap());
+        read_samples(&fs::read(folder.join("peers").join(name)).unwrap_or_default()).unwrap().0
+    };
+    let samples: Vec<_> = (0..PEERS).flat_map(of_peer).collect();
+    let mut due = BTreeSet::new();
+    for life in lives {
+        let answered = || samples.iter().filter(|sample| (life.began..life.ended).contains(&sample.t3));
+        let last = answered().map(|sample| sample.t3.0).max().unwrap_or(0);
+        let written = answered().filter(|sample| sample.t3.0 + WRITTEN_AFTER_NS <= last);
+        due.extend(written.flat_map(|sample| [sample.t1, sample.t3]));
+    }
+    due
+}
+
+/// A stamp as the last cells of its row say it.
+fn cells(stamp: Wall) -> String {
+    format!("{}.{:09} |", utc_text(stamp).trim_end_matches(" UTC"), stamp.0 % SECOND_NS)
 }

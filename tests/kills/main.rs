@@ -1,6 +1,6 @@
 //! A server under load that is killed at random moments, and started again on the same ports and the same folders: peers tick,
 //! users talk, files are uploaded and fetched meanwhile. What was acknowledged is there afterwards, once it was; what has its own name is
-//! whole; peers come back by themselves and count the gap.
+//! whole; peers come back by themselves and count the gap. A table has all but its last quarter of a second.
 //!
 //! `KILLS=50 cargo test --test kills -- --nocapture` for more than the usual five, `KILLS_SEED` for the moments of an earlier run.
 
@@ -20,9 +20,10 @@ use std::time::{Duration, Instant};
 
 use common::drop::{addresses, header, sha256};
 use common::{PATIENCE, Running, finish, run, start, text, wait_for};
-use left::{check_files, check_messages, check_peers, check_tables};
+use left::{Life, check_files, check_messages, check_peers, check_rows, check_tables, rows_due};
 use nix::sys::signal::Signal;
 use sha2::{Digest as _, Sha256};
+use tickmesh::proto::time::Wall;
 use tickmesh::sim::Rng;
 
 const PEERS: u64 = 3;
@@ -45,7 +46,7 @@ fn a_server_that_is_killed_again_and_again_loses_nothing_that_it_has_acknowledge
     let peers = start(folder, &args);
     let share = start(folder, &format!("share film.bin --id origin --server {mesh}"));
     let load = Load::new(folder, mesh, uploads);
-    let mut slowest = Duration::ZERO;
+    let (mut slowest, mut lives) = (Duration::ZERO, Vec::new());
     let server = thread::scope(|scope| {
         let over = Over(&load.is_over);
         scope.spawn(|| load.alice());
@@ -54,10 +55,15 @@ fn a_server_that_is_killed_again_and_again_loses_nothing_that_it_has_acknowledge
         scope.spawn(|| load.fetch());
         let mut rng = Rng::new(seed);
         wait_for_members(mesh);
+        let mut life = Life { began: Wall(0), ended: Wall(u64::MAX) };
+        // At least one life is so long that some of its rows must be there.
+        wait_for("rows that are due", || (!rows_due(folder, &[life]).is_empty()).then_some(()));
         for _ in 0..kills {
             pause(rng.between(Duration::from_millis(20), Duration::from_millis(700)));
+            lives.push(Life { ended: wall(), ..life });
             server.signal(Signal::SIGKILL);
             drop(finish(server));
+            life.began = wall();
             check_files(&load);
             let began = now();
             server = start_server(folder, Some((mesh, uploads))).0;
@@ -77,9 +83,10 @@ fn a_server_that_is_killed_again_and_again_loses_nothing_that_it_has_acknowledge
     drop(finish(share));
     server.signal(Signal::SIGTERM);
     assert!(finish(server).status.success());
-    let rows = check_tables(folder, kills);
+    let (rows, due) = (check_tables(folder, kills), check_rows(folder, &lives));
+    assert!(due > 0 || kills == 0);
     eprintln!(
-        "{} messages acknowledged, {} uploads stored, {} files fetched, {rows} rows; the slowest start took {slowest:?}",
+        "{} messages acknowledged, {} uploads stored, {} files fetched, {rows} rows, {due} of them before kills; the slowest start took {slowest:?}",
         load.acknowledged.lock().unwrap().len(),
         load.stored.lock().unwrap().len(),
         load.fetched.load(Ordering::Relaxed),
@@ -320,6 +327,12 @@ fn pause(time: Duration) {
 #[allow(clippy::disallowed_methods)] // a test measures another process
 fn now() -> Instant {
     Instant::now()
+}
+
+/// The clock that the stamps are of.
+#[allow(clippy::disallowed_methods)] // a test looks when it kills
+fn wall() -> Wall {
+    Wall(std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64)
 }
 
 #[allow(clippy::disallowed_methods)] // each run has other moments
