@@ -85,7 +85,11 @@ impl Member {
     ) -> bool {
         let is_typed = self.is_doing(&What::Register(item));
         if is_typed {
-            self.refuse_typed(code, text);
+            let mut text = text.to_owned();
+            if code == ErrorCode::FileDiffers {
+                text += " (searchFile says how many that one has)";
+            }
+            self.refuse_typed(code, &text);
         }
         is_typed
     }
