@@ -254,7 +254,7 @@ impl Member {
             if !is_told {
                 self.show_file(item);
             }
-            return;
+            return self.offer_as_before(item, common, os);
         }
         let is_gone = |item: ItemId| self.library.at(item).trouble.is_some();
         let may_end = offered && guest.orders.get.is_none() && !guest.stays();
