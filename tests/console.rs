@@ -85,6 +85,12 @@ fn scripts_get_lines_and_a_status() {
     assert_eq!(said(&output), (Some(0), expected.to_owned(), String::new()), "stdin is /dev/null");
     assert_eq!(text(&run(evening.dir.path(), &alice).stdout), "OK login alice 0\n", "shown once");
 
+    let (code, out, err) = said(&evening.script(&alice, "logout\n\nwhoelse\nlogin bob secret\n"));
+    assert_eq!((code, out.as_str()), (Some(1), "OK login alice 0\nOK logout\n"));
+    assert_eq!(err, "tickmesh: line 3 and what is behind it were not done: the session has ended\n");
+    let (code, _, err) = said(&evening.script(&alice, "logout\n\n"));
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+
     let guest = format!("console --server {}", evening.server.addr);
     let (code, out, err) = said(&evening.script(&guest, "whoelse\n"));
     assert!(out.starts_with("OK login guest-"), "{out} {err}");

@@ -202,7 +202,7 @@ fn a_folder_and_a_log_are_one_servers() {
     let log = place.read("a.log");
     // By default both would write to out.
     let refused = run(place.path(), "server --listen 127.0.0.1:0 --state two");
-    assert_refused(&refused, 1, "another server writes its table to out; choose another folder with --out");
+    assert_refused(&refused, 1, "another server uses out; choose another folder with --out");
     let refused = place.daemon("--listen 127.0.0.1:0 --state two --out other --log-file a.log");
     assert_refused(&refused, 1, "another program logs into a.log; choose another file with --log-file");
     assert_eq!(place.read("a.log"), log);
@@ -210,6 +210,25 @@ fn a_folder_and_a_log_are_one_servers() {
     place.stop();
     // The next one need not wait.
     place.up("--state one");
+    place.stop();
+}
+
+#[test]
+fn a_folder_of_uploads_is_one_servers() {
+    let place = Place::new();
+    let other = "server --listen 127.0.0.1:0 --state two";
+    let output = place.daemon(&format!(
+        "--listen 127.0.0.1:0 --upload-listen 127.0.0.1:0 --upload-dir in --state one {USUAL}"
+    ));
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    for (args, folder, flag) in [
+        ("--out other --upload-listen 127.0.0.1:0 --upload-dir in", "in", "--upload-dir"),
+        ("--out other --upload-listen 127.0.0.1:0 --upload-dir out", "out", "--upload-dir"),
+        ("--out in", "in", "--out"),
+    ] {
+        let why = format!("another server uses {folder}; choose another folder with {flag}");
+        assert_refused(&run(place.path(), &format!("{other} {args}")), 1, &why);
+    }
     place.stop();
 }
 

@@ -338,6 +338,47 @@ fn a_link_is_used_for_a_file_and_for_talk() {
     assert_eq!(town.world.stats().links, links, "one link for the pair");
 }
 
+/// What a `register` that fails would have replaced stays as it was, for the server and for others.
+#[test]
+fn a_register_that_fails_leaves_what_was_offered() {
+    let (mut town, mut alice, mut bob) = pair(12);
+    let mut carol = Console::new(&mut town, "carol");
+    carol.expect(&mut town, "LOGIN");
+    let content = b"all of this is a";
+    for node in [alice.node, bob.node] {
+        town.world.disk_mut(node).write("a.txt", content);
+    }
+    alice.says(&mut town, "register a.txt 4", "OK register a.txt 1");
+    bob.says(&mut town, "register a.txt 4", "OK register a.txt 2");
+    for (command, why) in [
+        ("register a.txt 7", "ERR local-disk cannot be offered: 16 bytes cannot be cut into 7 chunks"),
+        ("register a.txt 2", "ERR file-differs another file is called a.txt already; bob holds it; "),
+    ] {
+        let said = alice.says(&mut town, command, why);
+        assert!(said.ends_with("; it is offered as before"), "{said}");
+        assert_eq!(
+            said.contains("(searchFile says how many that one has)"),
+            why.contains("differs"),
+            "{said}"
+        );
+        town.world.run_for(SECOND);
+        alice.look(&town.world);
+        assert!(!alice.lines.iter().any(|line| line.starts_with("FILE")), "{:?}", alice.lines);
+    }
+    town.world.crash(bob.node);
+    carol.expect(&mut town, "OFFLINE bob");
+    carol.says(&mut town, "searchFile a.txt", "* HOLDER alice 4 4");
+    carol.says(&mut town, "download a.txt", "OK download a.txt");
+    carol.expect(&mut town, "FILE a.txt Whole 4");
+    carol.says(&mut town, "logout", "OK logout");
+    // Unless it is gone: then nobody is told of it any more.
+    town.world.disk_mut(alice.node).remove("a.txt");
+    let said = alice.says(&mut town, "register a.txt 2", "ERR local-disk cannot be offered: ");
+    assert!(!said.contains("as before"), "{said}");
+    town.world.run_for(SECOND);
+    alice.says(&mut town, "searchFile a.txt", "OK searchFile Not available");
+}
+
 #[test]
 fn files_by_command() {
     let (mut town, mut alice, mut bob) = pair(11);

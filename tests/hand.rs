@@ -10,6 +10,7 @@ use common::hand::{HASH, Hand, KEY};
 use tickmesh::proto::ids::LinkId;
 use tickmesh::proto::limits::{
     CHUNK_BYTES_MAX, GONE_GETS_BURST, LIES_MAX, LINE_BYTES_MAX, REGISTER_AGAIN_PAUSE, REGISTER_TRIES_MAX,
+    REGISTERS_AHEAD_MAX,
 };
 use tickmesh::proto::machine::{CloseReason, DownReason, FileOp, Input, Origin, Stamp};
 use tickmesh::proto::peer::{Get, GuestConfig, Offer, Orders, Peers, PeersConfig, Trouble};
@@ -211,6 +212,33 @@ fn what_a_holder_has_forgotten_it_denies() {
     assert_eq!(hand.wants.closed, []);
     (0..GONE_GETS_BURST).for_each(|_| hand.say(eve, "GET f.bin 0\n"));
     assert_eq!(hand.wants.closed, [(eve, CloseReason::Misbehaved)]);
+}
+
+/// What was taken back and is not answered yet counts as well: a file that waits for its turn goes on with that answer.
+#[test]
+fn a_file_that_waits_for_answers_to_others_that_were_taken_back_is_registered() {
+    let orders = Orders { presented_max: 2 * REGISTERS_AHEAD_MAX, ..Orders::default() };
+    let (server, group) = ("10.0.0.2:5555".parse().unwrap(), "lab".parse().unwrap());
+    let config = GuestConfig { server, group, id: None, orders, upload_limit: None };
+    let mut hand = Hand::with(Peers::guest(config), true);
+    let server = hand.up();
+    hand.say(server, &format!("TICKMESH 1 server x\nOK HELLO guest-7 {KEY}\n"));
+    let present = |hand: &mut Hand, path: &str| {
+        hand.input(Input::Presented { path, stamp: Stamp::default() });
+        hand.elapse(Duration::from_secs(1));
+    };
+    for number in 0..REGISTERS_AHEAD_MAX {
+        present(&mut hand, &format!("f{number}.bin"));
+        hand.say(server, &format!("OK REGISTER f{number}.bin 1\n"));
+    }
+    hand.heard();
+    hand.input(Input::Surveyed { bytes: 0, files: &[], removed: 0 });
+    hand.elapse(Duration::from_secs(1));
+    assert_eq!(hand.heard().matches("WITHDRAW f").count(), REGISTERS_AHEAD_MAX);
+    present(&mut hand, "new.bin");
+    assert_eq!(hand.heard(), "", "as much as may be asked for is not answered yet");
+    hand.say(server, "OK WITHDRAW f0.bin\n");
+    assert_eq!(hand.heard(), "REGISTER new.bin 0 262144 0 all\n");
 }
 
 /// The server remembers what it was told; while it is away a file is withdrawn.

@@ -242,6 +242,53 @@ fn what_an_operator_changes_holds_at_once() {
     assert_eq!(hall.hear(alice), "BYE your password was changed\n");
 }
 
+/// Between two looks at the accounts a name may become another's. Whose password was changed keeps everything.
+#[test]
+fn what_an_account_had_is_not_the_next_ones_of_that_name() {
+    let mut hall = Hall::new(13);
+    for (user, others) in
+        [("alice", ["bob", "carol"]), ("bob", ["alice", "carol"]), ("carol", ["alice", "bob"])]
+    {
+        let (link, _) = hall.login(user);
+        others
+            .iter()
+            .for_each(|other| assert!(hall.say(link, &format!("block {other}\n")).contains("OK block")));
+        hall.say(link, "logout\n");
+    }
+    let hash = blake3::hash(b"chunk").to_hex();
+    let register = |hall: &mut Hall, link, file: &str, bytes: u64| {
+        let heard = hall.say(link, &format!("REGISTER {file} {bytes} 5 65 all\n{hash}\n"));
+        heard.lines().last().unwrap_or_default().to_owned()
+    };
+    for (user, file) in [("bob", "f"), ("carol", "g")] {
+        let (link, _) = hall.auth(user);
+        assert_eq!(register(&mut hall, link, file, 5), format!("OK REGISTER {file} 1"));
+        hall.say(link, "logout\n");
+    }
+    let store = hall.world.store_mut(hall.node);
+    store.change(&Change::RemoveAccount { name: name("bob") });
+    for user in ["bob", "carol"] {
+        store.change(&Change::PutAccount { name: name(user), verifier: verifier("another").into() });
+    }
+    let [bob, carol] = ["bob", "carol"].map(|user| {
+        let link = hall.connect();
+        assert!(hall.say(link, &format!("login {user} another\n")).starts_with(&format!("OK login {user} ")));
+        link
+    });
+    let (alice, _) = hall.auth("alice");
+    assert_eq!(hall.say(bob, "message alice hello\n"), "ONLINE carol\nONLINE alice\nOK message delivered\n");
+    assert!(hall.hear(alice).ends_with(" bob hello\n"));
+    assert!(hall.say(bob, "unblock alice\n").starts_with("ERR not-blocked "));
+    assert!(hall.say(carol, "message alice hello\n").contains("ERR blocked-you "));
+    assert!(hall.say(carol, "message bob hello\n").ends_with("OK message delivered\n"));
+    for other in ["alice", "bob"] {
+        let expected = if other == "alice" { "OK unblock " } else { "ERR not-blocked " };
+        assert!(hall.say(carol, &format!("unblock {other}\n")).contains(expected), "{other}");
+    }
+    assert_eq!(register(&mut hall, alice, "f", 4), "OK REGISTER f 1", "nobody holds another one");
+    assert!(register(&mut hall, alice, "g", 4).starts_with("ERR file-differs "));
+}
+
 #[test]
 fn a_user_shares_files_under_that_name() {
     let mut hall = Hall::new(10);

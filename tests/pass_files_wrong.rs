@@ -10,9 +10,22 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use common::place::{Place, SLOW, assert_fails, json, last_json, some_chunks};
-use common::{finish, line, names, start_command, text, tickmesh};
+use common::{finish, line, names, start_command, text, tickmesh, wait_for};
 use nix::sys::signal::Signal;
 use serde_json::Value;
+
+#[test]
+fn who_has_got_nothing_leaves_nothing() {
+    let place = Place::new();
+    let share = place.share("");
+    // The server knows what the file consists of, and nobody brings any of it.
+    share.signal(Signal::SIGSTOP);
+    let get = place.start("get film.bin --to got");
+    wait_for("the partial", || place.path().join("got/film.bin.partial").exists().then_some(()));
+    get.signal(Signal::SIGINT);
+    assert_fails(&finish(get), 1, "tickmesh: interrupted");
+    assert!(!place.path().join("got").exists());
+}
 
 /// Nobody should write to an unfinished file, but the file that has its name in the end is the right one.
 #[test]

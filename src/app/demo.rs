@@ -28,7 +28,7 @@ fn share_deadline(peers: usize) -> Duration {
 pub(super) fn run(options: &DemoOptions) -> Result<bool> {
     logging::start(&LogOptions::of(LevelFilter::Warn, None))?;
     prepare_folder(&options.out, "--out")?;
-    let _claim = claim::take(&options.out)?;
+    let _claim = claim::take(&options.out, "--out")?;
     // The system chooses a free port; the server takes the listener over.
     let listener = TcpListener::bind("127.0.0.1:0").context("cannot listen on 127.0.0.1")?;
     let addr = listener.local_addr()?;

@@ -73,7 +73,7 @@ fn serve(
 ) -> Result<bool> {
     let as_whom = as_whom(target);
     prepare_folder(&options.out, "--out").map_err(&as_whom)?;
-    let _claim = claim::take(&options.out).map_err(&as_whom)?;
+    let _claim = claim::take(&options.out, "--out").map_err(&as_whom)?;
     let (store, lock) = open_accounts(options.state.as_deref(), target).map_err(&as_whom)?.unzip();
     let mut reactor = Reactor::new().context("cannot start the event loop")?;
     reactor.serve_signals().context("cannot catch signals")?;
@@ -81,7 +81,7 @@ fn serve(
     reactor.set_slow_timeout(options.slow_timeout);
     warn_of_outside(options, &listeners);
     tell_descriptors(options.door.links_max);
-    let mut dropbox = match (&options.uploads, listeners.upload) {
+    let uploading = match (&options.uploads, listeners.upload) {
         (Some(uploads), Some(addr)) => {
             let state = lock.as_ref().map(|lock| (lock.folder.as_path(), "the accounts"));
             let others: Vec<_> = state.into_iter().chain([(options.out.as_path(), "the table")]).collect();
@@ -89,6 +89,7 @@ fn serve(
         }
         _ => None,
     };
+    let (mut dropbox, _upload_claim) = uploading.unzip();
     let mut holder = match &options.uploads {
         Some(uploads) if uploads.register => Some(uploads::holder(&listeners.mesh)?),
         _ => None,

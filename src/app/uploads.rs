@@ -7,6 +7,7 @@ use std::rc::Rc;
 use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::app::announce::Announcer;
+use crate::app::claim::{self, Claim};
 use crate::app::cli::UploadsOptions;
 use crate::app::watched::Watched;
 use crate::app::{prepare_folder, random_secret};
@@ -20,14 +21,14 @@ use crate::proto::wire::GROUP_DEFAULT;
 /// What files of the drop box are offered under.
 const HOLDER: &str = "dropbox";
 
-/// A drop box whose folder can be written to, at an address that is bound. `others`: folders that are for something else, and
-/// what for.
+/// A drop box whose folder can be written to and is taken, at an address that is bound. `others`: folders that are for something
+/// else, and what for.
 pub(super) fn open(
     options: &UploadsOptions,
     listen: SocketAddr,
     others: &[(&Path, &str)],
     announcer: Rc<Announcer>,
-) -> Result<Watched<DropBox>> {
+) -> Result<(Watched<DropBox>, Option<Claim>)> {
     prepare_folder(&options.dir, "--upload-dir")?;
     let real = |folder: &Path| folder.canonicalize();
     let dir = real(&options.dir).with_context(|| format!("cannot use {}", options.dir.display()))?;
@@ -41,6 +42,7 @@ pub(super) fn open(
             options.dir.display()
         );
     }
+    let claim = claim::take(&options.dir, "--upload-dir")?;
     let (needed, max) = (2 * options.clients_max as u64 + DESCRIPTORS_SPARE, descriptors_max());
     if needed > max {
         // A connection and a file each; who finds none left waits at the door.
@@ -60,12 +62,13 @@ pub(super) fn open(
         first_tag: u32::from_le_bytes([a, b, c, d]),
     });
     let mut is_announced = false;
-    Ok(Watched::each_input(dropbox, move |dropbox: &DropBox, _| {
+    let dropbox = Watched::each_input(dropbox, move |dropbox: &DropBox, _| {
         if let (Some(addr), false) = (dropbox.status().listening, is_announced) {
             is_announced = true;
             announcer.announce("upload", addr);
         }
-    }))
+    });
+    Ok((dropbox, claim))
 }
 
 /// Who offers the files of the drop box to the mesh: a guest of the server on the same loop, at the

@@ -134,6 +134,10 @@ impl OpenFile {
             _ if self.stage != Stage::Open => (Ok(()), false),
             OpenMode::Partial => (self.unlink(&partial(&self.path)), true),
             OpenMode::Fresh { tag, .. } => (self.unlink(&temp(&self.path, tag)), true),
+            // It is worth nothing to who would go on with it.
+            OpenMode::Resume { .. } if self.resumed_len() == Some(0) => {
+                (self.unlink(&partial(&self.path)), true)
+            }
             OpenMode::Resume { reserve: true, .. } => (give_back(&self.handle, self.len), false),
             OpenMode::Resume { .. } | OpenMode::Named | OpenMode::Existing => (Ok(()), false),
         };

@@ -129,12 +129,13 @@ impl Store {
         // Before anything else is read: what changes meanwhile is a newer version then.
         let version = match load {
             Load::Book | Load::Accounts { .. } => self.version()?,
-            Load::Logins { .. } | Load::Mail { .. } => 0,
+            Load::Ties { .. } | Load::Logins { .. } | Load::Mail { .. } => 0,
         };
         match load {
             Load::Book => rows::book(&self.db, tell)?,
             Load::Accounts { known, .. } if known == version => {}
             Load::Accounts { after, rows_max, .. } => rows::accounts(&self.db, after, rows_max, tell)?,
+            Load::Ties { name } => rows::ties(&self.db, name, tell)?,
             Load::Logins { name } => rows::logins(&self.db, name, tell)?,
             Load::Mail { to, after, rows_max } => rows::mail(&self.db, to, after, rows_max, tell)?,
         }

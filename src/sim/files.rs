@@ -104,7 +104,11 @@ impl Kernel {
         if let Some(handle) = process.files.remove(&file) {
             let disk = &mut self.nodes[process.node.at()].disk;
             let path = handle.unfinished_path();
-            let deleted = matches!(handle.mode, OpenMode::Partial | OpenMode::Fresh { .. });
+            let deleted = match handle.mode {
+                OpenMode::Partial | OpenMode::Fresh { .. } => true,
+                OpenMode::Resume { .. } => disk.len_of(handle.inode) == 0,
+                OpenMode::Named | OpenMode::Existing => false,
+            };
             if deleted && handle.stage == Stage::Open && disk.names_inode(&path, handle.inode) {
                 disk.remove(&path);
             }

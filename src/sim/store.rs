@@ -119,7 +119,7 @@ impl Store {
             // A version is never 0.
             Load::Accounts { known, .. } if known == version => (Vec::new(), known),
             Load::Book | Load::Accounts { .. } => (self.rows.read(load), version),
-            Load::Logins { .. } | Load::Mail { .. } => (self.rows.read(load), 0),
+            Load::Ties { .. } | Load::Logins { .. } | Load::Mail { .. } => (self.rows.read(load), 0),
         }
     }
 }
@@ -194,13 +194,9 @@ impl Rows {
         match load {
             Load::Book => {
                 let accounts = self.accounts.iter().map(|(name, account)| self.account_row(*name, account));
-                let blocks =
-                    self.blocks.iter().map(|(user, other)| Row::Block { user: *user, other: *other });
-                let holdings = self.files.values().flat_map(|(file, users)| {
-                    users.iter().map(|user| Row::Holding { file: file.clone(), user: *user })
-                });
-                accounts.chain(blocks).chain(holdings).collect()
+                accounts.chain(self.ties(|_| true)).collect()
             }
+            Load::Ties { name } => self.ties(|of| *of == name).collect(),
             Load::Accounts { after, rows_max, .. } => {
                 let accounts = self.accounts.iter().filter(|(name, _)| is_behind(name, after));
                 let rows = accounts.map(|(name, account)| self.account_row(*name, account));
@@ -212,6 +208,17 @@ impl Rows {
                 newer.take(rows_max as usize).cloned().map(Row::Mail).collect()
             }
         }
+    }
+
+    /// Blocks in which one of the two is such a user, then what such users hold of files.
+    fn ties(&self, is_meant: impl Fn(&Name) -> bool + Copy) -> impl Iterator<Item = Row<'static>> {
+        let blocks = self.blocks.iter().filter(move |(user, other)| is_meant(user) || is_meant(other));
+        let blocks = blocks.map(|(user, other)| Row::Block { user: *user, other: *other });
+        let holdings = self.files.values().flat_map(move |(file, users)| {
+            let users = users.iter().filter(move |user| is_meant(user));
+            users.map(|user| Row::Holding { file: file.clone(), user: *user })
+        });
+        blocks.chain(holdings)
     }
 
     fn account_row(&self, name: Name, account: &Account) -> Row<'static> {

@@ -250,6 +250,7 @@ impl Trace {
             Effect::Store { batch, changes } => (What::DoStore, *batch, changes.len() as u64, &[]),
             Effect::Load { load: Load::Book } => (What::DoLoad, 0, 0, &[]),
             Effect::Load { load: Load::Accounts { known, .. } } => (What::DoLoad, 2, *known, &[]),
+            Effect::Load { load: Load::Ties { name } } => (What::DoLoad, 4, 0, name.as_bytes()),
             Effect::Load { load: Load::Logins { name } } => (What::DoLoad, 3, 0, name.as_bytes()),
             Effect::Load { load: Load::Mail { to, after, .. } } => (What::DoLoad, 1, *after, to.as_bytes()),
             Effect::Derive { job, iterations, .. } => (What::DoDerive, *job, u64::from(*iterations), &[]),

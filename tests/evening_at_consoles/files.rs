@@ -45,7 +45,8 @@ pub fn offer(party: &mut Party) {
     ]);
     bob.tries(&[(
         "register film.bin 3",
-        "register: another file is called film.bin already; alice holds it",
+        "register: another file is called film.bin already; alice holds it; the same content in other chunks counts as \
+            another file (searchFile says how many that one has)",
     )]);
     fs::write(evening.files("bob").join("film.bin"), &film).unwrap();
     bob.tries(&[("register film.bin 3", "register: film.bin 2")]);

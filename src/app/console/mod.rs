@@ -120,7 +120,8 @@ fn conclude(mut console: Console, is_person: bool) -> Result<End> {
     console.tell_rest();
     let report = console.peers().report().peers.remove(0);
     let refused = console.refused.take();
-    let is_done = is_person || report.outcome == "complete" && !console.has_failed;
+    let undone = console.peers().undone_line();
+    let is_done = report.outcome == "complete" && !console.has_failed && undone.is_none();
     // A second signal, or one while nobody reads, does not wait.
     console.end(report.outcome != "interrupted").context("cannot write to standard output")?;
     if let Some((ErrorCode::WrongPassword, text)) = refused {
@@ -129,7 +130,13 @@ fn conclude(mut console: Console, is_person: bool) -> Result<End> {
     for problem in &report.problems {
         terminal::complain(&Shown(problem));
     }
-    Ok(End::Done(is_done && report.problems.is_empty()))
+    if let (Some(line), false) = (undone, is_person) {
+        // Not what it says: that may be a password.
+        terminal::complain(&format!(
+            "line {line} and what is behind it were not done: the session has ended"
+        ));
+    }
+    Ok(End::Done((is_person || is_done) && report.problems.is_empty()))
 }
 
 /// Where the history is, and what was shown. Without such a place nothing is kept.

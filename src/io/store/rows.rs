@@ -23,7 +23,7 @@ pub(super) fn book(db: &Connection, tell: &mut impl FnMut(Row<'_>)) -> rusqlite:
     let mut blocks = db.prepare_cached("SELECT user, other FROM block ORDER BY user, other")?;
     let mut rows = blocks.query([])?;
     while let Some(row) = rows.next()? {
-        tell(Row::Block { user: name_in(row, 0)?, other: name_in(row, 1)? });
+        tell(block(row)?);
     }
     let mut holdings = db.prepare_cached(
         "SELECT grp, name, bytes, chunk_bytes, root, user FROM holding JOIN file USING (grp, name)
@@ -31,14 +31,26 @@ pub(super) fn book(db: &Connection, tell: &mut impl FnMut(Row<'_>)) -> rusqlite:
     )?;
     let mut rows = holdings.query([])?;
     while let Some(row) = rows.next()? {
-        let file = KeptFile {
-            group: name_in(row, 0)?,
-            name: Cow::Borrowed(row.get_ref(1)?.as_str()?),
-            bytes: row.get::<_, i64>(2)?.cast_unsigned(),
-            chunk_bytes: row.get::<_, i64>(3)?.cast_unsigned(),
-            root: row.get(4)?,
-        };
-        tell(Row::Holding { file, user: name_in(row, 5)? });
+        tell(holding(row)?);
+    }
+    Ok(())
+}
+
+/// Blocks by one account and of it, then what it holds of files.
+pub(super) fn ties(db: &Connection, name: Name, tell: &mut impl FnMut(Row<'_>)) -> rusqlite::Result<()> {
+    let mut blocks = db
+        .prepare_cached("SELECT user, other FROM block WHERE user = ?1 OR other = ?1 ORDER BY user, other")?;
+    let mut rows = blocks.query(params![name.as_str()])?;
+    while let Some(row) = rows.next()? {
+        tell(block(row)?);
+    }
+    let mut holdings = db.prepare_cached(
+        "SELECT grp, name, bytes, chunk_bytes, root, user FROM holding JOIN file USING (grp, name)
+         WHERE user = ?1 ORDER BY grp, name",
+    )?;
+    let mut rows = holdings.query(params![name.as_str()])?;
+    while let Some(row) = rows.next()? {
+        tell(holding(row)?);
     }
     Ok(())
 }
@@ -113,6 +125,21 @@ fn account<'a>(row: &'a rusqlite::Row<'_>) -> rusqlite::Result<Row<'a>> {
         mail_bytes: row.get::<_, Option<i64>>(6)?.unwrap_or(0).cast_unsigned(),
         login,
     })
+}
+
+fn block(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row<'static>> {
+    Ok(Row::Block { user: name_in(row, 0)?, other: name_in(row, 1)? })
+}
+
+fn holding<'a>(row: &'a rusqlite::Row<'_>) -> rusqlite::Result<Row<'a>> {
+    let file = KeptFile {
+        group: name_in(row, 0)?,
+        name: Cow::Borrowed(row.get_ref(1)?.as_str()?),
+        bytes: row.get::<_, i64>(2)?.cast_unsigned(),
+        chunk_bytes: row.get::<_, i64>(3)?.cast_unsigned(),
+        root: row.get(4)?,
+    };
+    Ok(Row::Holding { file, user: name_in(row, 5)? })
 }
 
 fn name_in(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Name> {

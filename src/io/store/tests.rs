@@ -50,6 +50,31 @@ fn waiting(store: &Store, to: &str, after: u64, rows_max: u32) -> Vec<(u64, Stri
 }
 
 #[test]
+fn what_ties_an_account_to_others_is_told_of_it_alone() {
+    let folder = TempDir::new().unwrap();
+    let mut store = Store::open(folder.path()).unwrap();
+    let block = |user, other| (name(user), name(other));
+    let holding = |file: &'static str, user| {
+        let (group, name) = (name("lab"), file.into());
+        (KeptFile { group, name, bytes: 9, chunk_bytes: 4, root: [1; 32] }, self::name(user))
+    };
+    let blocks =
+        [block("alice", "bob"), block("bob", "carol"), block("carol", "alice"), block("carol", "bob")];
+    let holdings = [holding("f", "alice"), holding("f", "bob"), holding("g", "bob")];
+    store.apply(&[account("alice"), account("bob"), account("carol")]).unwrap();
+    store.apply(&blocks.map(|(user, other)| Change::PutBlock { user, other })).unwrap();
+    store.apply(&holdings.clone().map(|(file, user)| Change::PutHolding { file, user })).unwrap();
+    let blocks = blocks.map(|(user, other)| Row::Block { user, other });
+    let holdings = holdings.map(|(file, user)| Row::Holding { file, user });
+    let ties = |store: &Store, who| rows(store, Load::Ties { name: name(who) });
+    let of_alice = [&blocks[0], &blocks[2], &holdings[0]].map(Clone::clone);
+    assert_eq!(ties(&store, "alice"), of_alice);
+    store.apply(&[Change::RemoveAccount { name: name("bob") }, account("bob")]).unwrap();
+    assert_eq!(ties(&store, "bob"), []);
+    assert_eq!(ties(&store, "alice"), of_alice[1..]);
+}
+
+#[test]
 fn what_is_stored_is_there_after_it_was_closed_and_while_it_is_open_elsewhere() {
     let folder = TempDir::new().unwrap();
     let mut store = Store::open(&folder.path().join("new")).unwrap();

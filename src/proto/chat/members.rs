@@ -51,10 +51,12 @@ impl Chat {
         let count = mail.count.min(u32::try_from(last).unwrap_or(u32::MAX));
         let bytes = if count > 0 { mail.bytes } else { 0 };
         let mailbox = Mailbox::new(last, count, bytes);
-        self.add_person(
+        self.add_person(Person {
             name,
-            Person { mailbox: Some(mailbox), presence: Presence::Never, paid_until: Mono(0) },
-        );
+            mailbox: Some(mailbox),
+            presence: Presence::Never,
+            paid_until: Mono(0),
+        });
         self.accounts += 1;
         self.mail_count += u64::from(count);
         self.mail_bytes += u64::from(bytes);
@@ -87,7 +89,8 @@ impl Chat {
         Ok(leaving.map(|leaving| self.gone(leaving)))
     }
 
-    pub(super) fn add_person(&mut self, name: Name, person: Person) -> Id {
+    pub(super) fn add_person(&mut self, person: Person) -> Id {
+        let name = person.name;
         let id = Id(u32::try_from(self.people.insert(person)).expect("there are bounds"));
         self.names.insert(name, id);
         id
@@ -127,6 +130,16 @@ impl Chat {
     pub fn has_blocked(&self, user: &Name, other: &Name) -> bool {
         let ids = self.names.get(user).zip(self.names.get(other));
         ids.is_some_and(|(user, other)| self.blocks.has(*user, *other))
+    }
+
+    /// Who blocks whom, of those pairs of users in which somebody is one of the two.
+    pub fn lasting_blocks(&self, name: &Name) -> Vec<(Name, Name)> {
+        let Some(id) = self.names.get(name).copied() else { return Vec::new() };
+        let blocked = self.blocks.blocked_by(id).into_iter().map(|other| (id, other));
+        let blockers = self.blocks.blockers_of(id).into_iter().map(|user| (user, id));
+        let pairs = blocked.chain(blockers);
+        let lasting = pairs.filter(|(user, other)| self.block_lasts(*user, *other) == BlockLasts::Always);
+        lasting.map(|(user, other)| (self.person(user).name, self.person(other).name)).collect()
     }
 
     /// Users whose names are behind `after` and not behind `upto`, in the order of the names.

@@ -132,6 +132,7 @@ struct Id(u32);
 /// One entry of the book.
 #[derive(Debug)]
 struct Person {
+    name: Name,
     /// None for a guest.
     mailbox: Option<Mailbox>,
     presence: Presence,
@@ -226,6 +227,7 @@ impl Chat {
             (0, 0, 0, 0, 0, 0);
         for (name, id) in &self.names {
             let person = self.person(*id);
+            assert_eq!(person.name, *name);
             if let Some(mailbox) = &person.mailbox {
                 accounts += 1;
                 count += u64::from(mailbox.count);

@@ -126,10 +126,8 @@ impl Chat {
         self.counted(refusal.map_or(Ok(()), Err))?;
         self.left.remove_guest(&name);
         let session = Session::new(link, Reader::Plain, now, Phase::Live, 0);
-        let id = self.add_person(
-            name,
-            Person { mailbox: None, presence: Presence::Here(Box::new(session)), paid_until },
-        );
+        let presence = Presence::Here(Box::new(session));
+        let id = self.add_person(Person { name, mailbox: None, presence, paid_until });
         self.online.insert(name, Seat { id, link });
         self.counts.logins += 1;
         Ok(self.audience(id, Vec::new(), None))

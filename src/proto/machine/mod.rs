@@ -228,7 +228,7 @@ pub enum Effect<'a> {
     /// `FileFailed`, as with `Hash`; `InvalidInput` if it is longer.
     Read { file: FileId, offset: u64, len: u64 },
     /// Close the file. One that was not finished is deleted if it was opened with [`OpenMode::Partial`] or
-    /// [`OpenMode::Fresh`]. Ranges that are queued are still sent, and a `Finish` that is under way
+    /// [`OpenMode::Fresh`], and one of [`OpenMode::Resume`] if it is empty. Ranges that are queued are still sent, and a `Finish` that is under way
     /// is carried through and answered; hashes and reads are given up without an answer.
     Release { file: FileId },
     /// Count what is in the machine's folder itself, and delete files of [`OpenMode::Fresh`] that were left unfinished

@@ -138,6 +138,11 @@ pub enum Load {
         /// At most so many.
         rows_max: u32,
     },
+    /// What ties one account to others: every block by it and of it, then what it holds of files.
+    Ties {
+        /// Whose.
+        name: Name,
+    },
     /// The logins of one account, the last one first, and those that were refused among them.
     Logins {
         /// Whose.

@@ -9,7 +9,7 @@ use crate::proto::ids::FileId;
 use crate::proto::limits::{HASHES_IN_FLIGHT_MAX, OFFERS_CHECKED_MAX, PAIR_PAUSE_MAX};
 use crate::proto::machine::{Effect, FileOp, OpenMode, Os, Why};
 use crate::proto::peer::common::{Common, FileFor};
-use crate::proto::peer::guest::Offered;
+use crate::proto::peer::guest::{Cut, Offered};
 use crate::proto::peer::library::{ItemId, State};
 use crate::proto::peer::member::Member;
 use crate::proto::peer::offer::Trouble;
@@ -126,21 +126,16 @@ impl Member {
         now: Now,
         os: &mut dyn Os,
     ) {
-        let offered = self
-            .guest
-            .as_ref()
-            .and_then(|guest| guest.offered.iter().find(|offered| offered.item == item)?.chunks);
+        let offered =
+            self.guest.as_ref().and_then(|guest| guest.offered.iter().find(|offered| offered.item == item));
+        let cut = offered.map_or(Cut::Usual, |offered| offered.cut);
         let looked_at = self.library.at_mut(item);
         let State::Checking { check, file } = &mut looked_at.state else { return };
         let file = *file;
         check.bytes = bytes;
         match (check.purpose, &looked_at.manifest) {
             (Purpose::Offer, _) => {
-                let chunk_bytes = match offered {
-                    Some(count) => Manifest::chunk_bytes_of_count(bytes, count),
-                    None => Ok(Manifest::chunk_bytes_for(bytes)),
-                };
-                match chunk_bytes {
+                match cut.chunk_bytes(bytes) {
                     Ok(chunk_bytes) => check.chunk_bytes = chunk_bytes,
                     Err(error) => {
                         common.release(file, os);
@@ -313,9 +308,11 @@ impl Member {
             (Purpose::Present, FileOp::Open, ErrorKind::NotFound) => {
                 self.open_for_check(item, Purpose::Rest, common, now, os);
             }
-            (Purpose::Offer, FileOp::Open, _) => self.refuse_offer(item, obstacle(error), common, now, os),
-            (Purpose::Offer, ..) => {
-                self.refuse_offer(item, Why(error).to_string(), common, now, os);
+            (Purpose::Offer, op, _) => {
+                let is_obstacle = op == FileOp::Open;
+                let why = if is_obstacle { obstacle(error) } else { Why(error).to_string() };
+                self.forget_former_offer(item, common, now);
+                self.refuse_offer(item, why, common, now, os);
             }
             (Purpose::Rest, FileOp::Open, ErrorKind::ResourceBusy) => {
                 let why = format!("{name} is being fetched into this folder by another program");

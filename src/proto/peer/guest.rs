@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::proto::ids::{FileName, Name};
-use crate::proto::limits::{ASK_PERIOD, FIRST_CONTACT_TIMEOUT, LOOK_PERIOD, SOURCES_DIALED_MAX};
+use crate::proto::limits::{ASK_PERIOD, CHUNKS_MAX, FIRST_CONTACT_TIMEOUT, LOOK_PERIOD, SOURCES_DIALED_MAX};
 use crate::proto::machine::Os;
 use crate::proto::peer::common::{Common, DialFor, Timer};
 use crate::proto::peer::library::ItemId;
@@ -19,7 +19,7 @@ use crate::proto::peer::report::Outcome;
 use crate::proto::peer::status::FileStatus;
 use crate::proto::peer::talk::{Talk, Talker};
 use crate::proto::peer::want::Want;
-
+use crate::proto::swarm::{Manifest, ManifestError};
 use crate::proto::time::{Mono, Now};
 
 /// What a user of files sets.
@@ -136,7 +136,31 @@ pub(super) struct Guest {
 pub(super) struct Offered {
     pub(super) item: ItemId,
     pub(super) path: String,
-    pub(super) chunks: Option<u64>,
+    pub(super) cut: Cut,
+    /// Bytes of the chunks in which it was offered until now, if it may be offered so again.
+    pub(super) former: Option<u64>,
+}
+
+/// How a file that is offered is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// As is usual for its size.
+    Usual,
+    /// Into so many chunks.
+    Count(u64),
+    /// Into chunks of so many bytes, as it was before.
+    AsBefore(u64),
+}
+
+impl Cut {
+    /// Bytes of the chunks of a file of that size.
+    pub(super) fn chunk_bytes(self, bytes: u64) -> Result<u64, ManifestError> {
+        match self {
+            Cut::Count(count) => Manifest::chunk_bytes_of_count(bytes, count),
+            Cut::AsBefore(chunk_bytes) if bytes.div_ceil(chunk_bytes) <= CHUNKS_MAX => Ok(chunk_bytes),
+            Cut::Usual | Cut::AsBefore(_) => Ok(Manifest::chunk_bytes_for(bytes)),
+        }
+    }
 }
 
 /// What the server is to answer.
@@ -187,7 +211,8 @@ impl Guest {
 
     /// One more file to look at and offer, or the same once more.
     pub(super) fn offer(&mut self, item: ItemId, offer: Offer) {
-        let offered = Offered { item, path: offer.path, chunks: offer.chunks };
+        let cut = offer.chunks.map_or(Cut::Usual, Cut::Count);
+        let offered = Offered { item, path: offer.path, cut, former: None };
         let place = match self.offered.iter().position(|former| former.item == item) {
             Some(place) => {
                 self.offered[place] = offered;

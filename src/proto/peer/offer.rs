@@ -184,7 +184,11 @@ impl Member {
         now: Now,
         os: &mut dyn Os,
     ) {
-        let was_typed = self.refuse_registered(item, code, text);
+        let mut why = text.to_owned();
+        if code == ErrorCode::FileDiffers {
+            why += "; the same content in other chunks counts as another file";
+        }
+        let was_typed = self.refuse_registered(item, code, &why);
         let Some(guest) = &mut self.guest else { return };
         let refused = self.library.at_mut(item);
         if refused.trouble.is_some() {
@@ -208,10 +212,6 @@ impl Member {
             refused.turn(State::Whole { file: None });
         }
         if offered || refused.is_whole() {
-            let mut why = text.to_owned();
-            if code == ErrorCode::FileDiffers {
-                why += "; the same content in other chunks counts as another file";
-            }
             return self.drop_offer(item, Trouble::Refused(why), was_typed, common, now, os);
         }
         let why = format!("{} cannot be offered: {text}", refused.name);
@@ -254,7 +254,7 @@ impl Member {
             if !is_told {
                 self.show_file(item);
             }
-            return;
+            return self.offer_as_before(item, common, os);
         }
         let is_gone = |item: ItemId| self.library.at(item).trouble.is_some();
         let may_end = offered && guest.orders.get.is_none() && !guest.stays();

@@ -131,7 +131,7 @@ pub struct PeerReport {
     pub bytes_fetched: u64,
     /// Octets in which they came, and those that came in vain: fewer, where chunks came packed.
     pub wire_bytes_fetched: u64,
-    /// Bytes of files that were sent to others.
+    /// Bytes of files that were sent to others. A chunk that was begun counts, also if its link broke.
     pub bytes_sent: u64,
     /// Octets in which they were sent.
     pub wire_bytes_sent: u64,

@@ -51,7 +51,7 @@ pub struct FileStatus {
     pub bytes_wasted: u64,
     /// Octets in which all of these came: fewer, where chunks came packed.
     pub wire_bytes_fetched: u64,
-    /// Bytes of its chunks that were sent to others.
+    /// Bytes of its chunks that were sent to others. One that was begun counts, also if its link broke.
     pub bytes_sent: u64,
     /// What was asked for, and why more than once.
     pub accounts: Accounts,

@@ -18,7 +18,7 @@ mod talk;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -28,7 +28,7 @@ use crate::proto::chat::{Chat, ChatConfig, Counts, Rate};
 use crate::proto::ids::{LinkId, Name};
 use crate::proto::machine::{CloseReason, DownReason, Effect, Input, LinkMap, Machine, Os};
 use crate::proto::server::catalog::Catalog;
-use crate::proto::server::chat::{Awaited, Book, Comings, Landings, Logins};
+use crate::proto::server::chat::{Awaited, Book, Comings, Doubt, Landings, Logins};
 use crate::proto::server::directory::Directory;
 use crate::proto::server::door::Door;
 use crate::proto::server::figures::Inquiries;
@@ -73,6 +73,8 @@ pub struct Server {
     accounts: Accounts,
     chat: Chat,
     book: Book,
+    /// Accounts that may be others than they were, until the store has said what it has of them.
+    doubts: BTreeMap<Name, Doubt>,
     landings: Landings,
     comings: Comings,
     /// Batches of changes that the store was asked for, and what follows from those that it has not answered.
@@ -143,6 +145,7 @@ impl Server {
             accounts: Accounts::new(config.talk.accounts_secret, config.talk.block_duration),
             chat: Chat::new(ChatConfig { rate: Rate::default(), idle_timeout: config.talk.idle_timeout }),
             book: Book::default(),
+            doubts: BTreeMap::new(),
             landings: Landings::default(),
             comings: Comings::default(),
             batches: 0,

@@ -118,8 +118,7 @@ impl Registry {
 
     /// An account is no more.
     pub(super) fn forget(&mut self, user: &Name) {
-        let held = self.held.get(user).cloned().unwrap_or_default();
-        for (group, file) in held {
+        for (group, file) in self.held_by(user) {
             self.remove(&group, &file, user);
         }
     }
@@ -127,6 +126,11 @@ impl Registry {
     /// Whether a user holds something of a file.
     pub(super) fn holds(&self, group: &Name, file: &str, user: &Name) -> bool {
         self.bound(group, file).is_some_and(|bound| bound.users.contains(user))
+    }
+
+    /// What a user holds something of, by group and name.
+    pub(super) fn held_by(&self, user: &Name) -> BTreeSet<(Name, Box<str>)> {
+        self.held.get(user).cloned().unwrap_or_default()
     }
 
     /// A file that a user holds something of.

@@ -105,6 +105,10 @@ fn a_resumed_partial_keeps_what_is_there() {
     assert_eq!(pair.puppet(0).ready_bytes, 3);
     finish(&mut pair, FileId(8));
     assert_eq!(contents(&pair, "b"), Some(&b"too"[..]));
+    open(&mut pair, FileId(10), "c", OpenMode::Resume { bytes: 3, reserve: false });
+    assert_eq!(paths(&pair), ["a", "b", "c.partial"]);
+    pair.perform(0, Effect::Release { file: FileId(10) });
+    assert_eq!(paths(&pair), ["a", "b"], "nothing is no part of a file");
 }
 
 #[test]

@@ -131,7 +131,7 @@ impl Hand {
                 waiting.sort_by_key(|mail| mail.number);
                 waiting.into_iter().take(rows_max as usize).cloned().map(Row::Mail).collect()
             }
-            Load::Accounts { .. } | Load::Logins { .. } => Vec::new(),
+            Load::Accounts { .. } | Load::Ties { .. } | Load::Logins { .. } => Vec::new(),
         }
     }
 }

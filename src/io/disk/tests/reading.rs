@@ -25,6 +25,15 @@ fn what_a_resumed_partial_holds_is_kept() {
     other.release(A);
     assert_eq!(names(&root), ["a", "a.old"]);
     assert_eq!(fs::read(root.join("a")).unwrap(), b"abcdef");
+    // Nothing is no part of a file.
+    fs::write(root.join("b.partial"), "").unwrap();
+    for reserve in [false, true] {
+        let mode = OpenMode::Resume { bytes: 9, reserve };
+        assert_eq!(disk.open(B, "b", mode, "b.old"), Ok((0, None)));
+        disk.release(B);
+        assert_eq!(names(&root), ["a", "a.old"]);
+    }
+    assert_eq!(disk.take_nameless().len(), 2);
     // One that is opened to begin anew is deleted as ever.
     fs::write(root.join("b.partial"), "left").unwrap();
     assert_eq!(disk.open(B, "b", OpenMode::Partial, "b.old"), Ok((0, None)));

@@ -5,13 +5,14 @@ use crate::proto::limits::{CONSOLE_FILES_MAX, DOWNLOAD_WAIT};
 use crate::proto::machine::Os;
 use crate::proto::peer::News;
 use crate::proto::peer::common::Common;
-use crate::proto::peer::guest::{Get, Offer};
+use crate::proto::peer::guest::{Cut, Get, Offer, Offered};
 use crate::proto::peer::library::{ItemId, State};
 use crate::proto::peer::member::Member;
 use crate::proto::peer::offer::Trouble;
 use crate::proto::peer::status;
 use crate::proto::peer::talk::What;
 use crate::proto::peer::want::Want;
+use crate::proto::swarm::Manifest;
 use crate::proto::time::Now;
 use crate::proto::wire::ErrorCode;
 
@@ -55,19 +56,62 @@ impl Member {
             return self.refuse_typed(ErrorCode::LimitReached, &text);
         }
         let offered = self.library.at_mut(item);
+        let is_served = matches!(offered.state, State::Whole { file: Some(_) });
+        let former = offered.manifest.as_ref().filter(|_| is_served).map(Manifest::chunk_bytes);
         offered.close(common, os);
         (offered.trouble, offered.registers_refused) = (None, 0);
         (offered.verified, offered.is_registered) = (None, false);
         let Some(guest) = &mut self.guest else { return };
         guest.offer(item, Offer { path: name.to_string(), name, chunks });
+        guest.offered.iter_mut().filter(|offered| offered.item == item).for_each(|it| it.former = former);
         if let Some(doing) = self.talker().and_then(|talker| talker.doing.as_mut()) {
             doing.what = What::Register(item);
         }
         self.open_more_offers(common, os);
     }
 
+    /// What is offered, if by somebody who talks.
+    fn typed_offer(&mut self, item: ItemId) -> Option<&mut Offered> {
+        let guest = self.guest.as_mut().filter(|guest| guest.talker.is_some())?;
+        guest.offered.iter_mut().find(|offered| offered.item == item)
+    }
+
+    /// A `register` that fails changes nothing: the server has the file as it was offered before, and so it is offered again.
+    pub(in crate::proto::peer) fn offer_as_before(
+        &mut self,
+        item: ItemId,
+        common: &mut Common,
+        os: &mut dyn Os,
+    ) {
+        let Some(offered) = self.typed_offer(item) else { return };
+        let Some(chunk_bytes) = offered.former.take() else { return };
+        offered.cut = Cut::AsBefore(chunk_bytes);
+        if let Some(guest) = &mut self.guest {
+            guest.to_look_at.extend(guest.offered.iter().position(|offered| offered.item == item));
+        }
+        let again = self.library.at_mut(item);
+        (again.trouble, again.registers_refused) = (None, 0);
+        self.open_more_offers(common, os);
+    }
+
+    /// A file that cannot be read is not offered as it was before, either: the server is to know that.
+    pub(in crate::proto::peer) fn forget_former_offer(
+        &mut self,
+        item: ItemId,
+        common: &mut Common,
+        now: Now,
+    ) {
+        let Some(offered) = self.typed_offer(item) else { return };
+        if offered.former.take().is_some() || matches!(offered.cut, Cut::AsBefore(_)) {
+            self.say_withdrawn(item, common, now);
+        }
+    }
+
     /// The server has a file in its catalog as ours.
     pub(in crate::proto::peer) fn on_typed_registered(&mut self, item: ItemId, holders: u64) {
+        if let Some(offered) = self.typed_offer(item) {
+            offered.former = None;
+        }
         if self.is_doing(&What::Register(item)) {
             let answer = format!("{} {holders}", self.library.at(item).name);
             if let Some(talker) = self.talker() {
@@ -85,7 +129,14 @@ impl Member {
     ) -> bool {
         let is_typed = self.is_doing(&What::Register(item));
         if is_typed {
-            self.refuse_typed(code, text);
+            let mut text = text.to_owned();
+            if code == ErrorCode::FileDiffers {
+                text += " (searchFile says how many that one has)";
+            }
+            if self.typed_offer(item).is_some_and(|offered| offered.former.is_some()) {
+                text += "; it is offered as before";
+            }
+            self.refuse_typed(code, &text);
         }
         is_typed
     }

@@ -193,6 +193,11 @@ impl Talker {
         line
     }
 
+    /// The number of the first line that waits, that for the server included.
+    fn undone_line(&self) -> Option<u64> {
+        self.held.as_ref().map(|_| self.typed.line()).or_else(|| self.typed.waiting_line())
+    }
+
     fn refuse(&mut self, code: ErrorCode, text: &str) {
         self.answer(Err((code, text.to_owned())));
     }
@@ -214,6 +219,13 @@ impl Peers {
     pub fn typed_room(&self) -> usize {
         let guest = self.members.first().and_then(|member| member.guest.as_ref());
         guest.and_then(|guest| guest.talker.as_ref()).map_or(0, |talker| talker.typed.room())
+    }
+
+    /// The number, from 1, of the first line of [`Input::Typed`](crate::proto::machine::Input::Typed) that says something and was
+    /// not begun with: at the end nobody does it any more.
+    pub fn undone_line(&self) -> Option<u64> {
+        let guest = self.members.first().and_then(|member| member.guest.as_ref());
+        guest.and_then(|guest| guest.talker.as_ref()).and_then(|talker| talker.undone_line())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What was typed and not carried out yet: bytes, cut into lines as they are asked for. Knows no command.
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 use crate::proto::limits::{LINE_BYTES_MAX, TYPED_BYTES_MAX};
 use crate::proto::wire::{ErrorCode, TOO_LONG_TEXT};
@@ -14,6 +14,8 @@ pub(super) struct Typed {
     bytes: Vec<u8>,
     /// So many of them have been taken.
     taken: usize,
+    /// Lines that have been taken, those included for which there was no room.
+    lines: u64,
     /// Lines behind these for which there was no room.
     refused: u64,
     /// What comes belongs to a line that is not taken.
@@ -77,6 +79,7 @@ impl Typed {
             Some(end) => end + 1,
             None if self.refused > 0 => {
                 self.refused -= 1;
+                self.lines += 1;
                 let text = "too much was typed while earlier commands waited";
                 return Some(Err((ErrorCode::LimitReached, text.to_owned())));
             }
@@ -92,7 +95,22 @@ impl Typed {
             (_, Ok(text)) => Ok(text.to_owned()),
         };
         self.taken += end;
+        self.lines += 1;
         Some(result)
+    }
+
+    /// The number of the line that was taken last, from 1.
+    pub(super) fn line(&self) -> u64 {
+        self.lines
+    }
+
+    /// The number of the first line that waits and says something.
+    pub(super) fn waiting_line(&self) -> Option<u64> {
+        let mut waiting = self.bytes[self.taken..].split(|byte| *byte == b'\n');
+        let blank = waiting.position(|line| !line.trim_ascii().is_empty());
+        let number = |blank: usize| self.lines + blank as u64 + 1;
+        let whole = memchr_iter(b'\n', &self.bytes[self.taken..]).count();
+        blank.map(number).or_else(|| (self.refused > 0).then(|| number(whole)))
     }
 
     /// Nothing waits, and nothing more will come.
@@ -123,6 +141,25 @@ mod tests {
         typed.end();
         assert_eq!(lines(&mut typed), [Ok("last".to_owned())]);
         assert!(typed.is_over());
+    }
+
+    #[test]
+    fn what_waits_has_the_number_of_its_line() {
+        let mut typed = Typed::default();
+        assert_eq!((typed.line(), typed.waiting_line()), (0, None));
+        typed.push(b"one\n\n \r\nfour\nfive");
+        assert_eq!(typed.waiting_line(), Some(1));
+        typed.next().unwrap().unwrap();
+        assert_eq!((typed.line(), typed.waiting_line()), (1, Some(4)));
+        (0..3).for_each(|_| drop(typed.next()));
+        assert_eq!((typed.line(), typed.waiting_line()), (4, Some(5)));
+        typed.end();
+        typed.next().unwrap().unwrap();
+        assert_eq!((typed.line(), typed.waiting_line()), (5, None));
+        let mut full = Typed::default();
+        full.push(&b" \n".repeat(TYPED_BYTES_MAX / 2));
+        full.push(b"no room\n");
+        assert_eq!(full.waiting_line(), Some(TYPED_BYTES_MAX as u64 / 2 + 1));
     }
 
     #[test]

@@ -156,6 +156,7 @@ impl Server {
     }
 
     pub(in crate::proto::server) fn on_row(&mut self, row: &Row<'_>, now: Now, os: &mut dyn Os) {
+        self.dispel(row);
         match row {
             Row::Account { name, verifier, mail_last, mail_count, mail_bytes, .. } => {
                 let narrow = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
@@ -170,6 +171,7 @@ impl Server {
                     log::warn!("block not known user={user} other={other} why=\"{refusal}\"");
                 }
             }
+            Row::Holding { file, user } if self.registry.holds(&file.group, &file.name, user) => {}
             Row::Holding { file, user } => self.on_holding(file, *user),
             Row::Login(_) => {}
             Row::Mail(mail) => self.on_mail(mail, now, os),
@@ -193,6 +195,7 @@ impl Server {
             Ok(Put::Changed) => {
                 log::info!("account has a new password name={name}");
                 self.chat.forget_reserved(&name);
+                self.doubt(name, os);
                 // It may be another account by now, or the old password in wrong hands.
                 if let Some(link) = self.chat.link_of(&name) {
                     self.send_away_talker(link, "your password was changed", CloseReason::Refused, now, os);
@@ -226,6 +229,7 @@ impl Server {
             Load::Accounts { after, rows_max, .. } => {
                 self.on_accounts_part(after, rows_max, version, now, os)
             }
+            Load::Ties { name } => self.end_doubt(name, Ok(())),
             Load::Logins { .. } => {}
         }
     }
@@ -280,6 +284,7 @@ impl Server {
                 self.book.is_known = true;
                 self.tell_operator(Ok(()));
             }
+            Load::Ties { name } => self.end_doubt(name, Err(error)),
             Load::Logins { .. } => {}
             Load::Book | Load::Accounts { .. } => {
                 if !std::mem::replace(&mut self.book.is_failing, true) {

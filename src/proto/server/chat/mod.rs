@@ -9,6 +9,7 @@ mod apart;
 mod book;
 mod comings;
 mod crier;
+mod doubts;
 mod holdings;
 mod landing;
 mod lists;
@@ -30,6 +31,7 @@ use crate::proto::wire::{Chat as Line, ErrorCode, Message};
 
 pub(super) use book::Book;
 pub(super) use crier::Comings;
+pub(super) use doubts::Doubt;
 pub(super) use holdings::Registering;
 pub(super) use landing::Landings;
 pub(super) use login::Logins;

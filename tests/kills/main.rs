@@ -1,10 +1,12 @@
 //! A server under load that is killed at random moments, and started again on the same ports and the same folders: peers tick,
 //! users talk, files are uploaded and fetched meanwhile. What was acknowledged is there afterwards, once it was; what has its own name is
-//! whole; peers come back by themselves and count the gap.
+//! whole; peers come back by themselves and count the gap. A table has all but its last quarter of a second.
 //!
 //! `KILLS=50 cargo test --test kills -- --nocapture` for more than the usual five, `KILLS_SEED` for the moments of an earlier run.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod left;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -17,10 +19,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::drop::{addresses, header, sha256};
-use common::{PATIENCE, Running, finish, names, run, start, table, text, wait_for};
+use common::{PATIENCE, Running, finish, run, start, text, wait_for};
+use left::{Life, check_files, check_messages, check_peers, check_rows, check_tables, rows_due};
 use nix::sys::signal::Signal;
 use sha2::{Digest as _, Sha256};
-use tickmesh::proto::machine::is_temp_name;
+use tickmesh::proto::time::Wall;
 use tickmesh::sim::Rng;
 
 const PEERS: u64 = 3;
@@ -43,7 +46,7 @@ fn a_server_that_is_killed_again_and_again_loses_nothing_that_it_has_acknowledge
     let peers = start(folder, &args);
     let share = start(folder, &format!("share film.bin --id origin --server {mesh}"));
     let load = Load::new(folder, mesh, uploads);
-    let mut slowest = Duration::ZERO;
+    let (mut slowest, mut lives) = (Duration::ZERO, Vec::new());
     let server = thread::scope(|scope| {
         let over = Over(&load.is_over);
         scope.spawn(|| load.alice());
@@ -52,10 +55,15 @@ fn a_server_that_is_killed_again_and_again_loses_nothing_that_it_has_acknowledge
         scope.spawn(|| load.fetch());
         let mut rng = Rng::new(seed);
         wait_for_members(mesh);
+        let mut life = Life { began: Wall(0), ended: Wall(u64::MAX) };
+        // At least one life is so long that some of its rows must be there.
+        wait_for("rows that are due", || (!rows_due(folder, &[life]).is_empty()).then_some(()));
         for _ in 0..kills {
             pause(rng.between(Duration::from_millis(20), Duration::from_millis(700)));
+            lives.push(Life { ended: wall(), ..life });
             server.signal(Signal::SIGKILL);
             drop(finish(server));
+            life.began = wall();
             check_files(&load);
             let began = now();
             server = start_server(folder, Some((mesh, uploads))).0;
@@ -75,9 +83,10 @@ fn a_server_that_is_killed_again_and_again_loses_nothing_that_it_has_acknowledge
     drop(finish(share));
     server.signal(Signal::SIGTERM);
     assert!(finish(server).status.success());
-    let rows = check_tables(folder, kills);
+    let (rows, due) = (check_tables(folder, kills), check_rows(folder, &lives));
+    assert!(due > 0 || kills == 0);
     eprintln!(
-        "{} messages acknowledged, {} uploads stored, {} files fetched, {rows} rows; the slowest start took {slowest:?}",
+        "{} messages acknowledged, {} uploads stored, {} files fetched, {rows} rows, {due} of them before kills; the slowest start took {slowest:?}",
         load.acknowledged.lock().unwrap().len(),
         load.stored.lock().unwrap().len(),
         load.fetched.load(Ordering::Relaxed),
@@ -310,66 +319,6 @@ fn hash(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-// --- What is left -----------------------------------------------------------------------------
-
-/// All that were stored are there, and what has a name of its own is whole, acknowledged or not.
-fn check_files(load: &Load<'_>) {
-    let folder = load.folder.join("out/uploads");
-    // Whoever is told of a file's end finds it there, so the list of those is made first.
-    let stored = load.stored.lock().unwrap().clone();
-    let there: Vec<String> = names(&folder).into_iter().filter(|name| !is_temp_name(name)).collect();
-    for (name, hash) in &stored {
-        assert!(there.contains(name), "{name} was stored, and is gone");
-        assert_eq!(sha256(&folder.join(name)), *hash, "{name} was stored as something else");
-    }
-    for name in there.iter().filter(|name| !stored.contains_key(*name)) {
-        let size = name.rsplit('-').next().unwrap().parse().unwrap();
-        assert_eq!(sha256(&folder.join(name)), hash(&content(name, size)), "{name} is not whole");
-    }
-}
-
-/// Everything acknowledged came, in order. One may come twice, for a plain connection does not say what it has.
-fn check_messages(load: &Load<'_>) {
-    let (acknowledged, heard) = (load.acknowledged.lock().unwrap(), load.heard.lock().unwrap());
-    let came: BTreeSet<u64> = heard.iter().copied().collect();
-    let lost: Vec<&u64> = acknowledged.difference(&came).collect();
-    assert!(lost.is_empty(), "acknowledged and lost: {lost:?} of {}", acknowledged.len());
-    let mut first = BTreeSet::new();
-    let in_order: Vec<u64> = heard.iter().copied().filter(|number| first.insert(*number)).collect();
-    assert!(in_order.is_sorted(), "out of order: {in_order:?}");
-    eprintln!("{} messages came, {} of them twice", came.len(), heard.len() - came.len());
-}
-
-/// They came back each time, and know what they have missed.
-fn check_peers(peers: Running, kills: u64) {
-    peers.signal(Signal::SIGINT);
-    let output = finish(peers);
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let all = report["peers"].as_array().unwrap();
-    assert_eq!(all.len() as u64, PEERS);
-    for peer in all {
-        let count = |field: &str| peer[field].as_u64().unwrap_or_else(|| panic!("{field} in {peer}"));
-        assert!(count("reconnects") >= kills, "{peer}");
-        assert!(count("ticks_offline") > 0, "the gap is counted: {peer}");
-        assert_eq!(count("ticks_sent") + count("ticks_missed"), count("ticks_due"), "{peer}");
-        assert_eq!(count("rows_lost"), 0, "{peer}");
-    }
-}
-
-/// Each life's table is well formed as far as it goes; only the last one has its last line.
-fn check_tables(folder: &Path, kills: u64) -> u64 {
-    let out = folder.join("out");
-    let tables: Vec<String> =
-        names(&out).into_iter().filter(|name| name.starts_with("serverTimeData")).collect();
-    assert_eq!(tables.len() as u64, kills + 1, "{tables:?}");
-    let facts = |name: &String| (name.clone(), table(&out.join(name)));
-    let facts: BTreeMap<String, _> = tables.iter().map(facts).collect();
-    for (name, facts) in &facts {
-        assert_eq!(facts.complete.is_some(), name == "serverTimeData.txt", "{name}");
-    }
-    facts.values().map(|facts| facts.rows).sum()
-}
-
 #[allow(clippy::disallowed_methods)] // a test waits for other processes
 fn pause(time: Duration) {
     thread::sleep(time);
@@ -378,6 +327,12 @@ fn pause(time: Duration) {
 #[allow(clippy::disallowed_methods)] // a test measures another process
 fn now() -> Instant {
     Instant::now()
+}
+
+/// The clock that the stamps are of.
+#[allow(clippy::disallowed_methods)] // a test looks when it kills
+fn wall() -> Wall {
+    Wall(std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64)
 }
 
 #[allow(clippy::disallowed_methods)] // each run has other moments
