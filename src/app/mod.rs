@@ -75,6 +75,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
             Command::Status(options) => status::run(&options),
         },
     };
+    logging::let_go();
     match outcome {
         Ok(true) => ExitCode::from(DONE),
         Ok(false) => ExitCode::from(FAILED),

@@ -62,7 +62,7 @@ mod token;
 mod typing;
 mod visit;
 
-pub use clock::wall;
+pub use clock::host_now;
 pub use descriptors::descriptors_max;
 pub use detach::{Detached, Started, Starting, detach};
 pub use ending::RunEnd;
