@@ -13,7 +13,7 @@ use crate::io::answer::Answer;
 use crate::io::reactor::{Host, Reactor};
 use crate::io::token::Source;
 use crate::proto::limits::SIGNALS_AT_ONCE;
-use crate::proto::machine::Input;
+use crate::proto::machine::{Input, OPERATOR};
 use crate::proto::time::{Mono, ns};
 
 /// Catches the signals that ask a program to end, and others that it is told to catch.
@@ -81,7 +81,7 @@ impl Signals {
                 taken.repaint = true;
                 continue;
             }
-            info!("signal name={}", signal_name(signal).unwrap_or("?"));
+            info!(target: OPERATOR, "signal name={}", signal_name(signal).unwrap_or("?"));
             match signal {
                 SIGHUP if self.hangup_reloads => taken.reload = true,
                 SIGUSR1 => taken.report = true,

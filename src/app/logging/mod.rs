@@ -17,6 +17,7 @@ use crate::app::logging::line::Line;
 use crate::app::logging::pace::Pace;
 use crate::app::terminal;
 use crate::io::{LogFile, LogRules, LogTrouble, Reactor, host_now};
+use crate::proto::machine::OPERATOR;
 use crate::proto::time::{Now, Wall};
 
 /// What is logged, and where.
@@ -45,7 +46,7 @@ struct Desk {
     line: Line,
     /// Records that could not be written since the last one that could.
     lost: u64,
-    /// For records of level INFO; who asks for more than those wants all.
+    /// For records of level INFO that others can cause; who asks for more than those wants all.
     pace: Option<Pace>,
 }
 
@@ -85,7 +86,7 @@ pub(super) fn reopen() {
         Place::File(file) => file.reopen().map(|()| file.path().to_owned()),
     };
     match outcome {
-        Ok(path) => log::info!("log reopened file=\"{}\"", path.display()),
+        Ok(path) => log::info!(target: OPERATOR, "log reopened file=\"{}\"", path.display()),
         Err(error) => log::error!("log not_reopened error=\"{error}\" next=\"the old one goes on\""),
     }
 }
@@ -120,7 +121,7 @@ pub(super) fn tell_fault(text: &str) {
         Err(TryLockError::WouldBlock) => None,
     };
     if let Some(mut desk) = desk {
-        desk.take(Level::Error, format_args!("program fault=\"{text}\""), host_now());
+        desk.take(Level::Error, OPERATOR, format_args!("program fault=\"{text}\""), host_now());
     }
 }
 
@@ -138,7 +139,7 @@ impl Log for Logger {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            self.desk().take(record.level(), *record.args(), host_now());
+            self.desk().take(record.level(), record.target(), *record.args(), host_now());
         }
     }
 
@@ -146,9 +147,10 @@ impl Log for Logger {
 }
 
 impl Desk {
-    fn take(&mut self, level: Level, text: std::fmt::Arguments<'_>, now: Now) {
+    fn take(&mut self, level: Level, target: &str, text: std::fmt::Arguments<'_>, now: Now) {
         let at = now.wall;
-        if level == Level::Info && self.pace.as_mut().is_some_and(|pace| !pace.admit(now.mono)) {
+        let is_paced = level == Level::Info && target != OPERATOR;
+        if is_paced && self.pace.as_mut().is_some_and(|pace| !pace.admit(now.mono)) {
             return;
         }
         if self.lost > 0 {

@@ -19,7 +19,7 @@ fn take(desk: &mut Desk, number: u32) {
 }
 
 fn take_at(desk: &mut Desk, number: u32, mono: Mono) {
-    desk.take(Level::Info, format_args!("record number={number}"), Now { mono, wall: Wall(0) });
+    desk.take(Level::Info, "others", format_args!("record number={number}"), Now { mono, wall: Wall(0) });
 }
 
 /// Has the log go on in what `to` is.
@@ -108,4 +108,23 @@ fn a_full_disk_does_not_forget_what_a_flood_has_cost() {
     take_at(&mut desk, 2, Mono(0) + 2 * LOG_LINE_PAUSE);
     let expected = ["[WARN] log lines_lost=1", "[INFO] record number=2", "[WARN] log lines_left_out=5"];
     assert_eq!(records(&second), expected);
+}
+
+#[test]
+fn a_flood_leaves_out_nothing_that_an_operator_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.log");
+    let mut desk = desk(&path);
+    desk.pace = Some(Pace::new());
+    let now = Now { mono: Mono(0), wall: Wall(0) };
+    for number in 0..LOG_LINES_BURST as u32 + 100 {
+        take(&mut desk, number);
+        if number % 1000 == 0 {
+            desk.take(Level::Info, OPERATOR, format_args!("signal name=SIGUSR1"), now);
+        }
+    }
+    desk.take(Level::Info, OPERATOR, format_args!("server ended"), now);
+    let records = records(&path);
+    assert_eq!(records.iter().filter(|record| record.contains("signal")).count(), 21);
+    assert_eq!(records.last().unwrap(), "[INFO] server ended");
 }

@@ -49,6 +49,10 @@ pub use secret::Secret;
 pub use store::{Change, KeptFile, Load, Login, Mail, Row};
 pub use why::Why;
 
+/// The target of log records that only an operator causes: what was asked for, and how a life ended. However many records
+/// others cause, these are not left out of the log.
+pub const OPERATOR: &str = "operator";
+
 /// A pure state machine: a server, the peers of a process, or anything else that a driver runs.
 pub trait Machine: Any {
     /// Something happened.
