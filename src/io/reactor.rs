@@ -279,8 +279,9 @@ impl Reactor {
         let lists = [&self.dials, &self.lingers, &self.slow];
         let [dial, linger, slow] = lists.map(|list| list.front().map(|entry| entry.0));
         let keep = self.seats.iter().filter_map(|seat| seat.keeping.next_at()).min();
-        self.deadline =
-            [machines, dial, linger, slow, keep, self.accept_pause, self.end_by].into_iter().flatten().min();
+        let look = self.letting_go.next_look();
+        let others = [keep, look, self.accept_pause, self.end_by];
+        self.deadline = [machines, dial, linger, slow].into_iter().chain(others).flatten().min();
         let now = self.clock.mono();
         self.stats.count_turn(now.since_ns(self.turn_began));
         let lists_empty = self.fresh.is_empty() && self.leftover.is_empty();
