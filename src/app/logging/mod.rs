@@ -170,17 +170,7 @@ impl Desk {
         if let Place::File(file) = &mut self.place
             && let Some(trouble) = file.take_trouble()
         {
-            match trouble {
-                LogTrouble::NotRotated(error) => self.put(
-                    Level::Warn,
-                    format_args!("log not_rotated error=\"{error}\" next=\"it grows\""),
-                    at,
-                ),
-                LogTrouble::NotLocked(_) => {
-                    let why = "another program logs into the same file";
-                    self.put(Level::Warn, format_args!("log not_locked why=\"{why}\""), at)
-                }
-            };
+            self.put(Level::Warn, format_args!("log {}", words_for(&trouble)), at);
         }
     }
 
@@ -201,5 +191,15 @@ impl Desk {
             Place::Stderr => terminal::write_stderr(line),
             Place::File(file) => file.write(line, at),
         }
+    }
+}
+
+fn words_for(trouble: &LogTrouble) -> String {
+    match trouble {
+        LogTrouble::NotRotated(error) => format!("not_rotated error=\"{error}\" next=\"it grows\""),
+        LogTrouble::NotLocked(error) if error.kind() == ErrorKind::ResourceBusy => {
+            "not_locked why=\"another program logs into the same file\"".to_owned()
+        }
+        LogTrouble::NotLocked(error) => format!("not_locked error=\"{error}\""),
     }
 }

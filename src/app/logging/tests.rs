@@ -128,3 +128,12 @@ fn a_flood_leaves_out_nothing_that_an_operator_asked_for() {
     assert_eq!(records.iter().filter(|record| record.contains("signal")).count(), 21);
     assert_eq!(records.last().unwrap(), "[INFO] server ended");
 }
+
+#[test]
+fn who_is_to_blame_for_a_log_without_a_lock_is_told() {
+    let said = |error: std::io::Error| words_for(&LogTrouble::NotLocked(error));
+    let busy = said(ErrorKind::ResourceBusy.into());
+    assert_eq!(busy, "not_locked why=\"another program logs into the same file\"");
+    let short = said(std::io::Error::from_raw_os_error(libc::EMFILE));
+    assert!(short.starts_with("not_locked error=\"Too many open files"), "{short}");
+}
