@@ -4,7 +4,7 @@ use std::fs::FileTimes;
 use std::time::SystemTime;
 
 use super::*;
-use crate::io::room::Looks;
+use crate::io::place::Looks;
 use crate::io::survey::{Survey, Surveyed};
 use crate::proto::limits::{COUNTED_BYTES_MIN, FRESH_TRIES_MAX};
 use crate::proto::machine::{numbered_name, temp_name};
