@@ -105,7 +105,7 @@ impl Ends {
 
 impl Reactor {
     /// Tells the machines of [`Input::Reload`] and [`Input::Report`] from here on, when SIGHUP and SIGUSR1 come. Until
-    /// then these two ask the program to end.
+    /// then SIGHUP asks the program to end, and SIGUSR1 kills it.
     ///
     /// # Errors
     /// If the kernel refuses.

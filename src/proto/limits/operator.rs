@@ -59,7 +59,8 @@ pub const LINK_QUEUE_BYTES_SOFT: usize = LINK_QUEUE_BYTES_MAX / 2;
 /// operator says otherwise. One that takes nothing at all is found earlier, by the kernel.
 pub const SLOW_READER_TIMEOUT: Duration = Duration::from_secs(30);
 
-// A driver has room for all of these at once.
+// A driver has room for all of these at once. Beside them are closed links that are waited for however many there are, because they may
+// still have something to say; they are gone in `LINGER_TIMEOUT`.
 const _: () = assert!(
     SERVER_LINKS_MAX + LINKS_FOR_OPERATORS + HOLDER_LINKS_MAX + SERVER_MACHINES * LINGERING_MAX <= LINKS_MAX
 );
