@@ -72,7 +72,7 @@ fn a_check_tells_what_stands_in_the_way_on_this_host() {
     let folder = folder.path();
     std::fs::create_dir(folder.join("logs")).unwrap();
     std::fs::write(folder.join("occupied"), "").unwrap();
-    let file = "user = 'no-such-user'\nlog_file = 'logs'\nout = 'occupied'\nupload_listen = '127.0.0.1:5555'\nupload_dir = 'new'\n";
+    let file = "user = 'no-such-user'\nlog_file = 'logs'\nout = 'occupied'\nupload_listen = '127.0.0.1:5555'\nupload_dir = 'new'\npid_file = 'nowhere/pid'\n";
     std::fs::write(folder.join("t.toml"), file).unwrap();
     let told = said(folder, "server --config t.toml --check-config", 2);
     let lines: Vec<&str> = told.lines().collect();
@@ -81,6 +81,7 @@ fn a_check_tells_what_stands_in_the_way_on_this_host() {
         "t.toml:2: log_file: logs: it is a folder",
         "t.toml:3: out: occupied: it is no folder",
         "t.toml:4: upload_listen: 127.0.0.1:5555: that is an address of --listen",
+        "t.toml:6: pid_file: nowhere/pid: its folder is not there",
     ];
     assert_eq!(lines, expected);
     assert!(!folder.join("new").exists());

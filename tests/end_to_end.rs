@@ -7,7 +7,9 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-use common::{finish, names, ready_line, run, server, start, start_command, table, text, tickmesh, wait_for};
+use common::{
+    finish, mute, names, ready_line, run, server, start, start_command, table, text, tickmesh, wait_for,
+};
 use nix::sys::signal::Signal;
 
 #[test]
@@ -183,8 +185,7 @@ fn wrong_usage_ends_with_2_and_what_cannot_be_done_with_1() {
 #[test]
 fn a_peer_without_a_server_gives_up_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
-    // Bound and closed again: nobody listens there, and nobody else is likely to.
-    let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_bound, addr) = mute();
     let output = run(folder.path(), &format!("peer --server {addr}"));
     assert_eq!(output.status.code(), Some(1));
     let why = format!("cannot reach the server at {addr}: connection refused; is one running there?");

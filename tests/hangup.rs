@@ -5,9 +5,12 @@ mod common;
 use std::fs::File;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use common::{Running, finish, line, ready_line, server, start, table, text, tickmesh, wait_for};
+use common::{
+    Running, finish, heeding_hangups, line, ready_line, server, start_command, started_by, table, text,
+    tickmesh, wait_for,
+};
 use nix::fcntl::OFlag;
 use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::signal::Signal;
@@ -18,9 +21,7 @@ fn a_console_that_nohup_has_started_stays() {
     let folder = folder.path();
     let server = server(folder, "");
     let console = tickmesh(folder, &format!("console --server {}", server.addr));
-    let mut command = Command::new("nohup");
-    command.arg(console.get_program()).args(console.get_args()).current_dir(folder);
-    command.envs(console.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut command = started_by(&["nohup"], &console);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
@@ -65,7 +66,8 @@ fn a_peer_ends_its_table_when_its_terminal_goes() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let server = server(folder, "");
-    let peer = start(folder, &format!("peer --server {} --out peers --duration 168h", server.addr));
+    let peer = tickmesh(folder, &format!("peer --server {} --out peers --duration 168h", server.addr));
+    let peer = start_command(heeding_hangups(&peer)).unwrap();
     let rows = folder.join("peers/client_0_TimeData.txt");
     wait_for("some rows", || std::fs::read_to_string(&rows).ok().filter(|text| text.lines().count() > 10));
     peer.signal(Signal::SIGHUP);

@@ -4,11 +4,9 @@ mod common;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::AsRawFd as _;
 
-use common::{finish, run, server, start, text};
+use common::{finish, mute, run, server, start, text};
 use nix::sys::signal::Signal;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, getsockname, socket};
 
 fn status(folder: &std::path::Path, addr: SocketAddr, args: &str) -> (Option<i32>, String, String) {
     let output = run(folder, &format!("status --server {addr} {args}"));
@@ -66,11 +64,7 @@ fn a_server_that_is_stuck_is_told_from_one_that_is_not_there() {
     stuck.running.signal(Signal::SIGCONT);
     assert_eq!(status(folder.path(), stuck.addr, "").0, Some(0), "it goes on");
     drop(stuck);
-    // Bound, so that nobody else gets it, and nobody listens there.
-    let bound = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
-    bind(bound.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0)).unwrap();
-    let mute: SockaddrIn = getsockname(bound.as_raw_fd()).unwrap();
-    let mute = SocketAddr::from((mute.ip(), mute.port()));
+    let (_bound, mute) = mute();
     let (code, _, err) = status(folder.path(), mute, "");
     assert_eq!(code, Some(1));
     assert!(err.contains(&format!("no status of {mute}: nobody answers there")), "{err}");

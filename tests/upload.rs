@@ -16,7 +16,7 @@ use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use common::place::{json, last_json};
-use common::{PATIENCE, finish, line, run, start, start_command, text, tickmesh};
+use common::{PATIENCE, finish, line, mute, run, start, start_command, text, tickmesh};
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 
@@ -240,7 +240,7 @@ fn answers_that_are_none_are_told_with_what_was_said() {
     assert!(said.contains("was not uploaded: the server did not say `go ahead` within 1s\n"), "{said}");
     let said = failing(1, "", Client::reset);
     assert!(said.contains("broke before the server said `go ahead`: connection reset\n"), "{said}");
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_bound, free) = mute();
     let dir = folder(1);
     let said = text(&upload(dir.path(), "one.bin", free).stderr);
     assert!(said.contains(&format!("{free} cannot be reached: connection refused\n")), "{said}");

@@ -3,8 +3,6 @@
 
 use std::rc::Rc;
 
-use nix::sys::signal::{Signal, raise};
-
 use crate::app::systemd::{Manager, Watchdog};
 use crate::app::{logging, terminal};
 use crate::proto::machine::{Effect, Input, Machine, Os};
@@ -25,15 +23,20 @@ impl Keeper {
         Keeper { manager, watchdog, at_terminal: logs_here && terminal::shows_progress() }
     }
 
-    fn reload(&self) {
+    fn reload(&self, os: &mut dyn Os) {
         // One that has gone is a terminal no more.
         if self.at_terminal && !terminal::shows_progress() {
-            let _ = raise(Signal::SIGTERM);
-            return;
+            return self.end(os);
         }
         self.manager.iter().for_each(|manager| manager.reloading());
         logging::reopen();
         self.manager.iter().for_each(|manager| manager.reloaded());
+    }
+
+    /// The others are asked to end then, if they were not yet.
+    fn end(&self, os: &mut dyn Os) {
+        self.manager.iter().for_each(|manager| manager.stopping());
+        os.perform(Effect::Exit);
     }
 }
 
@@ -41,11 +44,8 @@ impl Machine for Keeper {
     fn handle_input(&mut self, input: Input<'_>, now: Now, os: &mut dyn Os) {
         match input {
             Input::Start => self.watchdog.iter_mut().for_each(|watchdog| watchdog.begin(now.mono)),
-            Input::Reload => self.reload(),
-            Input::Shutdown => {
-                self.manager.iter().for_each(|manager| manager.stopping());
-                os.perform(Effect::Exit);
-            }
+            Input::Reload => self.reload(os),
+            Input::Shutdown => self.end(os),
             _ => {}
         }
     }

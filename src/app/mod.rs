@@ -75,6 +75,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
             Command::Status(options) => status::run(&options),
         },
     };
+    logging::let_go();
     match outcome {
         Ok(true) => ExitCode::from(DONE),
         Ok(false) => ExitCode::from(FAILED),
@@ -87,7 +88,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 /// What a configuration of `server` comes to that has this text: as `--print-config` shows it. For fuzzing: nothing is
-/// read or opened.
+/// read or opened, and nobody is asked for the address of a host, so values that name one are passed over.
 ///
 /// # Errors
 /// A line for each mistake.

@@ -20,7 +20,7 @@ use crate::app::{drive, logging, pid_file, prepare_folder, random_secret, state,
 use crate::io::{Host, Reactor, Store, descriptors_max, return_large_buffers};
 use crate::proto::chat;
 use crate::proto::limits::DESCRIPTORS_SPARE;
-use crate::proto::machine::Why;
+use crate::proto::machine::{OPERATOR, Why};
 use crate::proto::server::{LetIn, Server, ServerConfig, TalkConfig};
 
 /// Serves until a signal; true if everything went well.
@@ -219,6 +219,7 @@ pub(super) fn conclude(server: &Server) -> Result<bool> {
         return Err(anyhow!("cannot listen at {addr}: {}; choose another address with --listen", Why(error)));
     }
     log::info!(
+        target: OPERATOR,
         "server ended members={} ticks={} tocks={} blocked={} coalesced={} errors={} tables_failed={}",
         status.members_joined,
         status.ticks,
@@ -229,6 +230,7 @@ pub(super) fn conclude(server: &Server) -> Result<bool> {
         status.tables_failed
     );
     log::info!(
+        target: OPERATOR,
         "catalog ended guests={} files_registered={} files_refused={} downloads={} chunks_reported={} links_too_fast={}",
         status.guests_greeted,
         status.files_registered,
@@ -238,6 +240,7 @@ pub(super) fn conclude(server: &Server) -> Result<bool> {
         status.links_too_fast
     );
     log::info!(
+        target: OPERATOR,
         "messenger ended logins={} logins_failed={} sent={} kept={} returned={} fetched={} broadcasts={} slowed={} refused={} store_failures={}",
         said.logins,
         status.logins_failed,

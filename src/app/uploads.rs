@@ -13,7 +13,7 @@ use crate::app::watched::Watched;
 use crate::app::{prepare_folder, random_secret};
 use crate::io::descriptors_max;
 use crate::proto::limits::{DESCRIPTORS_SPARE, FILES_PER_MEMBER_MAX, HOLDER_LINKS_MAX};
-use crate::proto::machine::Why;
+use crate::proto::machine::{OPERATOR, Why};
 use crate::proto::peer::{GuestConfig, Orders, Peers};
 use crate::proto::upload::{DropBox, DropBoxConfig, Failure, Refusal};
 use crate::proto::wire::GROUP_DEFAULT;
@@ -114,6 +114,7 @@ pub(super) fn conclude(dropbox: &DropBox, options: &UploadsOptions) -> Result<()
         return Err(anyhow!("cannot read {dir}: {why}; choose another folder with --upload-dir"));
     }
     log::info!(
+        target: OPERATOR,
         "dropbox ended files={} bytes={} refused={} failed={} excess={} unlogged={}",
         status.files,
         status.bytes,
@@ -128,7 +129,7 @@ pub(super) fn conclude(dropbox: &DropBox, options: &UploadsOptions) -> Result<()
         let counts = counts.iter().filter(|(_, count)| *count > 0);
         let counts: String = counts.map(|(why, count)| format!(" {why}={count}")).collect();
         if !counts.is_empty() {
-            log::info!("dropbox {what}{counts}");
+            log::info!(target: OPERATOR, "dropbox {what}{counts}");
         }
     }
     Ok(())

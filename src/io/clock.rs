@@ -49,9 +49,10 @@ impl Clock {
     }
 }
 
-/// The wall clock alone, for who has no [`Now`]: a record of the log.
-pub fn wall() -> Wall {
-    Wall(read_ns(ClockId::CLOCK_REALTIME))
+/// Both clocks, for who has no reactor: a record of the log. The monotonic one is counted from the start of the host, so it is
+/// not to be compared with that of a reactor.
+pub fn host_now() -> Now {
+    Now { mono: Mono(read_ns(ClockId::CLOCK_MONOTONIC)), wall: Wall(read_ns(ClockId::CLOCK_REALTIME)) }
 }
 
 fn read_ns(clock: ClockId) -> u64 {

@@ -6,19 +6,17 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
-use log::{Level, log, warn};
+use log::{Level, log};
 
 use crate::io::finish::{Finish, Outcome};
 use crate::io::open_file::{Handle, OpenFile, Promise, Stage};
 use crate::io::opening::{open_existing, open_fresh, open_named, open_partial};
-use crate::io::place::{folder_of, inside, make_folder_of, set_aside};
-use crate::io::room::{Need, Wish, check_room, is_taken};
+use crate::io::place::{folder_of, inside, is_taken, make_folder_of, set_aside};
+use crate::io::room::{Need, Wish, check_room};
 use crate::io::sockets::kind;
-use crate::io::survey::{Survey, Surveyed};
 use crate::proto::ids::FileId;
 use crate::proto::limits::{DISK_JOBS_MAX, FRESH_TRIES_MAX, RESERVE_BYTES_MIN, WRITEBACK_BYTES};
 use crate::proto::machine::{FileOp, Holes, OpenMode, Why};
-use crate::proto::time::Wall;
 
 /// Open files by the machine's ids.
 #[derive(Debug)]
@@ -29,7 +27,7 @@ pub(super) struct Disk {
     new_folders: BTreeSet<PathBuf>,
     /// Hashes and reads that the helper is at, those of released files included.
     reads: usize,
-    /// Surveys that the helper is at, and the unfinished files that were opened meanwhile.
+    /// Surveys of the folder that the helper is at, and the unfinished files that were opened meanwhile.
     surveys: usize,
     opened_since: BTreeSet<PathBuf>,
     /// Files that have lost their names. Closing the last handle of a big one takes long.
@@ -307,31 +305,22 @@ impl Disk {
         std::mem::take(&mut self.nameless)
     }
 
-    /// For the helper, which [`Disk::end_survey`] must follow. Only we know which unfinished files are ours: a lock says that
-    /// somebody writes to one, where there are locks, but to ask takes the lock from whoever has just made it.
-    pub(super) fn begin_survey(&mut self, files_max: usize, now: Wall) -> Survey {
+    /// The helper looks at the folder; [`Disk::end_survey`] must follow. Adds what the machine has open and not finished.
+    pub(super) fn begin_survey(&mut self, ours: &mut Vec<PathBuf>) {
         self.surveys += 1;
-        let ours = self.files.values().filter_map(OpenFile::fresh_path).collect();
-        Survey { root: Arc::clone(&self.root), files_max, now, ours }
+        ours.extend(self.files.values().filter_map(OpenFile::fresh_path));
     }
 
-    /// What the folder has, with what was left unfinished.
-    pub(super) fn end_survey(&mut self, result: io::Result<Surveyed>) -> Result<Surveyed, ErrorKind> {
+    /// Whether the machine has opened an unfinished file with that name while the helper looked.
+    pub(super) fn has_opened_since(&self, path: &Path) -> bool {
+        self.opened_since.contains(path)
+    }
+
+    pub(super) fn end_survey(&mut self) {
         self.surveys -= 1;
-        let result = match result {
-            Ok(mut surveyed) => {
-                surveyed.count_left(&self.opened_since);
-                Ok(surveyed)
-            }
-            Err(error) => {
-                warn!("folder op=survey path={:?} error=\"{error}\"", self.root);
-                Err(kind(&error))
-            }
-        };
         if self.surveys == 0 {
             self.opened_since.clear();
         }
-        result
     }
 
     /// The machine's folder.

@@ -75,11 +75,7 @@ impl Os for Hands<'_> {
                 self.reactor.letting_go.forget((self.machine, file));
                 self.reactor.let_go(self.machine);
             }
-            Effect::Survey { files_max } => {
-                let now = self.reactor.clock.now().wall;
-                let survey = self.reactor.seats[self.machine].disk.begin_survey(files_max, now);
-                self.reactor.hand_over(Job::Survey(self.machine, survey));
-            }
+            Effect::Survey { files_max } => self.reactor.begin_survey(self.machine, files_max),
             Effect::Present { path, stamp } => self.present(path, stamp),
             Effect::Store { batch, changes } => {
                 self.reactor.seats[self.machine].keeping.store(batch, changes)
@@ -280,7 +276,7 @@ impl Reactor {
                 self.answers.push_back((machine, Answer::Derived { job, key }));
             }
             Done::Surveyed(machine, result) => {
-                let answer = match self.seats[machine].disk.end_survey(result) {
+                let answer = match self.end_survey(machine, result) {
                     Ok(surveyed) => Answer::Surveyed(surveyed),
                     Err(error) => Answer::SurveyFailed { error },
                 };

@@ -8,16 +8,20 @@ use crate::io::effects::Hands;
 use crate::io::errands::{Job, Whose};
 use crate::io::open_file::Handle;
 use crate::io::reactor::Reactor;
-use crate::proto::limits::{LET_GO_WAITING_MAX, POSTPONED_OPENS_A_TURN};
+use crate::proto::limits::{LET_GO_LOOK_PERIOD, LET_GO_WAITING_MAX, POSTPONED_OPENS_A_TURN};
 use crate::proto::machine::OpenMode;
+use crate::proto::time::Mono;
 
 /// What waits for the helper, and what for that.
 #[derive(Debug, Default)]
 pub(super) struct LettingGo {
     /// Deleted files that the helper has not closed yet.
     files: usize,
-    /// Deleted files that links still send from, or the helper is at: the last handle must not go with one of those.
+    /// Deleted files that links still send from, or the helper is at: the last handle must not go with one of those. Bounded by
+    /// what links may have queued. Fresh files do not wait for these: a reader may take as long as it likes.
     in_use: Vec<Arc<Handle>>,
+    /// When those are looked at again.
+    look_at: Mono,
     /// Bounded by the machines: each asks for a file once, and waits for the answer.
     opens: VecDeque<Open>,
 }
@@ -56,6 +60,11 @@ impl LettingGo {
         self.files -= files;
     }
 
+    /// When it is looked whether others have let go of a deleted file.
+    pub(super) fn next_look(&self) -> Option<Mono> {
+        (!self.in_use.is_empty()).then_some(self.look_at)
+    }
+
     /// Whether there is a file that can be opened now.
     pub(super) fn is_due(&self) -> bool {
         self.files < LET_GO_WAITING_MAX && !self.opens.is_empty()
@@ -66,18 +75,25 @@ impl Reactor {
     /// Deleted files take the file system long when the last handle goes, so that is the helper's.
     pub(super) fn let_go(&mut self, machine: usize) {
         let nameless = self.seats[machine].disk.take_nameless();
-        self.letting_go.in_use.extend(nameless);
-        self.let_go_unused();
+        let (unused, in_use): (Vec<_>, Vec<_>) = nameless.into_iter().partition(is_unused);
+        self.letting_go.in_use.extend(in_use);
+        self.close_later(unused);
     }
 
-    /// The same for those that nobody else has any more. There is seldom any.
+    /// The same for those that nobody else has any more. Nobody says so: they are looked at now and again.
     pub(super) fn let_go_unused(&mut self) {
-        let is_unused = |handle: &Arc<Handle>| Arc::strong_count(handle) == 1;
-        while let Some(place) = self.letting_go.in_use.iter().position(is_unused) {
-            let handle = self.letting_go.in_use.remove(place);
-            self.letting_go.files += 1;
-            self.hand_over(Job::LetGo(handle));
+        let Some(at) = self.letting_go.next_look() else { return };
+        let now = self.clock.mono();
+        if at <= now {
+            self.letting_go.look_at = now + LET_GO_LOOK_PERIOD;
+            let unused = self.letting_go.in_use.extract_if(.., |handle| is_unused(handle)).collect();
+            self.close_later(unused);
         }
+    }
+
+    fn close_later(&mut self, handles: Vec<Arc<Handle>>) {
+        self.letting_go.files += handles.len();
+        handles.into_iter().for_each(|handle| self.hand_over(Job::LetGo(handle)));
     }
 
     /// Opens what waited and need not any more, a few each turn.
@@ -94,6 +110,11 @@ impl Reactor {
     }
 }
 
+/// Whether only we have it.
+fn is_unused(handle: &Arc<Handle>) -> bool {
+    Arc::strong_count(handle) == 1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,11 +125,17 @@ mod tests {
         let mut reactor = Reactor::new().unwrap();
         let handle = Arc::new(Handle::from(tempfile::tempfile().unwrap()));
         let of_a_link = Arc::clone(&handle);
-        reactor.letting_go.in_use.push(handle);
+        let other = Arc::new(Handle::from(tempfile::tempfile().unwrap()));
+        reactor.letting_go.in_use.extend([handle, other]);
         reactor.let_go_unused();
-        assert_eq!((reactor.letting_go.files, reactor.letting_go.in_use.len()), (0, 1));
+        assert_eq!((reactor.letting_go.files, reactor.letting_go.in_use.len()), (1, 1));
         drop(of_a_link);
+        // Not in each turn: there may be thousands.
+        reactor.letting_go.look_at = Mono(u64::MAX);
         reactor.let_go_unused();
-        assert_eq!((reactor.letting_go.files, reactor.letting_go.in_use.len()), (1, 0));
+        assert_eq!((reactor.letting_go.files, reactor.letting_go.in_use.len()), (1, 1));
+        reactor.letting_go.look_at = Mono(0);
+        reactor.let_go_unused();
+        assert_eq!((reactor.letting_go.files, reactor.letting_go.next_look()), (2, None));
     }
 }

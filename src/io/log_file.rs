@@ -63,7 +63,7 @@ pub struct LogFile {
 pub enum LogTrouble {
     /// It grows beyond its bound.
     NotRotated(io::Error),
-    /// Another program logs into the file that follows.
+    /// Others may log into the file that follows. `ResourceBusy`: another program does.
     NotLocked(io::Error),
 }
 
@@ -176,7 +176,10 @@ impl LogFile {
             Ok(true) => self.tried = None,
             // What is in the way is the helper's, and if it fails, later the helper's again.
             Ok(false) => {}
-            Err(error) => self.trouble = Some(LogTrouble::NotRotated(error)),
+            // It may go on in a file that is not ours alone, and that is not said a second time.
+            Err(error) => {
+                self.trouble.get_or_insert(LogTrouble::NotRotated(error));
+            }
         }
     }
 

@@ -5,7 +5,8 @@
 //! # Map
 //! - `reactor`: [`Reactor`], and one turn of it. `visit` serves one socket, `closing` is how links
 //!   end and `ending` how a run does, `effects` is what machines may ask for.
-//! - `links`, `link`, `queue`: the table of links, one link, and what waits to be sent on it.
+//! - `links`, `link`, `queue`, `budget`: the table of links, one link, what waits to be sent on it, and how much is read from it
+//!   at once.
 //! - `listener`, `dialer`, `sockets`: how links begin, and the options that all of them have.
 //! - `disk`, `open_file`, `opening`, `place`: files, one of them, how they are opened, and their names. `helper` is a
 //!   thread of its own, `errands` what it does there, `finish` how files are brought to disk, `room` how it is set
@@ -62,7 +63,7 @@ mod token;
 mod typing;
 mod visit;
 
-pub use clock::wall;
+pub use clock::host_now;
 pub use descriptors::descriptors_max;
 pub use detach::{Detached, Started, Starting, detach};
 pub use ending::RunEnd;

@@ -1,12 +1,13 @@
-//! Names of files in a machine's folder: checked, moved without ever overwriting anything, and
+//! Names of files in a machine's folder: checked, looked for, moved without ever overwriting anything, and
 //! brought to disk. Never reads or writes what is in a file.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-use crate::proto::limits::ASIDE_TRIES_MAX;
+use crate::proto::limits::{ASIDE_TRIES_MAX, FRESH_TRIES_MAX};
 use crate::proto::machine::{aside_name, numbered_name, temp_name};
 
 /// The place of `name` in the folder `root`.
@@ -121,6 +122,22 @@ pub(super) fn temp(path: &Path, tag: u32) -> PathBuf {
 /// The name that such a file gets when so many are taken.
 pub(super) fn numbered(path: &Path, number: u32) -> PathBuf {
     path.with_file_name(numbered_name(&file_name(path), number))
+}
+
+/// What was found about names a moment ago: those who bring the same one at once cause one look at all its numbers.
+#[derive(Debug, Default)]
+pub(super) struct Looks(BTreeMap<PathBuf, bool>);
+
+impl Looks {
+    pub(super) fn is_full(&mut self, path: &Path) -> bool {
+        let look = || (0..=FRESH_TRIES_MAX).all(|number| is_taken(path, number));
+        *self.0.entry(path.to_owned()).or_insert_with(look)
+    }
+}
+
+/// Whether some file has that numbered name.
+pub(super) fn is_taken(path: &Path, number: u32) -> bool {
+    numbered(path, number).symlink_metadata().is_ok()
 }
 
 /// Machines name files in UTF-8, whatever the folder is called.

@@ -113,7 +113,7 @@ pub(super) struct Seat {
 
 impl Reactor {
     /// A reactor without machines. Raises the limit of open descriptors as far as it may, and
-    /// catches SIGTERM, SIGINT and SIGHUP from here on. Its time begins now.
+    /// catches SIGTERM, SIGINT and, unless it is ignored, SIGHUP from here on. Its time begins now.
     ///
     /// # Errors
     /// Out of descriptors.
@@ -178,8 +178,10 @@ impl Reactor {
 
     /// Runs the machines until each has ended, what they finished is on disk, and what they sent
     /// has gone, the latter bounded by
-    /// [`LINGER_TIMEOUT`](crate::proto::limits::LINGER_TIMEOUT). SIGTERM and SIGINT ask all of
-    /// them to end; the second one ends the run at once, and so does [`Reactor::end_within`].
+    /// [`LINGER_TIMEOUT`](crate::proto::limits::LINGER_TIMEOUT). SIGTERM, SIGINT, and SIGHUP where it is caught and means that, ask
+    /// all of them to end. A second SIGTERM or SIGINT ends the run at once, unless it comes within
+    /// [`SIGNALS_AT_ONCE`](crate::proto::limits::SIGNALS_AT_ONCE) of the first signal; and so does the time of
+    /// [`Reactor::end_within`].
     ///
     /// # Errors
     /// If the kernel refuses to wait or to set the timer, which should not happen.
@@ -279,8 +281,9 @@ impl Reactor {
         let lists = [&self.dials, &self.lingers, &self.slow];
         let [dial, linger, slow] = lists.map(|list| list.front().map(|entry| entry.0));
         let keep = self.seats.iter().filter_map(|seat| seat.keeping.next_at()).min();
-        self.deadline =
-            [machines, dial, linger, slow, keep, self.accept_pause, self.end_by].into_iter().flatten().min();
+        let look = self.letting_go.next_look();
+        let others = [keep, look, self.accept_pause, self.end_by];
+        self.deadline = [machines, dial, linger, slow].into_iter().chain(others).flatten().min();
         let now = self.clock.mono();
         self.stats.count_turn(now.since_ns(self.turn_began));
         let lists_empty = self.fresh.is_empty() && self.leftover.is_empty();

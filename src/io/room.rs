@@ -1,8 +1,7 @@
 //! Room on the disk for a file that will be written in parts: set aside ahead of time, so that its bytes lie
 //! together and a write has less to do. Either a hint, for what fails here the writes themselves will show; or so that
-//! they cannot fail for want of it. Never writes a byte.
+//! they cannot fail for want of it, or of a name (`place` says whether one is free). Never writes a byte.
 
-use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
@@ -15,8 +14,8 @@ use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::statfs::{Statfs, fstatfs, statfs};
 
 use crate::io::open_file::Handle;
-use crate::io::place::numbered;
-use crate::proto::limits::{FRESH_TRIES_MAX, RESERVE_BYTES_MIN};
+use crate::io::place::Looks;
+use crate::proto::limits::RESERVE_BYTES_MIN;
 
 /// Room that is wanted for a file. Released or deleted meanwhile, it needs none.
 #[derive(Debug)]
@@ -59,22 +58,6 @@ impl Wish {
                 .is_ok()),
         }
     }
-}
-
-/// What was found about names a moment ago: those who bring the same one at once cause one look at all its numbers.
-#[derive(Debug, Default)]
-pub(super) struct Looks(BTreeMap<PathBuf, bool>);
-
-impl Looks {
-    fn is_full(&mut self, path: &Path) -> bool {
-        let look = || (0..=FRESH_TRIES_MAX).all(|number| is_taken(path, number));
-        *self.0.entry(path.to_owned()).or_insert_with(look)
-    }
-}
-
-/// Whether some file has that numbered name.
-pub(super) fn is_taken(path: &Path, number: u32) -> bool {
-    numbered(path, number).symlink_metadata().is_ok()
 }
 
 /// Whether a file of that size has room in a folder, beside what others will take.

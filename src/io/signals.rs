@@ -13,7 +13,7 @@ use crate::io::answer::Answer;
 use crate::io::reactor::{Host, Reactor};
 use crate::io::token::Source;
 use crate::proto::limits::SIGNALS_AT_ONCE;
-use crate::proto::machine::Input;
+use crate::proto::machine::{Input, OPERATOR};
 use crate::proto::time::{Mono, ns};
 
 /// Catches the signals that ask a program to end, and others that it is told to catch.
@@ -81,7 +81,7 @@ impl Signals {
                 taken.repaint = true;
                 continue;
             }
-            info!("signal name={}", signal_name(signal).unwrap_or("?"));
+            info!(target: OPERATOR, "signal name={}", signal_name(signal).unwrap_or("?"));
             match signal {
                 SIGHUP if self.hangup_reloads => taken.reload = true,
                 SIGUSR1 => taken.report = true,
@@ -105,7 +105,7 @@ impl Ends {
 
 impl Reactor {
     /// Tells the machines of [`Input::Reload`] and [`Input::Report`] from here on, when SIGHUP and SIGUSR1 come. Until
-    /// then these two ask the program to end.
+    /// then SIGHUP asks the program to end, and SIGUSR1 kills it.
     ///
     /// # Errors
     /// If the kernel refuses.

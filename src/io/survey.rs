@@ -10,8 +10,12 @@ use std::sync::Arc;
 
 use log::{info, warn};
 
+use crate::io::disk::Disk;
+use crate::io::errands::Job;
 use crate::io::opening::refuse_if_written;
+use crate::io::reactor::Reactor;
 use crate::io::room::blocks_bytes;
+use crate::io::sockets::kind;
 use crate::proto::limits::UPLOAD_LEFT_AGE;
 use crate::proto::machine::{FolderFile, Stamp, counted_bytes, is_temp_name};
 use crate::proto::time::{SECOND_NS, Wall, ns};
@@ -24,8 +28,8 @@ pub(super) struct Survey {
     pub(super) files_max: usize,
     /// The time of day when it was asked for.
     pub(super) now: Wall,
-    /// Unfinished files that the machine had open then.
-    pub(super) ours: BTreeSet<PathBuf>,
+    /// Unfinished files that machines with this folder had open then.
+    pub(super) ours: Vec<PathBuf>,
 }
 
 /// What is in it.
@@ -33,7 +37,7 @@ pub(super) struct Survey {
 pub(super) struct Surveyed {
     /// Of plain files, as [`counted_bytes`] has it, without unfinished ones.
     pub(super) bytes: u64,
-    /// Unfinished ones that the machine did not have open, and what each has of the disk. Some may be its own, opened since.
+    /// Unfinished ones that no machine had open, and what each has of the disk. Some may have been opened since.
     pub(super) left: Vec<(PathBuf, u64)>,
     /// The first ones, in order.
     pub(super) files: Vec<FolderFile>,
@@ -42,10 +46,10 @@ pub(super) struct Surveyed {
 }
 
 impl Surveyed {
-    /// Counts what was left, but for files that the machine has opened since it asked: room was promised to those.
-    pub(super) fn count_left(&mut self, opened_since: &BTreeSet<PathBuf>) {
+    /// Counts what was left, but for files that were opened since: room was promised to those.
+    pub(super) fn count_left(&mut self, opened_since: impl Fn(&Path) -> bool) {
         for (path, bytes) in std::mem::take(&mut self.left) {
-            if !opened_since.contains(&path) {
+            if !opened_since(&path) {
                 self.count(bytes);
             }
         }
@@ -64,6 +68,7 @@ impl Survey {
     pub(super) fn carry_out(&self) -> io::Result<Surveyed> {
         let mut found = Surveyed::default();
         let mut files = BTreeMap::new();
+        let ours: BTreeSet<&Path> = self.ours.iter().map(PathBuf::as_path).collect();
         let entries = match fs::read_dir(&self.root) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(found),
             entries => entries?,
@@ -81,7 +86,7 @@ impl Survey {
             let name = entry.file_name();
             if name.to_str().is_some_and(is_temp_name) {
                 let path = entry.path();
-                if self.ours.contains(&path) {
+                if ours.contains(&*path) {
                     continue;
                 }
                 if self.is_old(&facts) && remove(&path) {
@@ -104,6 +109,43 @@ impl Survey {
     /// Whether it was written to so long ago that nobody does any more.
     fn is_old(&self, facts: &fs::Metadata) -> bool {
         self.now.0.saturating_sub(stamp(facts).written_at.0) > ns(UPLOAD_LEFT_AGE)
+    }
+}
+
+impl Reactor {
+    /// Has the helper look at a machine's folder. Only we know which unfinished files are ours: a lock says that somebody
+    /// writes to one, where there are locks, but to ask takes the lock from whoever has just made it. Ours are those of every
+    /// machine with that folder: a drop box may have them, and another machine offer what is there.
+    pub(super) fn begin_survey(&mut self, machine: usize, files_max: usize) {
+        let (root, now) = (Arc::clone(self.seats[machine].disk.root()), self.clock.now().wall);
+        let mut ours = Vec::new();
+        self.disks_at(&root).for_each(|disk| disk.begin_survey(&mut ours));
+        self.hand_over(Job::Survey(machine, Survey { root, files_max, now, ours }));
+    }
+
+    /// What the folder has, with what was left unfinished.
+    pub(super) fn end_survey(
+        &mut self,
+        machine: usize,
+        result: io::Result<Surveyed>,
+    ) -> Result<Surveyed, ErrorKind> {
+        let root = Arc::clone(self.seats[machine].disk.root());
+        let result = match result {
+            Ok(mut surveyed) => {
+                surveyed.count_left(|path| self.seats.iter().any(|seat| seat.disk.has_opened_since(path)));
+                Ok(surveyed)
+            }
+            Err(error) => {
+                warn!("folder op=survey path={root:?} error=\"{error}\"");
+                Err(kind(&error))
+            }
+        };
+        self.disks_at(&root).for_each(Disk::end_survey);
+        result
+    }
+
+    fn disks_at<'a>(&'a mut self, root: &'a Path) -> impl Iterator<Item = &'a mut Disk> {
+        self.seats.iter_mut().map(|seat| &mut seat.disk).filter(move |disk| **disk.root() == *root)
     }
 }
 

@@ -178,7 +178,7 @@ impl Reactor {
             }
             Err(error) => {
                 debug!("dial error=\"{error}\"");
-                self.links.remove(id);
+                self.remove(id);
                 self.stats.dials_failed += 1;
                 self.answers.push_back((machine, Answer::DialFailed { dial, error: kind(&error) }));
                 self.deliver(hosts);

@@ -14,10 +14,12 @@ pub mod yard;
 
 use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::SocketAddr;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, getsockname, socket};
 use tickmesh::proto::record::{TableFacts, read_table};
 
 /// No step of a test takes longer on the slowest machine that we can think of.
@@ -30,6 +32,28 @@ pub fn tickmesh(folder: &Path, args: &str) -> Command {
     // Nothing that is kept beyond a run is kept outside that folder.
     command.env("XDG_STATE_HOME", folder.join("state"));
     command
+}
+
+/// The same command, started by another program that becomes it.
+pub fn started_by(starter: &[&str], command: &Command) -> Command {
+    let mut through = Command::new(starter[0]);
+    through.args(&starter[1..]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => through.env(name, value),
+            None => through.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        through.current_dir(folder);
+    }
+    through.stdin(Stdio::null());
+    through
+}
+
+/// As a shell starts it: whoever runs the tests by `nohup` hands on that SIGHUP means nothing.
+pub fn heeding_hangups(command: &Command) -> Command {
+    started_by(&["env", "--default-signal=HUP"], command)
 }
 
 /// Runs it to its end.
@@ -132,6 +156,14 @@ pub fn server(folder: &Path, args: &str) -> ServerProcess {
     let mut running = start(folder, &format!("server --listen 127.0.0.1:0 {args}"));
     let addr = ready_line(&mut running);
     ServerProcess { running, addr }
+}
+
+/// An address at which nobody listens, and nobody else does as long as the first part is kept.
+pub fn mute() -> (OwnedFd, SocketAddr) {
+    let bound = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+    bind(bound.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0)).unwrap();
+    let addr: SockaddrIn = getsockname(bound.as_raw_fd()).unwrap();
+    (bound, SocketAddr::from((addr.ip(), addr.port())))
 }
 
 /// The next line of its standard output.

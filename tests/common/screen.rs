@@ -15,7 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{self, Termios};
 use nix::unistd::Pid;
 
-use super::{PATIENCE, now, tickmesh, wait_for};
+use super::{PATIENCE, heeding_hangups, now, tickmesh, wait_for};
 
 /// A console that does not outlive its test.
 pub struct Screen {
@@ -35,7 +35,7 @@ impl Screen {
     pub fn start(folder: &Path, args: &str) -> Screen {
         let mut command = tickmesh(folder, args);
         command.env("NO_COLOR", "1");
-        Screen::of(command)
+        Screen::of(heeding_hangups(&command))
     }
 
     /// The same with any command.

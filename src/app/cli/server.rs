@@ -167,7 +167,8 @@ pub(super) struct TypedServer {
     /// config, check-config and print-config. The environment is asked before it: TICKMESH_LISTEN, TICKMESH_LOG_FILE and so on
     #[argh(option)]
     pub(super) config: Option<PathBuf>,
-    /// only say what is wrong in that file and in the environment, with line and key; exit code 2 if anything is
+    /// only say what is wrong in that file and in the environment, with line and key, and which users, files and folders that they
+    /// name are not there or are of another kind; exit code 2 if anything is
     #[argh(switch)]
     pub(super) check_config: bool,
     /// only print what is in force, and where each value is from; it can be read back with --config

@@ -95,10 +95,12 @@ fn links_have_limits() {
     let line = "tickmesh server --links 9 --links-per-address 3 --greet-timeout 2s --slow-timeout 1s";
     let Command::Server(server) = command(line) else { panic!() };
     assert_eq!((server.door.links_max, server.door.links_per_address_max), (9, 3));
+    let [links, per_address] =
+        ["--links", "--links-per-address"].map(|flag| format!("{flag} {}", SERVER_LINKS_MAX + 1));
     for wrong in [
         "--links 0",
-        "--links 16369",
-        "--links-per-address 16369",
+        &links,
+        &per_address,
         "--links-per-address 0",
         "--greet-timeout 1ms",
         "--slow-timeout 0s",

@@ -16,8 +16,9 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use crate::app::logging::line::Line;
 use crate::app::logging::pace::Pace;
 use crate::app::terminal;
-use crate::io::{LogFile, LogRules, LogTrouble, Reactor, wall};
-use crate::proto::time::Wall;
+use crate::io::{LogFile, LogRules, LogTrouble, Reactor, host_now};
+use crate::proto::machine::OPERATOR;
+use crate::proto::time::{Now, Wall};
 
 /// What is logged, and where.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ struct Desk {
     line: Line,
     /// Records that could not be written since the last one that could.
     lost: u64,
-    /// For records of level INFO; who asks for more than those wants all.
+    /// For records of level INFO that others can cause; who asks for more than those wants all.
     pace: Option<Pace>,
 }
 
@@ -85,14 +86,16 @@ pub(super) fn reopen() {
         Place::File(file) => file.reopen().map(|()| file.path().to_owned()),
     };
     match outcome {
-        Ok(path) => log::info!("log reopened file=\"{}\"", path.display()),
+        Ok(path) => log::info!(target: OPERATOR, "log reopened file=\"{}\"", path.display()),
         Err(error) => log::error!("log not_reopened error=\"{error}\" next=\"the old one goes on\""),
     }
 }
 
-/// The next program may have the log file.
+/// The program is about to end: what was left out is told, and the next program may have the log file.
 pub(super) fn let_go() {
-    if let Place::File(file) = &mut LOGGER.desk().place {
+    let mut desk = LOGGER.desk();
+    desk.tell_left_out(host_now());
+    if let Place::File(file) = &mut desk.place {
         file.let_go();
     }
 }
@@ -118,7 +121,7 @@ pub(super) fn tell_fault(text: &str) {
         Err(TryLockError::WouldBlock) => None,
     };
     if let Some(mut desk) = desk {
-        desk.take(Level::Error, format_args!("program fault=\"{text}\""), wall());
+        desk.take(Level::Error, OPERATOR, format_args!("program fault=\"{text}\""), host_now());
     }
 }
 
@@ -136,7 +139,7 @@ impl Log for Logger {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            self.desk().take(record.level(), *record.args(), wall());
+            self.desk().take(record.level(), record.target(), *record.args(), host_now());
         }
     }
 
@@ -144,17 +147,11 @@ impl Log for Logger {
 }
 
 impl Desk {
-    fn take(&mut self, level: Level, text: std::fmt::Arguments<'_>, at: Wall) {
-        if level == Level::Info
-            && let Some(pace) = &mut self.pace
-        {
-            match pace.admit(at) {
-                Some(0) => {}
-                Some(left_out) => {
-                    self.put(Level::Warn, format_args!("log lines_left_out={left_out}"), at);
-                }
-                None => return,
-            }
+    fn take(&mut self, level: Level, target: &str, text: std::fmt::Arguments<'_>, now: Now) {
+        let at = now.wall;
+        let is_paced = level == Level::Info && target != OPERATOR;
+        if is_paced && self.pace.as_mut().is_some_and(|pace| !pace.admit(now.mono)) {
+            return;
         }
         if self.lost > 0 {
             let lost = self.lost;
@@ -166,21 +163,25 @@ impl Desk {
         }
         if !self.put(level, text, at) {
             self.lost += 1;
+        } else if self.pace.as_ref().is_some_and(|pace| pace.is_due(now.mono)) {
+            // Behind it: what is logged when the file was opened anew is the first line there.
+            self.tell_left_out(now);
         }
         if let Place::File(file) = &mut self.place
             && let Some(trouble) = file.take_trouble()
         {
-            match trouble {
-                LogTrouble::NotRotated(error) => self.put(
-                    Level::Warn,
-                    format_args!("log not_rotated error=\"{error}\" next=\"it grows\""),
-                    at,
-                ),
-                LogTrouble::NotLocked(_) => {
-                    let why = "another program logs into the same file";
-                    self.put(Level::Warn, format_args!("log not_locked why=\"{why}\""), at)
-                }
-            };
+            self.put(Level::Warn, format_args!("log {}", words_for(&trouble)), at);
+        }
+    }
+
+    /// What cannot be written is told the next time.
+    fn tell_left_out(&mut self, now: Now) {
+        let left_out = self.pace.as_ref().map_or(0, Pace::left_out);
+        if left_out > 0
+            && self.put(Level::Warn, format_args!("log lines_left_out={left_out}"), now.wall)
+            && let Some(pace) = &mut self.pace
+        {
+            pace.on_told(now.mono);
         }
     }
 
@@ -190,5 +191,15 @@ impl Desk {
             Place::Stderr => terminal::write_stderr(line),
             Place::File(file) => file.write(line, at),
         }
+    }
+}
+
+fn words_for(trouble: &LogTrouble) -> String {
+    match trouble {
+        LogTrouble::NotRotated(error) => format!("not_rotated error=\"{error}\" next=\"it grows\""),
+        LogTrouble::NotLocked(error) if error.kind() == ErrorKind::ResourceBusy => {
+            "not_locked why=\"another program logs into the same file\"".to_owned()
+        }
+        LogTrouble::NotLocked(error) => format!("not_locked error=\"{error}\""),
     }
 }

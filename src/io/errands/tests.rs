@@ -1,7 +1,5 @@
 //! The order in which errands are run.
 
-use std::collections::BTreeSet;
-
 use super::*;
 use crate::io::finish::Naming;
 use crate::proto::limits::SWEEP_FILES_MIN;
@@ -147,7 +145,7 @@ fn a_survey_is_done_in_its_turn_among_the_finishes() {
             .add(Job::Finish((0, FileId(file)), Finish { handle, root, path, naming, folder_is_new: false }));
         if file % 2 == 0 {
             let root = Arc::from(dir.path());
-            errands.add(Job::Survey(0, Survey { root, files_max: 9, now: Wall(0), ours: BTreeSet::new() }));
+            errands.add(Job::Survey(0, Survey { root, files_max: 9, now: Wall(0), ours: Vec::new() }));
             errands.add(Job::Read(B, part(b"bytes", 1, 3)));
         }
     }

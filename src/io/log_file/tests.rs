@@ -253,6 +253,20 @@ fn a_folder_that_cannot_be_changed_makes_the_file_grow() {
 }
 
 #[test]
+fn a_file_that_another_logs_into_is_told_of_whatever_else_is_wrong() {
+    let (_dir, path) = place();
+    symlink("1", &path).unwrap();
+    let mut log = LogFile::open(&path, LogRules { bytes_max: Some(4096), keep: 0, ..NEVER }).unwrap();
+    let _other = LogFile::open(&path.with_file_name("2"), NEVER).unwrap();
+    fs::create_dir(path.with_file_name("2.0")).unwrap();
+    fs::remove_file(&path).unwrap();
+    symlink("2", &path).unwrap();
+    write(&mut log, 0..100);
+    let is_busy = |error: &io::Error| error.kind() == ErrorKind::ResourceBusy;
+    assert!(matches!(log.take_trouble(), Some(LogTrouble::NotLocked(error)) if is_busy(&error)));
+}
+
+#[test]
 fn what_one_that_died_has_left_is_put_right() {
     let (_dir, path) = place();
     let put = |name: &str, number: usize| fs::write(path.with_file_name(name), line(number)).unwrap();

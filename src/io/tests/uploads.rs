@@ -6,8 +6,11 @@ use super::*;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::time::UNIX_EPOCH;
 
-use crate::proto::limits::{COUNTED_BYTES_MIN, LET_GO_WAITING_MAX, RESERVE_BYTES_MIN, SALT_BYTES};
+use crate::proto::limits::{
+    COUNTED_BYTES_MIN, LET_GO_WAITING_MAX, RESERVE_BYTES_MIN, SALT_BYTES, UPLOAD_LEFT_AGE,
+};
 use crate::proto::machine::{FileOp, Secret, temp_name};
 
 fn fresh(bytes: u64, tag: u32) -> OpenMode {
@@ -235,6 +238,45 @@ fn a_survey_is_answered_in_its_turn_among_the_finishes() {
     }
     let root = tempfile::tempdir().unwrap();
     assert_eq!(run_alone(root.path(), (0, 0, 0), act), (50, 50, FILES));
+}
+
+/// An upload may be silent for a day, and another machine offers what is in the same folder.
+#[test]
+fn what_one_machine_has_open_was_not_left_for_another() {
+    #[allow(clippy::ptr_arg)] // the kind of function that a toy takes
+    fn uploads(root: &mut PathBuf, what: What<'_>, desk: &mut Desk<'_>) {
+        match what {
+            What::Told(Input::Start) => desk.open(FileId(1), "a", fresh(5, 1)),
+            What::Told(Input::FileReady { .. }) => {
+                let file = fs::File::options().write(true).open(root.join(temp_name("a", 1))).unwrap();
+                let now = UNIX_EPOCH + Duration::from_nanos(desk.now.wall.0);
+                file.set_modified(now - 2 * UPLOAD_LEFT_AGE).unwrap();
+                desk.os.perform(Effect::Present { path: "some other", stamp: None });
+            }
+            What::Told(Input::Shutdown) => {
+                assert_eq!(names(root), [temp_name("a", 1)]);
+                desk.exit();
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    fn offers(counted: &mut Option<(u64, u64)>, what: What<'_>, desk: &mut Desk<'_>) {
+        match what {
+            What::Told(Input::Presented { .. }) => desk.os.perform(Effect::Survey { files_max: 9 }),
+            What::Told(Input::Surveyed { bytes, removed, .. }) => {
+                *counted = Some((bytes, removed));
+                desk.exit();
+            }
+            other => assert!(matches!(other, What::Told(Input::Start)), "{other:?}"),
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().to_owned();
+    let (mut first, mut second) = (Toy::new(None, root.clone(), uploads), Toy::new(None, None, offers));
+    let mut hosts =
+        [Host { machine: &mut first, root: root.clone() }, Host { machine: &mut second, root: root.clone() }];
+    Reactor::new().unwrap().run(&mut hosts).unwrap();
+    assert_eq!(second.state, Some((0, 0)), "neither counted nor deleted, and nothing is said of it");
 }
 
 #[test]

@@ -38,11 +38,14 @@ pub const GREET_TIMEOUT: Duration = Duration::from_secs(60);
 pub const TURNED_AWAY_LINES_BURST: u64 = 20;
 /// See [`TURNED_AWAY_LINES_BURST`].
 pub const TURNED_AWAY_LINES_PERIOD: Duration = Duration::from_secs(3);
-/// Records of level INFO in a row, and one each [`LOG_LINE_PAUSE`] then; how many were left out is said. As many as ten
-/// thousand users cause who come and go, and so few that a flood takes hours to push out what else is in the log.
+/// Records of level INFO in a row, and one each [`LOG_LINE_PAUSE`] then; how many were left out is said each
+/// [`LOG_LEFT_OUT_PERIOD`]. As many as ten thousand users cause who come and go, and so few that a flood takes hours to push
+/// out what else is in the log.
 pub const LOG_LINES_BURST: u64 = 20_000;
 /// See [`LOG_LINES_BURST`].
 pub const LOG_LINE_PAUSE: Duration = Duration::from_millis(20);
+/// See [`LOG_LINES_BURST`]: a flood that lasts for a day has 1440 such lines, among four million of its own.
+pub const LOG_LEFT_OUT_PERIOD: Duration = Duration::from_secs(60);
 /// Signals that ask to end, and come so soon after the first of them, are one: `timeout` sends one to its child, and then one to the
 /// group. Nobody means two when they are so close.
 pub const SIGNALS_AT_ONCE: Duration = Duration::from_millis(100);
@@ -56,7 +59,8 @@ pub const LINK_QUEUE_BYTES_SOFT: usize = LINK_QUEUE_BYTES_MAX / 2;
 /// operator says otherwise. One that takes nothing at all is found earlier, by the kernel.
 pub const SLOW_READER_TIMEOUT: Duration = Duration::from_secs(30);
 
-// A driver has room for all of these at once.
+// A driver has room for all of these at once. Beside them are closed links that are waited for however many there are, because they may
+// still have something to say; they are gone in `LINGER_TIMEOUT`.
 const _: () = assert!(
     SERVER_LINKS_MAX + LINKS_FOR_OPERATORS + HOLDER_LINKS_MAX + SERVER_MACHINES * LINGERING_MAX <= LINKS_MAX
 );

@@ -40,5 +40,8 @@ pub const LET_GO_FILES_MAX: usize = 64;
 pub const LET_GO_BYTES_MAX: u64 = 32 << 20;
 /// Deleted files that wait for that, with a descriptor and their room on the disk each, before fresh ones wait for them.
 pub const LET_GO_WAITING_MAX: usize = 4 * LET_GO_FILES_MAX;
+/// How often is looked whether links have let go of deleted files: often against how long a link takes for a range, and so
+/// seldom that thousands of them cost the loop nothing.
+pub const LET_GO_LOOK_PERIOD: Duration = Duration::from_millis(100);
 /// Files that waited so and are opened in one turn of the loop: each takes it about 0.1 ms.
 pub const POSTPONED_OPENS_A_TURN: usize = 4;

@@ -49,6 +49,10 @@ pub use secret::Secret;
 pub use store::{Change, KeptFile, Load, Login, Mail, Row};
 pub use why::Why;
 
+/// The target of log records that only an operator causes: what was asked for, and how a life ended. However many records
+/// others cause, these are not left out of the log.
+pub const OPERATOR: &str = "operator";
+
 /// A pure state machine: a server, the peers of a process, or anything else that a driver runs.
 pub trait Machine: Any {
     /// Something happened.
@@ -130,8 +134,8 @@ pub enum Input<'a> {
     Derived { job: u64, key: Secret<[u8; 32]> },
     /// An [`Effect::Survey`] is done: bytes of the plain files in the machine's folder, each as [`counted_bytes`] has it;
     /// the first of them, in the order of their names, if they were asked for; and how many old unfinished ones were deleted. Of
-    /// unfinished ones of [`OpenMode::Fresh`] only those count that the machine does not have open, with all that they have of the
-    /// disk.
+    /// unfinished ones of [`OpenMode::Fresh`] only those count that no machine with that folder has open, with all that they have
+    /// of the disk.
     Surveyed { bytes: u64, files: &'a [FolderFile], removed: u64 },
     /// The folder cannot be read.
     SurveyFailed { error: ErrorKind },

@@ -4,7 +4,7 @@
 use crate::proto::chat;
 use crate::proto::ids::LinkId;
 use crate::proto::limits::STATUS_COMMANDS;
-use crate::proto::machine::{DriverFigures, Effect, Os, Tell};
+use crate::proto::machine::{DriverFigures, Effect, OPERATOR, Os, Tell};
 use crate::proto::server::Server;
 use crate::proto::server::chat::Until;
 use crate::proto::server::directory::{Refusal, refuse};
@@ -128,7 +128,9 @@ impl Server {
                 *figures += &format!(" {key}={value}");
             }
         });
-        lines.iter().for_each(|(group, figures)| log::info!("status group={group}{figures}"));
+        lines
+            .iter()
+            .for_each(|(group, figures)| log::info!(target: OPERATOR, "status group={group}{figures}"));
         let (last_ns, last) = std::mem::replace(&mut self.inquiries.last, (driver.uptime_ns, rated));
         let past_ns = driver.uptime_ns.saturating_sub(last_ns);
         let rates: String = std::iter::zip(RATED, std::iter::zip(last, rated))
@@ -137,7 +139,7 @@ impl Server {
                 format!(" {key}_per_s={}", per_second(after.saturating_sub(before), past_ns))
             })
             .collect();
-        log::info!("status group=rates over_ns={past_ns}{rates}");
+        log::info!(target: OPERATOR, "status group=rates over_ns={past_ns}{rates}");
     }
 
     fn tell_all_figures(&self, driver: &DriverFigures, others: &[(String, u64)], tell: Tell<'_>) {

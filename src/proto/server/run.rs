@@ -8,7 +8,7 @@ use crate::proto::ids::FileId;
 use crate::proto::limits::{
     CHUNK_BYTES_MAX, FLUSH_PERIOD, RUN_PAUSE, RUNS_BURST, SERVER_UNWRITTEN_BYTES_MAX,
 };
-use crate::proto::machine::{Effect, FileOp, Os, Why};
+use crate::proto::machine::{Effect, FileOp, OPERATOR, Os, Why};
 use crate::proto::record::{IpText, TableWriter, names};
 use crate::proto::server::directory::{Refusal, refuse};
 use crate::proto::server::{Server, Timer};
@@ -198,7 +198,8 @@ impl Server {
         }
         let closed = self.syncing.extract_if(.., |run| run.is_closed());
         for run in closed.chain(self.run.take_if(|run| run.is_closed())) {
-            log::info!("run ended complete={}", run.is_complete());
+            // Seldom enough by itself: see `RUN_PAUSE`.
+            log::info!(target: OPERATOR, "run ended complete={}", run.is_complete());
             self.status.tables_failed += u64::from(!run.is_complete());
         }
     }

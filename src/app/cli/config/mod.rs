@@ -8,6 +8,7 @@ mod outside;
 mod print;
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use argh::FromArgs;
@@ -98,10 +99,11 @@ pub(super) fn settle(
 }
 
 /// What a file with that text, and nothing else, comes to: as `--print-config` shows it, or a line for each mistake. Reads
-/// neither files nor the environment.
+/// neither files nor the environment, and passes over names of hosts: others would be asked for their addresses.
 pub(in crate::app) fn understand(text: &str) -> Result<String, Vec<String>> {
     let flags = Flags::of_server();
-    let found = file::understand(&flags, Path::new("tickmesh.toml"), text);
+    let mut found = file::understand(&flags, Path::new("tickmesh.toml"), text);
+    found.settings.retain(|setting| !setting.names_a_host());
     let mistakes = all_mistakes(&found.settings, found.mistakes);
     if mistakes.is_empty() {
         Ok(print::config(&flags, &winners(&found.settings, None)))
@@ -156,7 +158,7 @@ fn all_mistakes(settings: &[Setting], mut mistakes: Vec<Mistake>) -> Vec<Mistake
 /// What is right by itself, and wrong on this host.
 fn outside_mistakes(effective: &[Setting]) -> Vec<Mistake> {
     let found = attempt(effective).map(|options| outside::mistakes(&options)).unwrap_or_default();
-    let mistakes = found.into_iter().map(|text| match culprit(effective, &text) {
+    let told = found.into_iter().map(|text| match culprit(effective, &text) {
         Some(place) => {
             let setting = &effective[place];
             Mistake { origin: setting.origin.clone(), text: setting.blame(&text) }
@@ -164,7 +166,9 @@ fn outside_mistakes(effective: &[Setting]) -> Vec<Mistake> {
         // A default: nobody has said it.
         None => Mistake { origin: Origin::Typed, text },
     });
-    mistakes.collect()
+    let mut mistakes: Vec<Mistake> = told.collect();
+    mistakes.sort();
+    mistakes
 }
 
 /// Whether a message names a flag.
@@ -211,6 +215,13 @@ impl Setting {
             Origin::Variable(_) => Layer::Variable,
             Origin::Typed => Layer::Typed,
         }
+    }
+
+    /// Whether it is an address that has to be asked for.
+    fn names_a_host(&self) -> bool {
+        let is_address = matches!(self.flag, "--listen" | "--upload-listen");
+        let has_port = || self.value.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        is_address && self.value.parse::<SocketAddr>().is_err() && has_port()
     }
 
     /// A message of the parser, as it reads best where this setting is.

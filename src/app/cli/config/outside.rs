@@ -17,8 +17,13 @@ pub(super) fn mistakes(options: &ServerOptions) -> Vec<String> {
         found.push(format!("--user {name}: there is no such user on this host"));
     }
     for (flag, file) in [("--log-file", &options.log.file), ("--pid-file", &process.pid_file)] {
-        if let Some(path) = file.as_deref().filter(|path| path.is_dir()) {
+        let Some(path) = file.as_deref() else { continue };
+        if path.is_dir() {
             found.push(format!("{flag} {}: it is a folder", path.display()));
+        }
+        // Nobody makes it.
+        if path.parent().is_some_and(|folder| folder != Path::new("") && !folder.is_dir()) {
+            found.push(format!("{flag} {}: its folder is not there", path.display()));
         }
     }
     let uploads = options.uploads.as_ref();

@@ -177,6 +177,15 @@ fn what_needs_another_flag_may_find_it_elsewhere() {
 }
 
 #[test]
+fn what_is_only_to_be_understood_asks_nobody_for_an_address() {
+    let shown =
+        understand("listen = ['127.0.0.1:7', 'nobody.invalid:7']\nupload_listen = 'nobody.invalid:8'")
+            .unwrap();
+    assert!(shown.contains("127.0.0.1:7") && !shown.contains("invalid"), "{shown}");
+    assert_eq!(understand("listen = 'nowhere'").unwrap_err().len(), 1);
+}
+
+#[test]
 fn files_that_cannot_be_read_are_mistakes() {
     let case = Case::new("");
     assert_eq!(

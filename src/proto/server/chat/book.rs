@@ -8,7 +8,7 @@ use crate::proto::accounts::{Put, Verifier};
 use crate::proto::chat::WaitingMail;
 use crate::proto::ids::{FileName, LinkId, Name};
 use crate::proto::limits::{BOOK_AGE_MAX, BOOK_PERIOD, BOOK_ROWS_MAX, BOOK_ROWS_PAUSE};
-use crate::proto::machine::{CloseReason, Effect, KeptFile, Load, Os, Row, Why};
+use crate::proto::machine::{CloseReason, Effect, KeptFile, Load, OPERATOR, Os, Row, Why};
 use crate::proto::server::chat::comings::{Left, left};
 use crate::proto::server::{Server, Timer};
 use crate::proto::time::{Mono, Now};
@@ -123,7 +123,7 @@ impl Server {
         match result {
             Ok(()) => {
                 self.status.reloads += 1;
-                log::info!("reloaded accounts={}", self.chat.accounts());
+                log::info!(target: OPERATOR, "reloaded accounts={}", self.chat.accounts());
             }
             Err(error) => {
                 self.status.reloads_failed += 1;
