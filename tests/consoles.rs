@@ -249,3 +249,28 @@ fn who_says_nothing_for_long_is_logged_out_and_stays_out() {
     alice.expect(&mut town, "ENDED the server has logged you out: you said nothing for");
     assert!(!alice.is_complete(&town.world));
 }
+
+/// It was offered, and the server has to hear that it is not any more; of what it knows from an earlier session it hears nothing.
+#[test]
+fn a_file_that_cannot_be_offered_again_is_given_up_and_not_before_it_was_offered() {
+    let mut town = town(12);
+    let [mut alice, mut bob, _] = three(&mut town);
+    for name in ["a.txt", "b.txt"] {
+        town.world.disk_mut(alice.node).write(name, b"of alice");
+        town.world.disk_mut(bob.node).write(name, b"of bob");
+        alice.says(&mut town, &format!("register {name}"), &format!("OK register {name} 1"));
+    }
+    town.world.disk_mut(alice.node).remove("a.txt");
+    alice.says(&mut town, "register a.txt", "ERR local-disk");
+    town.world.run_for(SECOND);
+    bob.says(&mut town, "searchFile a.txt", "OK searchFile Not available");
+    bob.says(&mut town, "register a.txt", "OK register a.txt 1");
+    bob.says(&mut town, "register b.txt", "ERR file-differs");
+    town.world.crash(alice.node);
+    town.world.disk_mut(alice.node).remove("b.txt");
+    alice.start(&mut town);
+    alice.expect(&mut town, "LOGIN");
+    alice.says(&mut town, "register b.txt", "ERR local-disk");
+    town.world.run_for(SECOND);
+    bob.says(&mut town, "register b.txt", "ERR file-differs");
+}

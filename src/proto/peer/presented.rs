@@ -137,13 +137,13 @@ impl Member {
         for _ in 0..PRESENTED_SLICE {
             let first = self.guest.as_mut().and_then(|guest| guest.presented.coming.pop_first());
             let Some((path, stamp)) = first else { return };
-            self.take(path, stamp, common, now, os);
+            self.take(path, stamp, common, os);
         }
         common.wheel.insert(Timer::Present(self.index), now.mono + PRESENTED_SLICE_PAUSE);
     }
 
     /// One that was offered before may be another one now, and is looked at anew.
-    fn take(&mut self, path: Box<str>, stamp: Stamp, common: &mut Common, now: Now, os: &mut dyn Os) {
+    fn take(&mut self, path: Box<str>, stamp: Stamp, common: &mut Common, os: &mut dyn Os) {
         let Some(guest) = &mut self.guest else { return };
         let presented = &mut guest.presented;
         let known = presented.items.get(&path).map(|known| known.item);
@@ -168,21 +168,8 @@ impl Member {
         if known.is_some() && guest.waits(item) {
             return;
         }
-        let offered = self.library.at_mut(item);
-        if offered.is_whole() && offered.file().is_some() {
-            // It may not be there any more when its turn comes.
-            guest.to_withdraw.insert(item);
-        }
-        if let State::Checking { .. } = offered.state {
-            guest.looked_at -= 1;
-        }
-        let name = offered.name.clone();
-        offered.close(common, os);
-        (offered.trouble, offered.registers_refused) = (None, 0);
-        (offered.verified, offered.is_registered) = (None, false);
-        guest.offer(item, Offer { path: path.into(), name, chunks: None });
-        self.wake_withdrawals(common, now);
-        self.open_more_offers(common, os);
+        let name = self.library.at(item).name.clone();
+        self.offer_anew(item, Offer { path: path.into(), name, chunks: None }, common, os);
     }
 
     /// Looks from time to time whether what is offered is still there, for an open file keeps its room on the disk, and what an

@@ -54,16 +54,10 @@ impl Member {
             let text = format!("one session has at most {CONSOLE_FILES_MAX} files");
             return self.refuse_typed(ErrorCode::LimitReached, &text);
         }
-        let offered = self.library.at_mut(item);
-        offered.close(common, os);
-        (offered.trouble, offered.registers_refused) = (None, 0);
-        (offered.verified, offered.is_registered) = (None, false);
-        let Some(guest) = &mut self.guest else { return };
-        guest.offer(item, Offer { path: name.to_string(), name, chunks });
         if let Some(doing) = self.talker().and_then(|talker| talker.doing.as_mut()) {
             doing.what = What::Register(item);
         }
-        self.open_more_offers(common, os);
+        self.offer_anew(item, Offer { path: name.to_string(), name, chunks }, common, os);
     }
 
     /// The server has a file in its catalog as ours.
