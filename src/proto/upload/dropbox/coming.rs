@@ -28,7 +28,7 @@ impl DropBox {
         if let Err(why) = self.make_place(remote, now, os) {
             return self.send_away(link, why, remote, "", now, os);
         }
-        self.places.take(remote);
+        self.places.take(remote.ip());
         self.clients.insert(link, Client::new(remote, now.mono));
         self.waiting.insert((now.mono, link));
         self.wheel.insert(Timer::Header(link), now.mono + HEADER_TIMEOUT);
@@ -38,7 +38,7 @@ impl DropBox {
 
     /// Who has begun a file is never pushed out for somebody who may never begin one.
     fn make_place(&mut self, remote: SocketAddr, now: Now, os: &mut dyn Os) -> Result<(), Refusal> {
-        if self.places.of_address(remote) >= self.config.clients_per_address_max {
+        if self.places.of_address(remote.ip()) >= self.config.clients_per_address_max {
             return Err(Refusal::TooManyOfAddress);
         }
         if self.places.total() < self.config.clients_max {
@@ -185,7 +185,7 @@ impl DropBox {
 
     fn cut_header(&mut self, link: LinkId, now: Now) {
         let Some(Client { state: State::Header { head }, remote, .. }) = self.take_out(link) else { return };
-        self.places.give_back(remote);
+        self.places.give_back(remote.ip());
         if head.is_empty() {
             // Who looks whether somebody listens is no news.
             self.status.refused[Refusal::HeaderCut as usize] += 1;
@@ -234,7 +234,7 @@ impl DropBox {
     /// Takes a client out with all that was begun for it; returns what its file was, for the log.
     pub(super) fn give_up(&mut self, link: LinkId, os: &mut dyn Os) -> (Client, String) {
         let client = self.take_out(link).expect("it is there");
-        self.places.give_back(client.remote);
+        self.places.give_back(client.remote.ip());
         let text = match &client.state {
             State::Counting { upload } => upload.about(),
             state => match client.file().and_then(|file| self.uploads.remove_entry(&file)) {

@@ -109,7 +109,7 @@ impl DropBox {
         let Some(upload) = self.uploads.remove(&file) else { return };
         os.perform(Effect::Release { file });
         self.quota.store(upload.bytes);
-        self.places.give_back(upload.remote);
+        self.places.give_back(upload.remote.ip());
         self.status.files += 1;
         self.status.bytes += upload.bytes;
         let path = moved.unwrap_or(&upload.name);
@@ -157,7 +157,7 @@ impl DropBox {
                 let Some(upload) = self.uploads.remove(&file) else { return };
                 os.perform(Effect::Release { file });
                 self.quota.give_back(upload.bytes);
-                self.places.give_back(upload.remote);
+                self.places.give_back(upload.remote.ip());
                 let about = upload.about() + &about;
                 self.note_failure(Failure::FinishFailed, upload.remote, &about, now);
             }
@@ -173,7 +173,7 @@ impl DropBox {
         // Nothing is open that could be released.
         self.quota.give_back(upload.bytes);
         self.take_out(link);
-        self.places.give_back(upload.remote);
+        self.places.give_back(upload.remote.ip());
         let why = match error {
             ErrorKind::StorageFull => Refusal::DiskFull,
             ErrorKind::TooManyLinks => Refusal::NameFull,
