@@ -21,6 +21,8 @@ pub const SERVER_LINKS: usize = LINKS_MAX - 3072;
 pub const LINKS_FOR_OPERATORS: usize = 16;
 /// Links of others to who offers uploads to the mesh. Who finds no place there tries again, and gets chunks of those who have some.
 pub const HOLDER_LINKS_MAX: usize = 1024;
+/// The same of one address: half of them, so that one host cannot keep out all others.
+pub const HOLDER_LINKS_PER_ADDRESS_MAX: usize = HOLDER_LINKS_MAX / 2;
 /// Machines of one server that take links: itself, the drop box, and who offers uploads.
 const SERVER_MACHINES: usize = 3;
 /// Most that an operator may say, the clients of a drop box included: what a driver has, without those of operators, of who offers
