@@ -156,8 +156,10 @@ pub const UNWRITTEN_BYTES_MAX: usize = 1 << 20;
 /// The same for the server's table, which has the rows of all members: 20 s of a hundred at 10 ms.
 pub const SERVER_UNWRITTEN_BYTES_MAX: usize = 32 << 20;
 /// Bytes of one append, about: if more waits because the disk has refused it, it goes out in parts of a tenth of a
-/// millisecond, and ticks in between.
+/// millisecond, with ticks in between.
 pub const APPEND_BYTES: usize = 256 << 10;
+/// Between two parts of a file's last rows: the most that a server keeps is out after an eighth of a second.
+pub const APPEND_PAUSE: Duration = Duration::from_millis(1);
 /// Flushes that a file's last rows get when the disk refuses them at the end: two seconds.
 pub const CLOSE_TRIES_MAX: u32 = 10;
 /// A step of the wall clock against the monotonic clock that is larger than any slewing.

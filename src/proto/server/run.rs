@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::proto::exchange::{News, Recorder};
 use crate::proto::ids::FileId;
 use crate::proto::limits::{
-    CHUNK_BYTES_MAX, FLUSH_PERIOD, RUN_PAUSE, RUNS_BURST, SERVER_UNWRITTEN_BYTES_MAX,
+    APPEND_PAUSE, CHUNK_BYTES_MAX, FLUSH_PERIOD, RUN_PAUSE, RUNS_BURST, SERVER_UNWRITTEN_BYTES_MAX,
 };
 use crate::proto::machine::{Effect, FileOp, Os, Why};
 use crate::proto::record::{IpText, TableWriter, names};
@@ -116,9 +116,14 @@ impl Run {
         }
     }
 
-    /// Every row is written; the disk brings the table home.
-    pub(super) fn is_syncing(&self) -> bool {
-        self.recorder.is_syncing()
+    /// See [`Recorder::is_behind`].
+    fn is_behind(&self) -> bool {
+        self.recorder.is_behind()
+    }
+
+    /// See [`Recorder::is_ending`].
+    fn is_ending(&self) -> bool {
+        self.recorder.is_ending()
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -152,8 +157,8 @@ impl Server {
         self.files_opened += 1;
         // A table that is still being closed has all its rows and waits for the disk, or is one whose
         // disk refuses its last rows.
-        if let Some(run) = self.run.take_if(|run| run.is_syncing()) {
-            self.syncing.push(run);
+        if let Some(run) = self.run.take_if(|run| run.is_ending()) {
+            self.ending.push(run);
         }
         if let Some(run) = self.run.take() {
             log::error!("server table given up; a new run starts");
@@ -186,17 +191,24 @@ impl Server {
     }
 
     pub(super) fn on_flush(&mut self, now: Now, os: &mut dyn Os) {
-        if let Some(run) = &mut self.run {
+        for run in self.run.iter_mut().chain(&mut self.ending) {
             run.flush(os);
             self.wheel.insert(Timer::Flush, now.mono + FLUSH_PERIOD);
         }
     }
 
+    pub(super) fn on_appended(&mut self, file: FileId, now: Now, os: &mut dyn Os) {
+        self.on_file(file, |run| run.on_appended(os));
+        if self.run.iter().chain(&self.ending).any(Run::is_behind) {
+            self.wheel.insert(Timer::Flush, now.mono + APPEND_PAUSE);
+        }
+    }
+
     pub(super) fn on_file(&mut self, file: FileId, act: impl FnOnce(&mut Run)) {
-        if let Some(run) = self.run.iter_mut().chain(&mut self.syncing).find(|run| run.file() == file) {
+        if let Some(run) = self.run.iter_mut().chain(&mut self.ending).find(|run| run.file() == file) {
             act(run);
         }
-        let closed = self.syncing.extract_if(.., |run| run.is_closed());
+        let closed = self.ending.extract_if(.., |run| run.is_closed());
         for run in closed.chain(self.run.take_if(|run| run.is_closed())) {
             log::info!("run ended complete={}", run.is_complete());
             self.status.tables_failed += u64::from(!run.is_complete());
