@@ -88,7 +88,7 @@ pub struct Server {
     ending: Vec<Run>,
     /// Somebody's part of the run ended before its time.
     run_was_cut: bool,
-    /// When the runs that have begun would be over, if they had begun [`RUN_PAUSE`](crate::proto::limits::RUN_PAUSE) after each other.
+    /// Until when the runs that have begun would have lasted at the steady rate.
     runs_until: Mono,
     files_opened: u32,
     /// A line that is being encoded.

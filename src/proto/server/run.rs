@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::proto::exchange::{News, Recorder};
+use crate::proto::gcra::Gcra;
 use crate::proto::ids::FileId;
 use crate::proto::limits::{
     APPEND_PAUSE, CHUNK_BYTES_MAX, FLUSH_PERIOD, RUN_PAUSE, RUNS_BURST, SERVER_UNWRITTEN_BYTES_MAX,
@@ -14,6 +15,9 @@ use crate::proto::server::directory::{Refusal, refuse};
 use crate::proto::server::{Server, Timer};
 use crate::proto::time::{Mono, Now, Wall};
 use crate::proto::wire::ErrorCode;
+
+/// Runs that begin, whoever's they are.
+const RUNS: Gcra = Gcra::new(RUNS_BURST, RUN_PAUSE);
 
 /// A run as the server writes it down.
 #[derive(Debug)]
@@ -139,11 +143,11 @@ impl Server {
     /// Whether a member with a run of that length may join: it may have to begin a new table.
     pub(super) fn check_new_run(&self, duration: Duration, now: Mono) -> Result<(), Refusal> {
         let begins = !duration.is_zero() && self.run.as_ref().is_none_or(Run::is_closing);
-        let covered = now + RUN_PAUSE * (RUNS_BURST - 1);
-        if !begins || self.runs_until <= covered {
+        let due = RUNS.due(self.runs_until, 1, now);
+        if !begins || due <= now {
             return Ok(());
         }
-        let seconds = (self.runs_until - covered).as_secs() + 1;
+        let seconds = (due - now).as_secs() + 1;
         let text = format!("too many runs began in the last minute; try again in {seconds} s");
         refuse(ErrorCode::LimitReached, text)
     }
@@ -161,11 +165,14 @@ impl Server {
             self.ending.push(run);
         }
         if let Some(run) = self.run.take() {
-            log::error!("server table given up; a new run starts");
+            log::error!(
+                "server table given up file={} why=\"a new run begins, and the disk has not taken the last rows\"",
+                names::SERVER_TABLE
+            );
             self.status.tables_failed += 1;
             os.perform(Effect::Release { file: run.file() });
         }
-        self.runs_until = self.runs_until.max(now.mono) + RUN_PAUSE;
+        RUNS.charge(&mut self.runs_until, 1, now.mono);
         self.run_was_cut = false;
         self.run = Some(Run::open(file, now, os));
         self.wheel.insert(Timer::Flush, now.mono + FLUSH_PERIOD);

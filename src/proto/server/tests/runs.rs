@@ -17,11 +17,11 @@ fn come_and_go(desk: &mut Desk, index: u32) -> String {
 #[test]
 fn nobody_fills_the_disk_with_tables_of_runs_that_are_over_at_once() {
     let mut desk = Desk::new();
-    for index in 0..RUNS_BURST {
+    for index in 0..RUNS_BURST as u32 {
         let answer = come_and_go(&mut desk, index);
         assert!(answer.starts_with("OK JOIN a "), "{index}: {answer}");
     }
-    let refused = come_and_go(&mut desk, RUNS_BURST);
+    let refused = come_and_go(&mut desk, RUNS_BURST as u32);
     assert!(refused.starts_with("ERR limit-reached too many runs began"), "{refused}");
     assert!(refused.contains("try again in 4 s") || refused.contains("try again in 3 s"), "{refused}");
     assert_eq!(desk.hand.files.len(), RUNS_BURST as usize);
