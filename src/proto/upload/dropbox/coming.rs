@@ -234,21 +234,20 @@ impl DropBox {
     /// Takes a client out with all that was begun for it; returns what its file was, for the log.
     pub(super) fn give_up(&mut self, link: LinkId, os: &mut dyn Os) -> (Client, String) {
         let client = self.take_out(link).expect("it is there");
-        self.places.give_back(client.remote.ip());
-        let text = match &client.state {
-            State::Counting { upload } => upload.about(),
-            state => match client.file().and_then(|file| self.uploads.remove_entry(&file)) {
-                Some((file, upload)) => {
-                    self.quota.give_back(upload.bytes);
-                    os.perform(Effect::Release { file });
-                    let written = match state {
-                        State::Receiving { written_bytes, .. } => format!(" written={written_bytes}"),
-                        _ => String::new(),
-                    };
-                    upload.about() + &written
-                }
-                None => String::new(),
-            },
+        let upload = client.file().and_then(|file| self.uploads.remove_entry(&file));
+        match &upload {
+            Some((file, upload)) => {
+                self.give_back(upload);
+                os.perform(Effect::Release { file: *file });
+            }
+            None => self.places.give_back(client.remote.ip()),
+        }
+        let text = match (&client.state, upload) {
+            (State::Counting { upload }, _) => upload.about(),
+            (State::Receiving { written_bytes, .. }, Some((_, upload))) => {
+                format!("{} written={written_bytes}", upload.about())
+            }
+            (_, upload) => upload.map_or_else(String::new, |(_, upload)| upload.about()),
         };
         (client, text)
     }
@@ -286,7 +285,10 @@ impl DropBox {
         match self.lines.say(counted_address(remote.ip()), trouble, now.mono) {
             Say::Yes => log::log!(level, "upload {what} from={remote}{about}"),
             Say::Last => {
-                log::log!(level, "upload {what} from={remote}{about}; the next like it are not logged")
+                log::log!(
+                    level,
+                    "upload {what} from={remote}{about} then=\"the next like it are not logged\""
+                )
             }
             Say::No => {
                 self.status.unlogged += 1;
