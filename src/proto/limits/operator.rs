@@ -58,10 +58,6 @@ pub const LINK_QUEUE_BYTES_SOFT: usize = LINK_QUEUE_BYTES_MAX / 2;
 /// operator says otherwise. One that takes nothing at all is found earlier, by the kernel.
 pub const SLOW_READER_TIMEOUT: Duration = Duration::from_secs(30);
 
-// A driver has room for all of these at once.
-const _: () = assert!(
-    SERVER_LINKS_MAX + LINKS_FOR_OPERATORS + HOLDER_LINKS_MAX + SERVER_MACHINES * LINGERING_MAX <= LINKS_MAX
-);
 // What it takes unless an operator says otherwise fits, those who upload included.
 const _: () = assert!(SERVER_LINKS + UPLOAD_CLIENTS < SERVER_LINKS_MAX);
 const _: () = assert!(SLOW_READER_TIMEOUT.as_secs() > UNACKED_TIMEOUT.as_secs());
