@@ -56,6 +56,8 @@ pub const PRESENTED_SLICE_PAUSE: Duration = Duration::from_millis(1);
 pub const WITHDRAWN_SLICE: usize = 50;
 /// Between two such slices. So half of what a link may say in the long run is left: `WITHDRAW` counts twice.
 pub const WITHDRAWN_PAUSE: Duration = Duration::from_millis(100);
+/// Files that are gone, and of which it gives up at once what it knows: a fraction of a millisecond of everybody else's time.
+pub const PRESENTED_FORGOTTEN_SLICE: usize = 200;
 /// Of more files that are gone at one look, the log has one line for all.
 pub const GONE_LINES_MAX: usize = 10;
 /// Chunks of files that it knows no more, or that never were, that one link may ask it for in a row: a file may be forgotten or

@@ -216,14 +216,12 @@ impl Member {
             known.told != Told::Nothing && known.trouble.is_some()
         };
         guest.to_withdraw.extend((0..self.library.len() as ItemId).filter(is_still_there));
-        guest.to_register.clear();
+        guest.to_register = (0..self.library.len() as ItemId).collect();
         guest.put_off.clear();
         guest.presented.told = None;
         guest.ask_anew(now.mono);
         guest.next_news = now.mono;
-        for item in 0..self.library.len() as ItemId {
-            self.register(item, common, os);
-        }
+        self.register_more(common, os);
         // Before anything is asked for: it may be of the same name.
         self.withdraw_more(common, now, os);
         self.search(common, os);

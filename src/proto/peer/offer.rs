@@ -1,6 +1,7 @@
 //! What a guest has to offer: tells the server which files, and how much of each, and takes back what
 //! cannot be offered. Looks at no file and serves none.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::proto::limits::{
@@ -137,7 +138,8 @@ impl Member {
         }
     }
 
-    /// Some of the files that are to be taken back, and some of those whose end the server is to hear of.
+    /// Some of the files that are to be taken back, some of those whose end the server is to hear of, and some of which nothing
+    /// need be known any more.
     pub(super) fn withdraw_more(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
         self.take_back_more(common, now, os);
         for _ in 0..WITHDRAWN_SLICE {
@@ -149,7 +151,7 @@ impl Member {
         let is_more = self.guest.as_ref().is_some_and(|guest| {
             guest.presented.has_to_take_back() || is_joined && !guest.to_withdraw.is_empty()
         });
-        if is_more {
+        if self.forget_gone(common) || is_more {
             common.wheel.insert(Timer::Withdraw(self.index), now.mono + WITHDRAWN_PAUSE);
         }
     }
@@ -241,8 +243,10 @@ impl Member {
     /// Registers again what the server had no room for.
     pub(super) fn register_put_off(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
         if let Some(guest) = self.guest.as_mut().filter(|guest| now.mono >= guest.put_off_until) {
-            let put_off = std::mem::take(&mut guest.put_off);
-            put_off.into_iter().for_each(|item| self.register(item, common, os));
+            let waiting: BTreeSet<ItemId> = guest.to_register.iter().copied().collect();
+            guest.put_off.retain(|item| !waiting.contains(item));
+            guest.to_register.extend(guest.put_off.drain(..));
+            self.register_more(common, os);
         }
     }
 

@@ -6,8 +6,8 @@ mod names;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::proto::limits::{
-    GONE_LINES_MAX, PRESENTED_KNOWN_PER_OFFERED, PRESENTED_LOOK_PERIOD, PRESENTED_SLICE,
-    PRESENTED_SLICE_PAUSE, WITHDRAWN_SLICE,
+    GONE_LINES_MAX, PRESENTED_FORGOTTEN_SLICE, PRESENTED_KNOWN_PER_OFFERED, PRESENTED_LOOK_PERIOD,
+    PRESENTED_SLICE, PRESENTED_SLICE_PAUSE, WITHDRAWN_SLICE,
 };
 use crate::proto::machine::{CloseReason, Effect, FolderFile, Os, Stamp};
 use crate::proto::peer::Peers;
@@ -215,7 +215,9 @@ impl Member {
     }
 
     fn on_surveyed(&mut self, files: &[FolderFile], common: &mut Common, now: Now) {
-        self.forget_gone(common);
+        if self.forget_gone(common) {
+            self.wake_withdrawals(common, now);
+        }
         let Some(guest) = self.guest.as_mut().filter(|guest| guest.stays()) else { return };
         let max = guest.orders.presented_max;
         let presented = &mut guest.presented;
@@ -272,12 +274,12 @@ impl Member {
     }
 
     /// Gives up what is known of files that were gone at the last look, once the server knows that too: there may be any number
-    /// of them in a life.
-    fn forget_gone(&mut self, common: &Common) {
-        let Some(guest) = self.guest.as_mut().filter(|guest| guest.stays()) else { return };
+    /// of them in a life. Some at once; returns whether there may be more.
+    pub(super) fn forget_gone(&mut self, common: &Common) -> bool {
+        let Some(guest) = self.guest.as_mut().filter(|guest| guest.presented.gone > 0) else { return false };
         // The places of what waits to be looked at are those of what is offered.
         if self.contact.joined().is_none() || !guest.to_register.is_empty() || !guest.to_look_at.is_empty() {
-            return;
+            return false;
         }
         let Guest { presented, to_withdraw, asked, put_off, offered, .. } = guest;
         let waiting = asked.iter().filter_map(|asked| match asked {
@@ -290,19 +292,22 @@ impl Member {
         let Presented { items, gone, names, coming, found, .. } = presented;
         let mut over = BTreeSet::new();
         items.retain(|path, Presentable { item, gone, .. }| {
-            let is_over = *gone == Some(Gone::TakenBack) && self.library.at(*item).file().is_none();
-            let is_told = !to_withdraw.contains(item) && !waiting.contains(item) && !wanted.contains(item);
-            let is_over = is_over && is_told && !coming.contains_key(path) && !found.contains_key(path);
+            let is_over = over.len() < PRESENTED_FORGOTTEN_SLICE
+                && *gone == Some(Gone::TakenBack)
+                && self.library.at(*item).file().is_none()
+                && !(to_withdraw.contains(item) || waiting.contains(item) || wanted.contains(item))
+                && !(coming.contains_key(path) || found.contains_key(path));
             if is_over {
                 names.give_back(path, &self.library.at(*item).name);
                 over.insert(*item);
             }
             !is_over
         });
-        if over.is_empty() {
-            return;
+        let forgotten = over.len();
+        *gone -= forgotten;
+        if forgotten == 0 {
+            return false;
         }
-        *gone -= over.len();
         offered.retain(|offered| !over.contains(&offered.item));
         for other in self.others.iter_mut() {
             other.takes_part.retain(|item| !over.contains(item));
@@ -313,6 +318,7 @@ impl Member {
             (forgotten.state, forgotten.manifest, forgotten.trouble) = (State::Wanted, None, None);
             self.library.retire(item);
         }
+        forgotten == PRESENTED_FORGOTTEN_SLICE
     }
 
     /// Trouble that would be the end of another is told once, and all is tried again for as long as it takes.
