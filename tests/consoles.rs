@@ -249,3 +249,53 @@ fn who_says_nothing_for_long_is_logged_out_and_stays_out() {
     alice.expect(&mut town, "ENDED the server has logged you out: you said nothing for");
     assert!(!alice.is_complete(&town.world));
 }
+
+/// It was offered, and the server has to hear that it is not any more; of what it knows from an earlier session it hears nothing.
+#[test]
+fn a_file_that_cannot_be_offered_again_is_given_up_and_not_before_it_was_offered() {
+    let mut town = town(12);
+    let [mut alice, mut bob, _] = three(&mut town);
+    for name in ["a.txt", "b.txt"] {
+        town.world.disk_mut(alice.node).write(name, b"of alice");
+        town.world.disk_mut(bob.node).write(name, b"of bob");
+        alice.says(&mut town, &format!("register {name}"), &format!("OK register {name} 1"));
+    }
+    town.world.disk_mut(alice.node).remove("a.txt");
+    alice.says(&mut town, "register a.txt", "ERR local-disk");
+    town.world.run_for(SECOND);
+    bob.says(&mut town, "searchFile a.txt", "OK searchFile Not available");
+    bob.says(&mut town, "register a.txt", "OK register a.txt 1");
+    bob.says(&mut town, "register b.txt", "ERR file-differs");
+    town.world.crash(alice.node);
+    town.world.disk_mut(alice.node).remove("b.txt");
+    alice.start(&mut town);
+    alice.expect(&mut town, "LOGIN");
+    alice.says(&mut town, "register b.txt", "ERR local-disk");
+    town.world.run_for(SECOND);
+    bob.says(&mut town, "register b.txt", "ERR file-differs");
+}
+
+/// The server has its user as one who holds what came of it, until it hears that this is over.
+#[test]
+fn a_download_that_is_given_up_is_withdrawn() {
+    let mut town = town(13);
+    let [mut alice, mut bob, mut carol] = three(&mut town);
+    town.world.disk_mut(alice.node).write("a.txt", b"all of this is a");
+    alice.says(&mut town, "register a.txt 4", "OK register a.txt 1");
+    carol.says(&mut town, "download a.txt 2", "OK download a.txt");
+    carol.expect(&mut town, "FILE a.txt Fetching 1");
+    town.world.crash(alice.node);
+    bob.says(&mut town, "download a.txt", "OK download a.txt");
+    town.world.run_for(5 * SECOND);
+    let holders = |town: &mut Town, carol: &mut Console| {
+        carol.lines.clear();
+        carol.types(town, "searchFile a.txt");
+        town.world.run_for(SECOND);
+        carol.look(&town.world);
+        carol.lines.iter().filter(|line| line.starts_with("* HOLDER ")).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(holders(&mut town, &mut carol), ["* HOLDER bob 1 4", "* HOLDER carol 1 4"]);
+    bob.expect(&mut town, "FILE a.txt was not got: ");
+    town.world.run_for(SECOND);
+    assert_eq!(holders(&mut town, &mut carol), ["* HOLDER carol 1 4"]);
+}

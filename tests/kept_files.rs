@@ -105,7 +105,9 @@ fn what_the_disk_refuses_was_never_said() {
     assert_eq!(holders(&hall, "f"), ["bob"]);
     hall.world.store_mut(hall.node).fail(Some(ErrorKind::StorageFull));
     assert!(register(&mut hall, bob, "f", "two", "none").starts_with("ERR local-disk "));
+    let refused = hall.server().status().files_refused;
     assert!(hall.say(bob, "WITHDRAW f\n").starts_with("ERR local-disk "));
+    assert_eq!(hall.server().status().files_refused, refused, "that was no `REGISTER`");
     hall.world.store_mut(hall.node).fail(None);
     assert!(register(&mut hall, alice, "f", "one", "all").contains("bob holds it"), "still");
 }

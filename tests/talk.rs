@@ -199,6 +199,8 @@ fn who_says_nothing_for_long_is_sent_away_and_hearing_does_not_count() {
         town.world.run_for(Duration::from_secs(59));
         assert!(!town.world.is_closed(bob), "{minute}");
         assert_eq!(say(&mut town, alice, "message bob hello\n").lines().last(), Some("OK message delivered"));
+        // That is said by a program.
+        assert_eq!(say(&mut town, bob, "WITHDRAW f\n").lines().last(), Some("OK WITHDRAW f"));
     }
     town.world.run_for(Duration::from_secs(20));
     assert!(town.world.is_closed(bob));

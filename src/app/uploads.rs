@@ -12,7 +12,9 @@ use crate::app::cli::UploadsOptions;
 use crate::app::watched::Watched;
 use crate::app::{prepare_folder, random_secret};
 use crate::io::descriptors_max;
-use crate::proto::limits::{DESCRIPTORS_SPARE, FILES_PER_MEMBER_MAX, HOLDER_LINKS_MAX};
+use crate::proto::limits::{
+    DESCRIPTORS_SPARE, FILES_PER_MEMBER_MAX, HOLDER_LINKS_MAX, HOLDER_LINKS_PER_ADDRESS_MAX,
+};
 use crate::proto::machine::{OPERATOR, Why};
 use crate::proto::peer::{GuestConfig, Orders, Peers};
 use crate::proto::upload::{DropBox, DropBoxConfig, Failure, Refusal};
@@ -83,7 +85,7 @@ pub(super) fn holder(listen: &[SocketAddr]) -> Result<Peers> {
         orders: Orders { presented_max: files_max(), ..Orders::default() },
         upload_limit: None,
     })
-    .with_links_max(HOLDER_LINKS_MAX);
+    .with_links_max(HOLDER_LINKS_MAX, HOLDER_LINKS_PER_ADDRESS_MAX);
     // Who serves all networks is reached over all.
     Ok(if addr.ip().is_unspecified() { holder.with_listener_at(addr.ip()) } else { holder })
 }

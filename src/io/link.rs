@@ -284,7 +284,7 @@ impl Link {
                     stats.stamped += u64::from(at.is_some());
                     // All that there was, unless the end follows. A full buffer is a spent budget.
                     self.news.readable = count == buffer.len() || self.news.read_closed;
-                    self.news.bulky = count >= BULK_BYTES || !wanted;
+                    self.news.bulky = count >= BULK_BYTES.min(buffer.len()) || !wanted;
                     return Found::Bytes(count, at);
                 }
                 Err(Errno::EAGAIN) => {

@@ -2,7 +2,8 @@
 //! for each that is counted, until when all that was taken so far would have lasted at the steady rate.
 //!
 //! This is the generic cell rate algorithm (ITU-T I.371, annex A) in its form with one theoretical arrival time, in
-//! whole nanoseconds. That time is called `paid_until`; it begins as 0.
+//! whole nanoseconds. That time is called `paid_until`; it begins as 0, or later where a part of the burst is taken from
+//! the beginning.
 
 use std::time::Duration;
 

@@ -65,9 +65,9 @@ pub const ACCEPT_BUDGET: usize = 8;
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a closed link may take to send what is queued and see the other side's end.
 pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
-/// Closed links of one machine that wait so for the other side's end; then who is sent away for a fault of its own, or for want of
-/// room, has said farewell, or has brought its upload, is not waited for. A flood of such has no more descriptors of ours then, so that accepting goes on for everybody. Over a path
-/// of 100 ms this many are gone in time at 2500 a second.
+/// Closed links of one machine that wait so for the other side's end. Of the next ones those that are closed for a reason in the
+/// list at `Effect::Close` do not wait, so that a flood of them takes no more descriptors, and accepting goes on for
+/// everybody. Over a path of 100 ms this many are gone in time at 2500 a second.
 pub const LINGERING_MAX: usize = 256;
 /// How long accepting pauses when descriptors have run out.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -135,7 +135,7 @@ pub const SHARE_DEADLINE_MAX: Duration = Duration::from_secs(24 * 3600);
 pub const RUN_LEAD: Duration = Duration::from_millis(2);
 /// Each run of a server makes a table, even if it is over at once: so many may begin in a row, and then
 /// one each [`RUN_PAUSE`], so that nobody fills the disk with them.
-pub const RUNS_BURST: u32 = 20;
+pub const RUNS_BURST: u64 = 20;
 /// See [`RUNS_BURST`].
 pub const RUN_PAUSE: Duration = Duration::from_secs(3);
 /// How long a member may tick after its announced end: its clock may be slow, its last ticks late.
@@ -159,8 +159,10 @@ pub const UNWRITTEN_BYTES_MAX: usize = 1 << 20;
 /// The same for the server's table, which has the rows of all members: 20 s of a hundred at 10 ms.
 pub const SERVER_UNWRITTEN_BYTES_MAX: usize = 32 << 20;
 /// Bytes of one append, about: if more waits because the disk has refused it, it goes out in parts of a tenth of a
-/// millisecond, and ticks in between.
+/// millisecond, with ticks in between.
 pub const APPEND_BYTES: usize = 256 << 10;
+/// Between two parts of a file's last rows: the most that a server keeps is out after an eighth of a second.
+pub const APPEND_PAUSE: Duration = Duration::from_millis(1);
 /// Flushes that a file's last rows get when the disk refuses them at the end: two seconds.
 pub const CLOSE_TRIES_MAX: u32 = 10;
 /// A step of the wall clock against the monotonic clock that is larger than any slewing.

@@ -59,8 +59,8 @@ pub enum What {
     #[error("the name is too much like '{0}' in line {1}")]
     LooksLike(Name, usize),
     /// People would take it for an account that there is.
-    #[error(transparent)]
-    LooksLikeAccount(PutError),
+    #[error("{}", PutError::LooksLike(*.0))]
+    LooksLikeAccount(Name),
 }
 
 /// Why a text is not taken.
@@ -103,7 +103,7 @@ pub fn parse_credentials(bytes: &[u8], book: &Accounts) -> Result<Vec<Credential
             match book.looks_like(name) {
                 _ if same != line => Err(What::Twice(same)),
                 _ if before != line => Err(What::LooksLike(other, before)),
-                Some(account) if account != name => Err(What::LooksLikeAccount(PutError::LooksLike(account))),
+                Some(account) if account != name => Err(What::LooksLikeAccount(account)),
                 _ => Ok(Some(Credential { line, name, password })),
             }
         });
@@ -222,7 +222,7 @@ mod tests {
         book.put(name("hans"), verifier).unwrap();
         let text = b"bob x\nBob x\nbob x\nHans x\nhans x\nBob x\ndan\n";
         let Err(CredentialsError::Faults { first, count }) = parse_credentials(text, &book) else { panic!() };
-        let like_hans = What::LooksLikeAccount(PutError::LooksLike(name("hans")));
+        let like_hans = What::LooksLikeAccount(name("hans"));
         let expected = [
             (2, What::LooksLike(name("bob"), 1)),
             (3, What::Twice(1)),

@@ -25,14 +25,16 @@ pub struct Answerer {
 impl Answerer {
     /// The accounts of a member that joins.
     pub fn new(joined: Mono, interval: Duration) -> Answerer {
-        let (rate, paid_until) = (rate(interval), joined + TICK_SILENCE_TIMEOUT);
-        Answerer { rate, paid_until, received: 0, sent: 0, blocked: 0, coalesced: 0 }
+        let (rate, paid_until) = (rate(interval), Mono(0));
+        let mut new = Answerer { rate, paid_until, received: 0, sent: 0, blocked: 0, coalesced: 0 };
+        new.resume(joined, interval);
+        new
     }
 
     /// The accounts go on over a new link.
     pub fn resume(&mut self, now: Mono, interval: Duration) {
         self.rate = rate(interval);
-        // Nothing is saved up yet.
+        // Most of the burst is for a path that has stalled, and on a new link nothing can have waited yet.
         self.paid_until = now + TICK_SILENCE_TIMEOUT;
     }
 

@@ -109,7 +109,7 @@ impl Recorder {
         !self.refused && self.sheet.unwritten_bytes() >= FLUSH_BYTES
     }
 
-    /// Hands what is waiting to the disk.
+    /// Hands what is waiting to the disk, or the first part of much.
     pub fn flush(&mut self, os: &mut dyn Os) {
         if !matches!(self.stage, Stage::Open | Stage::Closing) {
             return;
@@ -146,15 +146,20 @@ impl Recorder {
         }
     }
 
-    /// What was handed to the disk is written.
+    /// What was handed to the disk is written. The last rows follow at once, unless [they are many](Recorder::is_behind).
     pub fn on_appended(&mut self, os: &mut dyn Os) {
         self.sheet.confirm();
         if std::mem::take(&mut self.refused) && self.lost_rows == 0 {
             self.news = Some(News::WrittenAgain);
         }
-        if self.stage == Stage::Closing {
+        if self.stage == Stage::Closing && !self.is_behind() {
             self.flush(os);
         }
+    }
+
+    /// The last rows are so many that they go out in parts: the role flushes the next one soon, but in another turn.
+    pub fn is_behind(&self) -> bool {
+        self.stage == Stage::Closing && self.sheet.is_in_parts()
     }
 
     /// The file is on disk.
@@ -192,9 +197,9 @@ impl Recorder {
         os.perform(Effect::Release { file: self.file });
     }
 
-    /// Every row is written; the disk brings the file home.
-    pub fn is_syncing(&self) -> bool {
-        self.stage == Stage::Syncing
+    /// The disk takes the last rows, or has them and brings the file home.
+    pub fn is_ending(&self) -> bool {
+        self.stage == Stage::Syncing || self.stage == Stage::Closing && !self.refused
     }
 
     /// What has not been told yet; a role asks now and then.

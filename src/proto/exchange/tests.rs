@@ -214,3 +214,31 @@ fn a_disk_that_stays_full_costs_only_the_end_and_is_given_up_in_time() {
     assert_eq!(disk.0.last().unwrap(), "release");
     assert_eq!(recorder.failure().unwrap().error, ErrorKind::StorageFull);
 }
+
+/// Otherwise whoever is at the same loop would wait for all of them.
+#[test]
+fn many_last_rows_go_out_part_by_part() {
+    let mut disk = Disk::default();
+    let mut recorder = Recorder::open(FileId(0), "f", "f.old", CHUNK_BYTES, &mut disk);
+    recorder.on_ready(&mut disk);
+    recorder.row().unwrap().push(b'x');
+    recorder.flush(&mut disk);
+    recorder.on_failed(FileOp::Append, ErrorKind::StorageFull, &mut disk);
+    while let Some(out) = recorder.row() {
+        out.extend_from_slice(&[b'x'; 1000]);
+    }
+    recorder.close(&mut disk, |out| out.extend_from_slice(b"end"));
+    let mut parts = 0;
+    while recorder.is_behind() {
+        let before = disk.0.len();
+        recorder.on_appended(&mut disk);
+        assert_eq!((disk.0.len() - before, recorder.is_ending()), (0, true), "not in the same turn");
+        recorder.flush(&mut disk);
+        assert_eq!(disk.0.len() - before, 1);
+        parts += 1;
+    }
+    assert!(parts > 1, "{parts}");
+    recorder.on_appended(&mut disk);
+    recorder.on_appended(&mut disk);
+    assert!(disk.0.iter().rev().nth(1).unwrap().ends_with("end") && disk.0.last().unwrap() == "finish");
+}

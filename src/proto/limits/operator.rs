@@ -21,6 +21,8 @@ pub const SERVER_LINKS: usize = LINKS_MAX - 3072;
 pub const LINKS_FOR_OPERATORS: usize = 16;
 /// Links of others to who offers uploads to the mesh. Who finds no place there tries again, and gets chunks of those who have some.
 pub const HOLDER_LINKS_MAX: usize = 1024;
+/// The same of one address: half of them, so that one host cannot keep out all others.
+pub const HOLDER_LINKS_PER_ADDRESS_MAX: usize = HOLDER_LINKS_MAX / 2;
 /// Machines of one server that take links: itself, the drop box, and who offers uploads.
 const SERVER_MACHINES: usize = 3;
 /// Most that an operator may say, the clients of a drop box included: what a driver has, without those of operators, of who offers
@@ -59,11 +61,6 @@ pub const LINK_QUEUE_BYTES_SOFT: usize = LINK_QUEUE_BYTES_MAX / 2;
 /// operator says otherwise. One that takes nothing at all is found earlier, by the kernel.
 pub const SLOW_READER_TIMEOUT: Duration = Duration::from_secs(30);
 
-// A driver has room for all of these at once. Beside them are closed links that are waited for however many there are, because they may
-// still have something to say; they are gone in `LINGER_TIMEOUT`.
-const _: () = assert!(
-    SERVER_LINKS_MAX + LINKS_FOR_OPERATORS + HOLDER_LINKS_MAX + SERVER_MACHINES * LINGERING_MAX <= LINKS_MAX
-);
 // What it takes unless an operator says otherwise fits, those who upload included.
 const _: () = assert!(SERVER_LINKS + UPLOAD_CLIENTS < SERVER_LINKS_MAX);
 const _: () = assert!(SLOW_READER_TIMEOUT.as_secs() > UNACKED_TIMEOUT.as_secs());

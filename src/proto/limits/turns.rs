@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::proto::limits::{BULK_BYTES, READ_BUDGET_BYTES, READ_BUDGET_BYTES_FIRST, READ_BUDGET_BYTES_MIN};
+
 /// Events taken from the kernel at once; what is more comes with the next turn.
 pub const EVENTS_MAX: usize = 1024;
 /// Answers given in a row, so that a machine that asks again after each one stops nobody.
@@ -16,7 +18,7 @@ pub const SLICE_MIN: Duration = Duration::from_micros(50);
 /// and ticks have the rest of the processor.
 pub const REFUSAL_PAUSE: Duration = Duration::from_millis(5);
 /// Time that a machine should take with what is read from one link at once. Lines may cost much more than their bytes say: four
-/// thousand short questions fit into [`READ_BUDGET_BYTES`](crate::proto::limits::READ_BUDGET_BYTES) several times over.
+/// thousand short questions fit into [`READ_BUDGET_BYTES`] several times over.
 pub const VISIT_TIME: Duration = Duration::from_micros(200);
 /// Links that are flushed until the clock is looked at: some ten microseconds.
 pub const FLUSHES_UNTIMED: usize = 8;
@@ -45,3 +47,8 @@ pub const LET_GO_WAITING_MAX: usize = 4 * LET_GO_FILES_MAX;
 pub const LET_GO_LOOK_PERIOD: Duration = Duration::from_millis(100);
 /// Files that waited so and are opened in one turn of the loop: each takes it about 0.1 ms.
 pub const POSTPONED_OPENS_A_TURN: usize = 4;
+
+const _: () = {
+    assert!(READ_BUDGET_BYTES_MIN <= READ_BUDGET_BYTES_FIRST && READ_BUDGET_BYTES_FIRST <= READ_BUDGET_BYTES);
+    assert!(BULK_BYTES <= READ_BUDGET_BYTES);
+};

@@ -56,6 +56,8 @@ pub const PRESENTED_SLICE_PAUSE: Duration = Duration::from_millis(1);
 pub const WITHDRAWN_SLICE: usize = 50;
 /// Between two such slices. So half of what a link may say in the long run is left: `WITHDRAW` counts twice.
 pub const WITHDRAWN_PAUSE: Duration = Duration::from_millis(100);
+/// Files that are gone, and of which it gives up at once what it knows: a fraction of a millisecond of everybody else's time.
+pub const PRESENTED_FORGOTTEN_SLICE: usize = 200;
 /// Of more files that are gone at one look, the log has one line for all.
 pub const GONE_LINES_MAX: usize = 10;
 /// Chunks of files that it knows no more, or that never were, that one link may ask it for in a row: a file may be forgotten or
@@ -65,7 +67,7 @@ pub const GONE_GETS_BURST: u64 = CHUNKS_MAX;
 pub const GONE_GETS_PAUSE: Duration = Duration::from_millis(1);
 /// Files of which it knows something, for each that it may offer: those that are gone count until the server knows that too, and a
 /// folder may be emptied and filled again before.
-pub const PRESENTED_KNOWN_MAX: usize = 2;
+pub const PRESENTED_KNOWN_PER_OFFERED: usize = 2;
 /// Longest ending of a name, its dot included, that stays when the name is cut: `.jpg`, `.torrent`.
 pub const ENDING_BYTES_MAX: usize = 16;
 /// Between two counts of what is in the folder: an operator who makes room need not wait longer, and a folder of a
@@ -75,7 +77,7 @@ pub const SURVEY_PAUSE: Duration = Duration::from_secs(1);
 pub const HEADER_LATE: Duration = Duration::from_millis(20);
 /// Names that are tried for an unfinished file: one that is taken was left by an earlier life, so the next is free.
 pub const UPLOAD_OPEN_TRIES_MAX: u32 = 8;
-/// Longest name of a file, or of what a client called so, in the log, in characters.
+/// Longest name in the log that a client gave its file, in characters. What the file is stored as is there in full.
 pub const UPLOAD_SHOWN_CHARS_MAX: usize = 120;
 /// Lines in the log about the same trouble with one address within [`TROUBLE_LINES_PERIOD`]: enough to see a pattern.
 pub const TROUBLE_LINES_MAX: u32 = 10;

@@ -311,7 +311,7 @@ impl Member {
             (Purpose::Offer, op, _) => {
                 let is_obstacle = op == FileOp::Open;
                 let why = if is_obstacle { obstacle(error) } else { Why(error).to_string() };
-                self.forget_former_offer(item, common, now);
+                self.forget_former_offer(item);
                 self.refuse_offer(item, why, common, now, os);
             }
             (Purpose::Rest, FileOp::Open, ErrorKind::ResourceBusy) => {

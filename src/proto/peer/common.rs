@@ -8,6 +8,7 @@ use crate::proto::ids::{DialId, FileId, LinkId};
 use crate::proto::limits::FILES_OPEN_MAX;
 use crate::proto::machine::{CloseReason, Effect, LinkMap, OpenMode, Os};
 use crate::proto::peer::PeersConfig;
+use crate::proto::peer::door::Door;
 use crate::proto::peer::library::ItemId;
 use crate::proto::peer::pack::Packing;
 use crate::proto::swarm::{Serving, Unpacker};
@@ -26,8 +27,7 @@ pub(super) struct Common {
     pub(super) listener: Listener,
     /// Where to listen; `None`: where we reach the server.
     pub(super) listen_ip: Option<IpAddr>,
-    /// Links at which nobody else is let in.
-    pub(super) links_max: usize,
+    pub(super) door: Door,
     /// Chunks that others asked for, of all members.
     pub(super) serving: Serving,
     /// Those of them that are being packed.
@@ -73,6 +73,8 @@ pub(super) enum Timer {
 pub(super) struct Session {
     pub(super) reader: LineReader,
     pub(super) whose: Whose,
+    /// Who dialed us over it; `None`: we did.
+    pub(super) from: Option<IpAddr>,
     /// Something that was sent over it waits for room.
     pub(super) blocked: bool,
     /// Lines that were sent over it.
@@ -81,7 +83,7 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(whose: Whose) -> Session {
-        Session { reader: LineReader::default(), whose, blocked: false, said: 0 }
+        Session { reader: LineReader::default(), whose, from: None, blocked: false, said: 0 }
     }
 }
 
@@ -143,7 +145,7 @@ impl Common {
             files: BTreeMap::new(),
             listener: Listener::None,
             listen_ip: None,
-            links_max: usize::MAX,
+            door: Door::default(),
             serving: Serving::new(None),
             packing: Packing::default(),
             unpacker: Unpacker::new(),
@@ -178,8 +180,15 @@ impl Common {
 
     /// Forgets a link and closes it.
     pub(super) fn close(&mut self, link: LinkId, reason: CloseReason, os: &mut dyn Os) {
-        self.sessions.remove(link);
+        self.forget(link);
         os.perform(Effect::Close { link, reason });
+    }
+
+    /// Forgets a link that is gone.
+    pub(super) fn forget(&mut self, link: LinkId) -> Option<Session> {
+        let session = self.sessions.remove(link)?;
+        session.from.into_iter().for_each(|from| self.door.leave(from));
+        Some(session)
     }
 
     /// One more whole file may stay open, to be served to others.

@@ -10,9 +10,8 @@ use crate::proto::ids::{FileName, Name};
 use crate::proto::limits::{ASK_PERIOD, CHUNKS_MAX, FIRST_CONTACT_TIMEOUT, LOOK_PERIOD, SOURCES_DIALED_MAX};
 use crate::proto::machine::Os;
 use crate::proto::peer::common::{Common, DialFor, Timer};
-use crate::proto::peer::library::ItemId;
+use crate::proto::peer::library::{ItemId, Told};
 use crate::proto::peer::member::{Member, Stage};
-use crate::proto::peer::offer::Trouble;
 use crate::proto::peer::other::Way;
 use crate::proto::peer::presented::Presented;
 use crate::proto::peer::report::Outcome;
@@ -237,17 +236,17 @@ impl Member {
         });
         guest.to_withdraw.extend(unheard);
         // The server goes by what it heard before.
-        let is_withdrawn =
-            |item: &ItemId| matches!(self.library.at(*item).trouble, Some(Trouble::Withdrawn(_)));
-        guest.to_withdraw.extend((0..self.library.len() as ItemId).filter(is_withdrawn));
-        guest.to_register.clear();
+        let is_still_there = |item: &ItemId| {
+            let known = self.library.at(*item);
+            known.told != Told::Nothing && known.trouble.is_some()
+        };
+        guest.to_withdraw.extend((0..self.library.len() as ItemId).filter(is_still_there));
+        guest.to_register = (0..self.library.len() as ItemId).collect();
         guest.put_off.clear();
         guest.presented.told = None;
         guest.ask_anew(now.mono);
         guest.next_news = now.mono;
-        for item in 0..self.library.len() as ItemId {
-            self.register(item, common, os);
-        }
+        self.register_more(common, os);
         // Before anything is asked for: it may be of the same name.
         self.withdraw_more(common, now, os);
         self.search(common, os);

@@ -1,7 +1,7 @@
 //! What a driver tells the peers, handed on to the member whom it concerns. Decides nothing.
 
 use crate::proto::ids::{FileId, LinkId};
-use crate::proto::machine::{CloseReason, DownReason, Effect, FileOp, Input, Machine, Os, Why};
+use crate::proto::machine::{CloseReason, DownReason, Effect, FileOp, Input, Machine, Os, Tell, Why};
 use crate::proto::peer::common::{Common, DialFor, FileFor, Listener, Timer, Whose};
 use crate::proto::peer::member::Member;
 use crate::proto::peer::{Peers, pack, serve};
@@ -117,9 +117,15 @@ impl Machine for Peers {
         self.common.wheel.next_deadline()
     }
 
+    fn tell_figures(&self, tell: Tell<'_>) {
+        self.common.door.tell_figures(tell);
+    }
+
     fn check_invariants(&self) {
         self.members.iter().for_each(|member| member.check_invariants(&self.common));
         self.common.check_packing();
+        let sessions = self.common.sessions.iter();
+        self.common.door.check_invariants(sessions.filter_map(|(_, session)| session.from));
     }
 }
 

@@ -40,6 +40,8 @@ pub(super) struct Item {
     pub(super) unreported: Vec<u64>,
     /// The server has taken it into its catalog as ours.
     pub(super) is_registered: bool,
+    /// What the server knows of our part in it, as far as we have told it.
+    pub(super) told: Told,
     /// How often in a row the server had no room for it.
     pub(super) registers_refused: u32,
     /// Bytes of chunks that came from others and were right.
@@ -60,6 +62,17 @@ pub(super) struct Item {
     pub(super) refusals: u64,
     /// Why it is not offered, or not any more.
     pub(super) trouble: Option<Trouble>,
+}
+
+/// What the server knows of our part in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// Nothing, or that it is over.
+    Nothing,
+    /// That we take part; it has not answered.
+    Said,
+    /// The same, and it has answered.
+    Taken,
 }
 
 /// How far a file has come.
@@ -88,6 +101,7 @@ impl Item {
             next_try: Mono(0),
             unreported: Vec::new(),
             is_registered: false,
+            told: Told::Nothing,
             registers_refused: 0,
             fetched_bytes: 0,
             wasted_bytes: 0,

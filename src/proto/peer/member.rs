@@ -282,7 +282,7 @@ impl Member {
     /// old, is closed, and another one follows under another number. By the time of
     /// the next attempt nobody comes back any more, so it happens once.
     pub(super) fn begin_again(&mut self, link: LinkId, common: &mut Common, now: Now, os: &mut dyn Os) {
-        log::warn!("number taken back id={}; the run begins again under another one", self.label());
+        log::warn!("number taken back id={} then=\"the run begins again under another one\"", self.label());
         common.close(link, CloseReason::Done, os);
         common.wheel.cancel(&Timer::Reply(self.index));
         self.contact = Contact::Waiting;
@@ -313,6 +313,9 @@ impl Member {
     pub(super) fn check_invariants(&self, common: &Common) {
         if let Some(run) = &self.run {
             run.ticker.check_invariants();
+        }
+        if let Some(guest) = &self.guest {
+            guest.presented.check_invariants();
         }
         self.others.check_invariants(self, common);
         self.library.check_invariants(common);

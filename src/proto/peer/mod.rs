@@ -4,6 +4,7 @@
 mod check;
 mod common;
 mod contact;
+mod door;
 mod fetch;
 mod guest;
 mod inputs;
@@ -31,15 +32,14 @@ use std::time::Duration;
 
 use crate::proto::clock::Spread;
 use crate::proto::ids::{LinkId, Name};
-use crate::proto::limits::GREET_TIMEOUT;
 use crate::proto::machine::{CloseReason, Effect, Origin, Os};
-use crate::proto::peer::common::{Common, DialFor, Session, Timer, Whose};
+use crate::proto::peer::common::{Common, DialFor, Timer, Whose};
 use crate::proto::peer::contact::Said;
 use crate::proto::peer::guest::Guest;
 use crate::proto::peer::member::Member;
 use crate::proto::swarm::Serving;
 use crate::proto::time::{Mono, Now, Wall};
-use crate::proto::wire::{ErrorCode, GROUP_DEFAULT, Message, ParseError, Piece, Role, TOO_LONG_TEXT};
+use crate::proto::wire::{ErrorCode, GROUP_DEFAULT, Message, ParseError, Piece, TOO_LONG_TEXT};
 
 pub use guest::{Find, Get, GuestConfig, Holder, Offer, Orders};
 pub use news::News;
@@ -127,12 +127,6 @@ impl Peers {
         self
     }
 
-    /// Others are refused when there are so many links.
-    pub fn with_links_max(mut self, links: usize) -> Peers {
-        self.common.links_max = links;
-        self
-    }
-
     fn on_link_up(
         &mut self,
         link: LinkId,
@@ -142,13 +136,7 @@ impl Peers {
         os: &mut dyn Os,
     ) {
         let Origin::Dialed(dial) = origin else {
-            if self.common.sessions.len() >= self.common.links_max {
-                return os.perform(Effect::Close { link, reason: CloseReason::Refused });
-            }
-            self.common.sessions.insert(link, Session::new(Whose::Stranger));
-            self.common.wheel.insert(Timer::Stranger(link), now.mono + GREET_TIMEOUT);
-            self.common.send(link, &Message::greeting(Role::Peer), os);
-            return;
+            return self.let_in(link, ends.1, now, os);
         };
         let (common, members) = (&mut self.common, &mut self.members);
         match common.dials.remove(&dial) {
@@ -164,7 +152,7 @@ impl Peers {
 
     fn on_link_down(&mut self, link: LinkId, why: &str, now: Now, os: &mut dyn Os) {
         let (common, members) = (&mut self.common, &mut self.members);
-        match common.sessions.remove(link).map(|session| session.whose) {
+        match common.forget(link).map(|session| session.whose) {
             Some(Whose::Server(member)) => {
                 members[member as usize].on_server_down(why, common, now, os);
             }
@@ -266,38 +254,5 @@ impl Peers {
                 self.close(link, CloseReason::Refused, text, now, os);
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::proto::time::Wall;
-
-    struct Closed(Vec<LinkId>);
-
-    impl Os for Closed {
-        fn perform(&mut self, effect: Effect<'_>) {
-            if let Effect::Close { link, reason: CloseReason::Refused } = effect {
-                self.0.push(link);
-            }
-        }
-    }
-
-    #[test]
-    fn others_are_let_in_up_to_a_bound() {
-        let (addr, group) = ("10.0.0.1:5555".parse().unwrap(), GROUP_DEFAULT.parse().unwrap());
-        let config =
-            GuestConfig { server: addr, group, id: None, orders: Orders::default(), upload_limit: None };
-        let (mut peers, mut os) = (Peers::guest(config).with_links_max(2), Closed(Vec::new()));
-        let now = Now { mono: Mono(1), wall: Wall(1) };
-        let links = [0, 1, 2].map(|index| LinkId { index, generation: 0 });
-        for link in links {
-            peers.on_link_up(link, Origin::Accepted, (addr, addr), now, &mut os);
-        }
-        assert_eq!(os.0, [links[2]]);
-        peers.on_link_down(links[0], "", now, &mut os);
-        peers.on_link_up(links[0], Origin::Accepted, (addr, addr), now, &mut os);
-        assert_eq!(os.0.len(), 1, "there is room again");
     }
 }

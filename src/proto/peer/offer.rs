@@ -1,6 +1,7 @@
 //! What a guest has to offer: tells the server which files, and how much of each, and takes back what
 //! cannot be offered. Looks at no file and serves none.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::proto::limits::{
@@ -9,8 +10,8 @@ use crate::proto::limits::{
 };
 use crate::proto::machine::Os;
 use crate::proto::peer::common::{Common, Timer};
-use crate::proto::peer::guest::Asked;
-use crate::proto::peer::library::{ItemId, State};
+use crate::proto::peer::guest::{Asked, Offer};
+use crate::proto::peer::library::{ItemId, State, Told};
 use crate::proto::peer::member::Member;
 use crate::proto::swarm::Manifest;
 use crate::proto::time::Now;
@@ -38,6 +39,21 @@ impl fmt::Display for Trouble {
 }
 
 impl Member {
+    /// One more file to look at and offer, or the same once more, for it may be another one now. What the server has of it stays
+    /// until that is known, so that nobody gets its name meanwhile.
+    pub(super) fn offer_anew(&mut self, item: ItemId, offer: Offer, common: &mut Common, os: &mut dyn Os) {
+        let Some(guest) = &mut self.guest else { return };
+        let offered = self.library.at_mut(item);
+        if let State::Checking { .. } = offered.state {
+            guest.looked_at -= 1;
+        }
+        offered.close(common, os);
+        (offered.trouble, offered.registers_refused) = (None, 0);
+        (offered.verified, offered.is_registered) = (None, false);
+        guest.offer(item, offer);
+        self.open_more_offers(common, os);
+    }
+
     /// Tells the server what we hold of a file, as soon as it has taken enough of the others.
     pub(super) fn register(&mut self, item: ItemId, common: &mut Common, os: &mut dyn Os) {
         let Some(guest) = self.guest.as_mut().filter(|guest| !guest.to_register.contains(&item)) else {
@@ -80,9 +96,12 @@ impl Member {
         manifest.encode_hashes(&mut common.scratch);
         common.send_scratch(link, os);
         guest.asked.push_back(Asked::Register(item));
+        let held = self.library.at_mut(item);
+        if held.told == Told::Nothing {
+            held.told = Told::Said;
+        }
         if let Some(picker) = held.picker() {
-            let stored = picker.stored().ranges().flat_map(|(first, last)| first..=last).collect();
-            self.library.at_mut(item).unreported = stored;
+            held.unreported = picker.stored().ranges().flat_map(|(first, last)| first..=last).collect();
         }
     }
 
@@ -91,6 +110,7 @@ impl Member {
         if let Some(Asked::Register(item)) = guest.asked.front().cloned() {
             guest.asked.pop_front();
             let registered = self.library.at_mut(item);
+            registered.told = Told::Taken;
             if registered.file().is_some() {
                 (registered.is_registered, registered.registers_refused) = (true, 0);
                 // The server on the same loop says it as well.
@@ -102,10 +122,10 @@ impl Member {
         }
     }
 
-    /// The server is to hear that we take no part in a file any more. Not at once: who stops offering a whole folder would say so
-    /// faster than is agreed.
+    /// The server is to hear that we take no part in a file any more, if it was told that we do: a name that its user had in
+    /// another session stays hers. Not at once: who stops offering a whole folder would say so faster than is agreed.
     pub(super) fn say_withdrawn(&mut self, item: ItemId, common: &mut Common, now: Now) {
-        if let Some(guest) = &mut self.guest {
+        if let Some(guest) = self.guest.as_mut().filter(|_| self.library.at(item).told != Told::Nothing) {
             guest.to_withdraw.insert(item);
             self.wake_withdrawals(common, now);
         }
@@ -118,7 +138,8 @@ impl Member {
         }
     }
 
-    /// Some of the files that are to be taken back, and some of those whose end the server is to hear of.
+    /// Some of the files that are to be taken back, some of those whose end the server is to hear of, and some of which nothing
+    /// need be known any more.
     pub(super) fn withdraw_more(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
         self.take_back_more(common, now, os);
         for _ in 0..WITHDRAWN_SLICE {
@@ -130,7 +151,7 @@ impl Member {
         let is_more = self.guest.as_ref().is_some_and(|guest| {
             guest.presented.has_to_take_back() || is_joined && !guest.to_withdraw.is_empty()
         });
-        if is_more {
+        if self.forget_gone(common) || is_more {
             common.wheel.insert(Timer::Withdraw(self.index), now.mono + WITHDRAWN_PAUSE);
         }
     }
@@ -138,10 +159,11 @@ impl Member {
     /// Says it now, if it is still to be said.
     pub(super) fn say_withdraw(&mut self, item: ItemId, common: &mut Common, os: &mut dyn Os) {
         let (Some(link), Some(guest)) = (self.contact.joined(), &mut self.guest) else { return };
-        let ended = self.library.at(item);
+        let ended = self.library.at_mut(item);
         // If it is offered once more, there is nothing to say.
         if guest.to_withdraw.remove(&item) && portion(&ended.state).is_none() {
             common.send(link, &Message::Withdraw { file: ended.name.as_str() }, os);
+            ended.told = Told::Nothing;
             guest.asked.push_back(Asked::Withdraw(item));
         }
     }
@@ -169,10 +191,7 @@ impl Member {
         common.release(file, os);
         withdrawn.turn(State::Whole { file: None });
         withdrawn.unreported.clear();
-        let trouble = Trouble::Withdrawn(why.to_owned());
-        withdrawn.trouble = Some(trouble.clone());
-        self.say_withdrawn(item, common, now);
-        self.drop_offer(item, trouble, is_told, common, now, os);
+        self.drop_offer(item, Trouble::Withdrawn(why.to_owned()), is_told, common, now, os);
     }
 
     /// The server does not take a file. That may be a matter of the moment if a limit is the reason.
@@ -191,6 +210,9 @@ impl Member {
         let was_typed = self.refuse_registered(item, code, &why);
         let Some(guest) = &mut self.guest else { return };
         let refused = self.library.at_mut(item);
+        if refused.told == Told::Said {
+            refused.told = Told::Nothing;
+        }
         if refused.trouble.is_some() {
             return;
         }
@@ -221,8 +243,10 @@ impl Member {
     /// Registers again what the server had no room for.
     pub(super) fn register_put_off(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
         if let Some(guest) = self.guest.as_mut().filter(|guest| now.mono >= guest.put_off_until) {
-            let put_off = std::mem::take(&mut guest.put_off);
-            put_off.into_iter().for_each(|item| self.register(item, common, os));
+            let waiting: BTreeSet<ItemId> = guest.to_register.iter().copied().collect();
+            guest.put_off.retain(|item| !waiting.contains(item));
+            guest.to_register.extend(guest.put_off.drain(..));
+            self.register_more(common, os);
         }
     }
 
@@ -237,6 +261,9 @@ impl Member {
         os: &mut dyn Os,
     ) {
         let is_told = is_told || self.refuse_registered(item, ErrorCode::LocalDisk, &trouble.to_string());
+        if !self.is_offered_as_before(item) {
+            self.say_withdrawn(item, common, now);
+        }
         let Some(guest) = &self.guest else { return };
         let dropped = self.library.at_mut(item);
         let why = format!("{} {trouble}", dropped.name);

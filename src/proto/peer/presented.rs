@@ -6,8 +6,8 @@ mod names;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::proto::limits::{
-    GONE_LINES_MAX, PRESENTED_KNOWN_MAX, PRESENTED_LOOK_PERIOD, PRESENTED_SLICE, PRESENTED_SLICE_PAUSE,
-    WITHDRAWN_SLICE,
+    GONE_LINES_MAX, PRESENTED_FORGOTTEN_SLICE, PRESENTED_KNOWN_PER_OFFERED, PRESENTED_LOOK_PERIOD,
+    PRESENTED_SLICE, PRESENTED_SLICE_PAUSE, WITHDRAWN_SLICE,
 };
 use crate::proto::machine::{CloseReason, Effect, FolderFile, Os, Stamp};
 use crate::proto::peer::Peers;
@@ -25,10 +25,8 @@ use crate::proto::time::{Mono, Now};
 pub(super) struct Presented {
     /// By their paths, in order.
     items: BTreeMap<Box<str>, Presentable>,
-    /// Of these, those that are not offered any more: they were removed or replaced, or somebody writes to them.
-    gone: BTreeSet<Box<str>>,
-    /// Of these, those that are to be taken back, and why.
-    to_take_back: BTreeMap<Box<str>, &'static str>,
+    /// How many of these are gone.
+    gone: usize,
     /// What they are offered as.
     names: Names,
     /// Files whose turn has not come: a whole folder at once would hold everybody else on the loop.
@@ -52,17 +50,45 @@ struct Presentable {
     item: ItemId,
     /// What it was before it was opened.
     stamp: Stamp,
+    /// It was removed or replaced, or somebody writes to it.
+    gone: Option<Gone>,
+}
+
+/// How far the end of a file has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gone {
+    /// It is still offered, and why it is not to be.
+    ToTakeBack(&'static str),
+    /// It is not offered any more.
+    TakenBack,
 }
 
 impl Presented {
     /// Whether one more would be too many. `is_new`: nothing is kept of it. What is kept of files that are gone is bounded too.
     fn is_full(&self, is_new: bool, max: usize) -> bool {
-        self.items.len() - self.gone.len() >= max || is_new && self.items.len() >= PRESENTED_KNOWN_MAX * max
+        let (known, offered) = (self.items.len(), self.items.len() - self.gone);
+        offered >= max || is_new && known >= PRESENTED_KNOWN_PER_OFFERED * max
+    }
+
+    /// A file is there, and to be offered.
+    fn put(&mut self, path: Box<str>, item: ItemId, stamp: Stamp) {
+        let former = self.items.insert(path, Presentable { item, stamp, gone: None });
+        self.gone -= usize::from(former.is_some_and(|former| former.gone.is_some()));
     }
 
     /// Some files are still to be taken back.
     pub(super) fn has_to_take_back(&self) -> bool {
-        !self.to_take_back.is_empty()
+        self.items.values().any(|known| matches!(known.gone, Some(Gone::ToTakeBack(_))))
+    }
+
+    /// The first of them, and why; from now on they count as taken back.
+    fn take_back_some(&mut self) -> Vec<(ItemId, &'static str)> {
+        let taken_back = self.items.values_mut().filter_map(|known| {
+            let Some(Gone::ToTakeBack(why)) = known.gone else { return None };
+            known.gone = Some(Gone::TakenBack);
+            Some((known.item, why))
+        });
+        taken_back.take(WITHDRAWN_SLICE).collect()
     }
 
     /// Finds what is not what it was any more, and why; how many. `is_all`: nothing else is there; otherwise nothing is known of
@@ -71,7 +97,7 @@ impl Presented {
         let last = files.last().filter(|_| !is_all);
         let mut there = files.iter().peekable();
         let mut gone = 0;
-        for (path, known) in &self.items {
+        for (path, known) in &mut self.items {
             while there.next_if(|file| *file.name < **path).is_some() {}
             let why = match there.next_if(|file| *file.name == **path) {
                 Some(file) if file.stamp == known.stamp => continue,
@@ -79,22 +105,27 @@ impl Presented {
                 None if last.is_some_and(|last| **path > *last.name) => continue,
                 None => "it is not in its folder any more",
             };
-            if self.gone.insert(path.clone()) {
-                self.to_take_back.insert(path.clone(), why);
+            if known.gone.is_none() {
+                known.gone = Some(Gone::ToTakeBack(why));
                 gone += 1;
             }
         }
+        self.gone += gone;
         gone
     }
 
     /// Those that can be offered: they are as they were at the last look.
     fn note_found(&mut self, files: &[FolderFile]) -> Vec<(Box<str>, Stamp)> {
-        let is_offered = |name: &str| self.items.contains_key(name) && !self.gone.contains(name);
+        let is_offered = |name: &str| self.items.get(name).is_some_and(|known| known.gone.is_none());
         let others = files.iter().filter(|file| !is_offered(&file.name));
         let found = others.map(|file| (file.name.as_str().into(), file.stamp)).collect();
         let before = std::mem::replace(&mut self.found, found);
         let stays = self.found.iter().filter(|(path, stamp)| before.get(*path) == Some(stamp));
         stays.map(|(path, stamp)| (path.clone(), *stamp)).collect()
+    }
+
+    pub(super) fn check_invariants(&self) {
+        assert_eq!(self.gone, self.items.values().filter(|known| known.gone.is_some()).count());
     }
 }
 
@@ -137,17 +168,18 @@ impl Member {
         for _ in 0..PRESENTED_SLICE {
             let first = self.guest.as_mut().and_then(|guest| guest.presented.coming.pop_first());
             let Some((path, stamp)) = first else { return };
-            self.take(path, stamp, common, now, os);
+            self.take(path, stamp, common, os);
         }
         common.wheel.insert(Timer::Present(self.index), now.mono + PRESENTED_SLICE_PAUSE);
     }
 
     /// One that was offered before may be another one now, and is looked at anew.
-    fn take(&mut self, path: Box<str>, stamp: Stamp, common: &mut Common, now: Now, os: &mut dyn Os) {
+    fn take(&mut self, path: Box<str>, stamp: Stamp, common: &mut Common, os: &mut dyn Os) {
         let Some(guest) = &mut self.guest else { return };
         let presented = &mut guest.presented;
-        let known = presented.items.get(&path).map(|known| known.item);
-        let is_offered = known.is_some() && !presented.gone.contains(&path);
+        let known = presented.items.get(&path);
+        let is_offered = known.is_some_and(|known| known.gone.is_none());
+        let known = known.map(|known| known.item);
         if !is_offered && presented.is_full(known.is_none(), guest.orders.presented_max) {
             if !std::mem::replace(&mut presented.is_full_told, true) {
                 let limit = guest.orders.presented_max;
@@ -162,27 +194,12 @@ impl Member {
             }
             self.library.expect(name, None)
         });
-        presented.gone.remove(&path);
-        presented.to_take_back.remove(&path);
-        presented.items.insert(path.clone(), Presentable { item, stamp });
+        presented.put(path.clone(), item, stamp);
         if known.is_some() && guest.waits(item) {
             return;
         }
-        let offered = self.library.at_mut(item);
-        if offered.is_whole() && offered.file().is_some() {
-            // It may not be there any more when its turn comes.
-            guest.to_withdraw.insert(item);
-        }
-        if let State::Checking { .. } = offered.state {
-            guest.looked_at -= 1;
-        }
-        let name = offered.name.clone();
-        offered.close(common, os);
-        (offered.trouble, offered.registers_refused) = (None, 0);
-        (offered.verified, offered.is_registered) = (None, false);
-        guest.offer(item, Offer { path: path.into(), name, chunks: None });
-        self.wake_withdrawals(common, now);
-        self.open_more_offers(common, os);
+        let name = self.library.at(item).name.clone();
+        self.offer_anew(item, Offer { path: path.into(), name, chunks: None }, common, os);
     }
 
     /// Looks from time to time whether what is offered is still there, for an open file keeps its room on the disk, and what an
@@ -198,7 +215,9 @@ impl Member {
     }
 
     fn on_surveyed(&mut self, files: &[FolderFile], common: &mut Common, now: Now) {
-        self.forget_gone(common);
+        if self.forget_gone(common) {
+            self.wake_withdrawals(common, now);
+        }
         let Some(guest) = self.guest.as_mut().filter(|guest| guest.stays()) else { return };
         let max = guest.orders.presented_max;
         let presented = &mut guest.presented;
@@ -221,13 +240,10 @@ impl Member {
 
     /// Some of those that are gone: closing thousands at once would hold everybody else on the loop.
     pub(super) fn take_back_more(&mut self, common: &mut Common, now: Now, os: &mut dyn Os) {
-        for _ in 0..WITHDRAWN_SLICE {
-            let Some(Guest { presented, .. }) = &mut self.guest else { return };
-            let Some((path, why)) = presented.to_take_back.pop_first() else { return };
-            let is_told = presented.is_gone_told;
-            if let Some(item) = presented.items.get(&path).map(|known| known.item) {
-                self.take_back(item, (why, is_told), common, now, os);
-            }
+        let Some(Guest { presented, .. }) = &mut self.guest else { return };
+        let is_told = presented.is_gone_told;
+        for (item, why) in presented.take_back_some() {
+            self.take_back(item, (why, is_told), common, now, os);
         }
     }
 
@@ -258,48 +274,51 @@ impl Member {
     }
 
     /// Gives up what is known of files that were gone at the last look, once the server knows that too: there may be any number
-    /// of them in a life.
-    fn forget_gone(&mut self, common: &Common) {
-        let Some(guest) = self.guest.as_mut().filter(|guest| guest.stays()) else { return };
+    /// of them in a life. Some at once; returns whether there may be more.
+    pub(super) fn forget_gone(&mut self, common: &Common) -> bool {
+        let Some(guest) = self.guest.as_mut().filter(|guest| guest.presented.gone > 0) else { return false };
         // The places of what waits to be looked at are those of what is offered.
         if self.contact.joined().is_none() || !guest.to_register.is_empty() || !guest.to_look_at.is_empty() {
-            return;
+            return false;
         }
-        let is_asked =
-            |asked: &Asked, item: ItemId| *asked == Asked::Register(item) || *asked == Asked::Withdraw(item);
-        let asked = |item: ItemId| {
-            guest.to_withdraw.contains(&item) || guest.asked.iter().any(|asked| is_asked(asked, item))
-        };
+        let Guest { presented, to_withdraw, asked, put_off, offered, .. } = guest;
+        let waiting = asked.iter().filter_map(|asked| match asked {
+            Asked::Register(item) | Asked::Withdraw(item) => Some(*item),
+            _ => None,
+        });
+        let waiting: BTreeSet<ItemId> = waiting.chain(put_off.iter().copied()).collect();
         // What is asked for is answered first: its place would be another file's.
         let wanted = common.serving.files();
-        let library = &self.library;
-        let presented = &mut guest.presented;
-        let is_over = |path: &str, item: ItemId| {
-            let is_still = library.at(item).file().is_none()
-                && !wanted.contains(&item)
-                && !asked(item)
-                && !guest.put_off.contains(&item);
-            is_still
-                && !presented.to_take_back.contains_key(path)
-                && !presented.coming.contains_key(path)
-                && !presented.found.contains_key(path)
-        };
-        let gone = presented.gone.iter().map(|path| (path.clone(), presented.items[path].item));
-        let over: BTreeMap<Box<str>, ItemId> = gone.filter(|(path, item)| is_over(path, *item)).collect();
-        over.iter().for_each(|(path, item)| presented.names.give_back(path, &library.at(*item).name));
-        presented.gone.retain(|path| !over.contains_key(path));
-        presented.items.retain(|path, _| !over.contains_key(path));
-        let items: BTreeSet<ItemId> = over.into_values().collect();
-        guest.offered.retain(|offered| !items.contains(&offered.item));
-        for other in self.others.iter_mut() {
-            other.takes_part.retain(|item| !items.contains(item));
-            other.sent.retain(|(item, _)| !items.contains(item));
+        let Presented { items, gone, names, coming, found, .. } = presented;
+        let mut over = BTreeSet::new();
+        items.retain(|path, Presentable { item, gone, .. }| {
+            let is_over = over.len() < PRESENTED_FORGOTTEN_SLICE
+                && *gone == Some(Gone::TakenBack)
+                && self.library.at(*item).file().is_none()
+                && !(to_withdraw.contains(item) || waiting.contains(item) || wanted.contains(item))
+                && !(coming.contains_key(path) || found.contains_key(path));
+            if is_over {
+                names.give_back(path, &self.library.at(*item).name);
+                over.insert(*item);
+            }
+            !is_over
+        });
+        let forgotten = over.len();
+        *gone -= forgotten;
+        if forgotten == 0 {
+            return false;
         }
-        for item in items {
+        offered.retain(|offered| !over.contains(&offered.item));
+        for other in self.others.iter_mut() {
+            other.takes_part.retain(|item| !over.contains(item));
+            other.sent.retain(|(item, _)| !over.contains(item));
+        }
+        for item in over {
             let forgotten = self.library.at_mut(item);
             (forgotten.state, forgotten.manifest, forgotten.trouble) = (State::Wanted, None, None);
             self.library.retire(item);
         }
+        forgotten == PRESENTED_FORGOTTEN_SLICE
     }
 
     /// Trouble that would be the end of another is told once, and all is tried again for as long as it takes.

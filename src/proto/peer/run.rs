@@ -7,7 +7,9 @@ use std::time::Duration;
 use crate::proto::cadence::Cadence;
 use crate::proto::exchange::{News, Recorder, Road, Ticker};
 use crate::proto::ids::FileName;
-use crate::proto::limits::{ANSWER_GRACE, FLUSH_PERIOD, ROW_BYTES_MAX, RUN_LEAD, SAMPLE_BYTES_MAX};
+use crate::proto::limits::{
+    ANSWER_GRACE, APPEND_PAUSE, FLUSH_PERIOD, ROW_BYTES_MAX, RUN_LEAD, SAMPLE_BYTES_MAX,
+};
 use crate::proto::machine::{Effect, FileOp, Os, Why};
 use crate::proto::peer::common::{Common, FileFor, Timer};
 use crate::proto::peer::library::State;
@@ -251,6 +253,9 @@ impl Member {
     ) {
         if let Some(recorder) = self.recorder(whose) {
             recorder.on_appended(os);
+            if recorder.is_behind() {
+                common.wheel.insert(Timer::Flush(self.index), now.mono + APPEND_PAUSE);
+            }
         }
         self.after_closing(common, now, os);
     }

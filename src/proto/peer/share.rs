@@ -218,7 +218,7 @@ impl Member {
                 let give_up = *self.alone_until.get_or_insert(now.mono + SERVER_BACK_TIMEOUT);
                 if now.mono >= give_up {
                     log::warn!(
-                        "the server did not come back id={}; who joined since is unknown",
+                        "the server did not come back id={} then=\"who joined since stays unknown\"",
                         self.label()
                     );
                     return self.end("done", common, os);

@@ -8,7 +8,7 @@ use crate::proto::limits::{NEWS_LINES_MAX, NEWS_PERIOD};
 use crate::proto::machine::{CloseReason, Os};
 use crate::proto::peer::common::{Common, Listener};
 use crate::proto::peer::guest::{Asked, Holder};
-use crate::proto::peer::library::ItemId;
+use crate::proto::peer::library::{ItemId, Told};
 use crate::proto::peer::member::Member;
 use crate::proto::peer::other::OtherState;
 
@@ -166,6 +166,7 @@ impl Member {
             return octets;
         }
         if let Some(item) = self.wanted_item(file) {
+            self.library.at_mut(item).told = Told::Taken;
             self.hashes = Some((item, bytes, chunk_bytes, Vec::new()));
         }
         octets
@@ -268,7 +269,8 @@ impl Member {
             }
             Some(Asked::Command) => self.on_command_refused(code, text),
             // The server has it as ours until it forgets us.
-            Some(Asked::Withdraw(_)) => {
+            Some(Asked::Withdraw(item)) => {
+                self.library.at_mut(item).told = Told::Taken;
                 log::warn!("server does not let go of a file code={} text=\"{text}\"", code.as_str());
                 self.register_more(common, os);
             }

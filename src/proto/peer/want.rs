@@ -197,6 +197,7 @@ impl Member {
         self.show_failed(item, code, why);
         if is_alone && !self.library.at(item).is_whole() {
             self.forget_file(item, common, os);
+            self.say_withdrawn(item, common, now);
         }
         false
     }

@@ -3,8 +3,8 @@
 //! decides when to flush; it does not know what a row is.
 //!
 //! The bytes of a file pass through in order: [`Sheet::buffer`] takes rows, [`Sheet::take_flush`]
-//! hands out all that wait, as one append, and [`Sheet::confirm`] or [`Sheet::refuse`] is called
-//! with its answer. Only one append is on its way at a time, so that a refused one can be tried
+//! hands out what waits as one append, all of it or the first part of much, and [`Sheet::confirm`] or
+//! [`Sheet::refuse`] is called with its answer. Only one append is on its way at a time, so that a refused one can be tried
 //! again in its place. Chunks are hashed when they are confirmed: the manifest is ready at the end
 //! of a run without reading the file again, and describes what is on disk and nothing else.
 
@@ -75,6 +75,11 @@ impl Sheet {
     /// with many peers flushes by this size as well.
     pub fn unwritten_bytes(&self) -> usize {
         self.pending.len() + self.held_bytes + self.in_flight.len()
+    }
+
+    /// So much waits that it goes out in parts.
+    pub fn is_in_parts(&self) -> bool {
+        !self.held.is_empty()
     }
 
     /// All that waits, or if that is much the first part of it, to be handed to the disk as one append; `None` if nothing

@@ -1,7 +1,6 @@
 //! Who is let in at all, before anything is said: how many links there may be, and how many from one address. Knows
 //! nothing of what they say.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use crate::proto::gcra::Gcra;
 use crate::proto::limits::{
     GREET_TIMEOUT, LINKS_FOR_OPERATORS, LINKS_MAX, TURNED_AWAY_LINES_BURST, TURNED_AWAY_LINES_PERIOD,
 };
-use crate::proto::machine::counted_address;
+use crate::proto::machine::Places;
 use crate::proto::server::status::Limit;
 use crate::proto::time::Mono;
 
@@ -21,7 +20,7 @@ const TOLD: Gcra = Gcra::new(TURNED_AWAY_LINES_BURST, TURNED_AWAY_LINES_PERIOD);
 pub struct DoorConfig {
     /// Links at once; [`LINKS_FOR_OPERATORS`] more from the server's own host.
     pub links_max: usize,
-    /// The same, and as many more, from one address, see [`counted_address`].
+    /// Of these from one address, as [`Places`] counts it; [`LINKS_FOR_OPERATORS`] more if that is the server's own host.
     pub links_per_address_max: usize,
     /// How long a link may take to join, to greet or to log in.
     pub greet_timeout: Duration,
@@ -38,8 +37,7 @@ impl Default for DoorConfig {
 #[derive(Debug, Default)]
 pub(super) struct Door {
     pub(super) config: DoorConfig,
-    inside: BTreeMap<IpAddr, usize>,
-    total: usize,
+    inside: Places,
     /// Until when those lines would have lasted at the steady rate.
     told_until: Mono,
     /// Such lines that were not logged since the last one that was.
@@ -56,28 +54,19 @@ impl Door {
     /// # Errors
     /// If it is full, and nothing has changed.
     pub(super) fn enter(&mut self, ip: IpAddr, is_near: bool) -> Result<(), Limit> {
-        let place = counted_address(ip);
-        let here = self.inside.get(&place).copied().unwrap_or(0);
         let kept = if is_near { LINKS_FOR_OPERATORS } else { 0 };
-        if self.total >= self.config.links_max + kept {
+        if self.inside.total() >= self.config.links_max + kept {
             return Err(Limit::Links);
         }
-        if here >= self.config.links_per_address_max + kept {
+        if self.inside.of_address(ip) >= self.config.links_per_address_max + kept {
             return Err(Limit::LinksPerAddress);
         }
-        self.inside.insert(place, here + 1);
-        self.total += 1;
+        self.inside.take(ip);
         Ok(())
     }
 
     pub(super) fn leave(&mut self, ip: IpAddr) {
-        let place = counted_address(ip);
-        match self.inside.get_mut(&place) {
-            Some(1) => drop(self.inside.remove(&place)),
-            Some(here) => *here -= 1,
-            None => unreachable!("it has entered"),
-        }
-        self.total -= 1;
+        self.inside.give_back(ip);
     }
 
     /// Whether one more line may be logged about somebody who was turned away, and how many were not since the last: whoever
@@ -91,13 +80,8 @@ impl Door {
     }
 
     pub(super) fn check_invariants(&self, remotes: impl Iterator<Item = IpAddr>) {
-        let mut inside = BTreeMap::new();
-        for ip in remotes {
-            *inside.entry(counted_address(ip)).or_insert(0) += 1;
-        }
-        assert_eq!(self.inside, inside);
-        assert_eq!(self.total, inside.values().sum::<usize>());
-        assert!(self.total <= self.config.links_max + LINKS_FOR_OPERATORS);
+        self.inside.check_invariants(remotes);
+        assert!(self.inside.total() <= self.config.links_max + LINKS_FOR_OPERATORS);
     }
 }
 

@@ -168,7 +168,7 @@ impl Server {
             ("server.links_unknown", links - members - talking - sharing),
             ("server.members", self.directory.members().count() as u64),
             ("server.runs", u64::from(self.run.is_some())),
-            ("server.tables_closing", self.syncing.len() as u64),
+            ("server.tables_closing", self.ending.len() as u64),
             ("server.members_joined", status.members_joined),
             ("server.ticks", status.ticks),
             ("server.tocks", status.tocks),

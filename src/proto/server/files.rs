@@ -8,8 +8,8 @@ use crate::proto::limits::{
     REGISTERS_BYTES_MAX, SEARCH_CHUNKS_MAX,
 };
 use crate::proto::machine::{Effect, Os};
-use crate::proto::server::catalog::{Meeting, Who};
-use crate::proto::server::chat::Registering;
+use crate::proto::server::catalog::{Meeting, Registered, Who};
+use crate::proto::server::chat::{FileWord, Registering};
 use crate::proto::server::directory::{Refusal, refuse, ticket};
 use crate::proto::server::registry::kept;
 use crate::proto::server::talk::Taking;
@@ -39,7 +39,10 @@ impl Server {
         }
         let is_told_by_program = matches!(
             message,
-            Message::Have { .. } | Message::Report { .. } | Message::Chat(wire::Chat::Ack { .. })
+            Message::Have { .. }
+                | Message::Report { .. }
+                | Message::Withdraw { .. }
+                | Message::Chat(wire::Chat::Ack { .. })
         );
         if !is_told_by_program {
             self.note_command(link, now);
@@ -162,18 +165,17 @@ impl Server {
             who.id,
             portion.as_str()
         );
-        let is_news = registered.is_news;
-        self.conclude_register(Registering { link, who, file, holders, is_news, withdraws: false }, os);
+        self.conclude_register(Registering { link, who, file, word: FileWord::Registered(registered) }, os);
         Ok(())
     }
 
-    /// Answers who has registered a file, and tells those who may want it.
+    /// Answers who has registered a file, and tells those who may want it; or who has withdrawn one.
     pub(super) fn answer_register(&mut self, registering: &Registering, os: &mut dyn Os) {
-        let Registering { link, who, ref file, holders, is_news, withdraws } = *registering;
+        let Registering { link, who, ref file, ref word } = *registering;
         let file: &str = &file.name;
-        if withdraws {
+        let FileWord::Registered(Registered { holders, is_news }) = *word else {
             return self.send(link, &Message::OkWithdraw { file }, os);
-        }
+        };
         self.send(link, &Message::OkRegister { file, holders }, os);
         if is_news {
             self.forgive_command(link);

@@ -87,10 +87,10 @@ pub struct Server {
     wheel: Wheel<Timer>,
     run: Option<Run>,
     /// Earlier runs whose tables the disk is still at.
-    syncing: Vec<Run>,
+    ending: Vec<Run>,
     /// Somebody's part of the run ended before its time.
     run_was_cut: bool,
-    /// When the runs that have begun would be over, if they had begun [`RUN_PAUSE`](crate::proto::limits::RUN_PAUSE) after each other.
+    /// Until when the runs that have begun would have lasted at the steady rate.
     runs_until: Mono,
     files_opened: u32,
     /// A line that is being encoded.
@@ -161,7 +161,7 @@ impl Server {
             door: Door::default(),
             wheel: Wheel::new(),
             run: None,
-            syncing: Vec::new(),
+            ending: Vec::new(),
             run_was_cut: false,
             runs_until: Mono(0),
             files_opened: 0,
@@ -184,7 +184,7 @@ impl Server {
 
     /// Its tables that do not have their last line yet, or are not yet on disk.
     pub fn tables_open(&self) -> usize {
-        self.syncing.len() + usize::from(self.run.is_some())
+        self.ending.len() + usize::from(self.run.is_some())
     }
 
     /// What was said over it.
@@ -252,7 +252,7 @@ impl Server {
     }
 
     fn exit_when_stopped(&mut self, os: &mut dyn Os) {
-        if self.stage == Stage::Stopping && self.run.is_none() && self.syncing.is_empty() {
+        if self.stage == Stage::Stopping && self.run.is_none() && self.ending.is_empty() {
             self.stage = Stage::Ended;
             os.perform(Effect::Exit);
         }
@@ -311,7 +311,7 @@ impl Machine for Server {
             }
             Input::LinkDown { link, reason } => self.on_link_down(link, reason, now, os),
             Input::FileReady { file, moved, .. } => self.on_file(file, |run| run.on_ready(moved, os)),
-            Input::Appended { file } => self.on_file(file, |run| run.on_appended(os)),
+            Input::Appended { file } => self.on_appended(file, now, os),
             Input::Finished { file, .. } => {
                 self.on_file(file, Run::on_finished);
                 os.perform(Effect::Release { file });

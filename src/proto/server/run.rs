@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use crate::proto::exchange::{News, Recorder};
+use crate::proto::gcra::Gcra;
 use crate::proto::ids::FileId;
 use crate::proto::limits::{
-    CHUNK_BYTES_MAX, FLUSH_PERIOD, RUN_PAUSE, RUNS_BURST, SERVER_UNWRITTEN_BYTES_MAX,
+    APPEND_PAUSE, CHUNK_BYTES_MAX, FLUSH_PERIOD, RUN_PAUSE, RUNS_BURST, SERVER_UNWRITTEN_BYTES_MAX,
 };
 use crate::proto::machine::{Effect, FileOp, OPERATOR, Os, Why};
 use crate::proto::record::{IpText, TableWriter, names};
@@ -14,6 +15,9 @@ use crate::proto::server::directory::{Refusal, refuse};
 use crate::proto::server::{Server, Timer};
 use crate::proto::time::{Mono, Now, Wall};
 use crate::proto::wire::ErrorCode;
+
+/// Runs that begin, whoever's they are.
+const RUNS: Gcra = Gcra::new(RUNS_BURST, RUN_PAUSE);
 
 /// A run as the server writes it down.
 #[derive(Debug)]
@@ -116,9 +120,14 @@ impl Run {
         }
     }
 
-    /// Every row is written; the disk brings the table home.
-    pub(super) fn is_syncing(&self) -> bool {
-        self.recorder.is_syncing()
+    /// See [`Recorder::is_behind`].
+    fn is_behind(&self) -> bool {
+        self.recorder.is_behind()
+    }
+
+    /// See [`Recorder::is_ending`].
+    fn is_ending(&self) -> bool {
+        self.recorder.is_ending()
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -134,11 +143,11 @@ impl Server {
     /// Whether a member with a run of that length may join: it may have to begin a new table.
     pub(super) fn check_new_run(&self, duration: Duration, now: Mono) -> Result<(), Refusal> {
         let begins = !duration.is_zero() && self.run.as_ref().is_none_or(Run::is_closing);
-        let covered = now + RUN_PAUSE * (RUNS_BURST - 1);
-        if !begins || self.runs_until <= covered {
+        let due = RUNS.due(self.runs_until, 1, now);
+        if !begins || due <= now {
             return Ok(());
         }
-        let seconds = (self.runs_until - covered).as_secs() + 1;
+        let seconds = (due - now).as_secs() + 1;
         let text = format!("too many runs began in the last minute; try again in {seconds} s");
         refuse(ErrorCode::LimitReached, text)
     }
@@ -152,15 +161,18 @@ impl Server {
         self.files_opened += 1;
         // A table that is still being closed has all its rows and waits for the disk, or is one whose
         // disk refuses its last rows.
-        if let Some(run) = self.run.take_if(|run| run.is_syncing()) {
-            self.syncing.push(run);
+        if let Some(run) = self.run.take_if(|run| run.is_ending()) {
+            self.ending.push(run);
         }
         if let Some(run) = self.run.take() {
-            log::error!("server table given up; a new run starts");
+            log::error!(
+                "server table given up file={} why=\"a new run begins, and the disk has not taken the last rows\"",
+                names::SERVER_TABLE
+            );
             self.status.tables_failed += 1;
             os.perform(Effect::Release { file: run.file() });
         }
-        self.runs_until = self.runs_until.max(now.mono) + RUN_PAUSE;
+        RUNS.charge(&mut self.runs_until, 1, now.mono);
         self.run_was_cut = false;
         self.run = Some(Run::open(file, now, os));
         self.wheel.insert(Timer::Flush, now.mono + FLUSH_PERIOD);
@@ -186,17 +198,24 @@ impl Server {
     }
 
     pub(super) fn on_flush(&mut self, now: Now, os: &mut dyn Os) {
-        if let Some(run) = &mut self.run {
+        for run in self.run.iter_mut().chain(&mut self.ending) {
             run.flush(os);
             self.wheel.insert(Timer::Flush, now.mono + FLUSH_PERIOD);
         }
     }
 
+    pub(super) fn on_appended(&mut self, file: FileId, now: Now, os: &mut dyn Os) {
+        self.on_file(file, |run| run.on_appended(os));
+        if self.run.iter().chain(&self.ending).any(Run::is_behind) {
+            self.wheel.insert(Timer::Flush, now.mono + APPEND_PAUSE);
+        }
+    }
+
     pub(super) fn on_file(&mut self, file: FileId, act: impl FnOnce(&mut Run)) {
-        if let Some(run) = self.run.iter_mut().chain(&mut self.syncing).find(|run| run.file() == file) {
+        if let Some(run) = self.run.iter_mut().chain(&mut self.ending).find(|run| run.file() == file) {
             act(run);
         }
-        let closed = self.syncing.extract_if(.., |run| run.is_closed());
+        let closed = self.ending.extract_if(.., |run| run.is_closed());
         for run in closed.chain(self.run.take_if(|run| run.is_closed())) {
             // Seldom enough by itself: see `RUN_PAUSE`.
             log::info!(target: OPERATOR, "run ended complete={}", run.is_complete());

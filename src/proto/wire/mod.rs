@@ -104,8 +104,8 @@
 //! ```
 //!
 //! - **The door.** A server that has too many links, in all or from one address, says so (`limit-reached`) behind its
-//!   greeting, and closes. Who has not said in time who it is hears `BYE`. A line of HTTP is answered with
-//!   `wrong-protocol`, and nothing behind it is looked at.
+//!   greeting, and closes; so does who offers uploads, to those who dial it. Who has not said in time who it is hears
+//!   `BYE`. A line of HTTP is answered with `wrong-protocol`, and nothing behind it is looked at.
 //! - **Joining.** The server assigns the lowest free number when the ID is `*`; an ID that is
 //!   taken is refused, with who has it. `*` for interval or duration takes what the server
 //!   offers. `ERR id-taken` to a member that has joined: its number was assigned just after the

@@ -55,19 +55,16 @@ impl Member {
             let text = format!("one session has at most {CONSOLE_FILES_MAX} files");
             return self.refuse_typed(ErrorCode::LimitReached, &text);
         }
-        let offered = self.library.at_mut(item);
+        let offered = self.library.at(item);
         let is_served = matches!(offered.state, State::Whole { file: Some(_) });
         let former = offered.manifest.as_ref().filter(|_| is_served).map(Manifest::chunk_bytes);
-        offered.close(common, os);
-        (offered.trouble, offered.registers_refused) = (None, 0);
-        (offered.verified, offered.is_registered) = (None, false);
-        let Some(guest) = &mut self.guest else { return };
-        guest.offer(item, Offer { path: name.to_string(), name, chunks });
-        guest.offered.iter_mut().filter(|offered| offered.item == item).for_each(|it| it.former = former);
         if let Some(doing) = self.talker().and_then(|talker| talker.doing.as_mut()) {
             doing.what = What::Register(item);
         }
-        self.open_more_offers(common, os);
+        self.offer_anew(item, Offer { path: name.to_string(), name, chunks }, common, os);
+        if let Some(offered) = self.typed_offer(item) {
+            offered.former = former;
+        }
     }
 
     /// What is offered, if by somebody who talks.
@@ -94,24 +91,21 @@ impl Member {
         self.open_more_offers(common, os);
     }
 
-    /// A file that cannot be read is not offered as it was before, either: the server is to know that.
-    pub(in crate::proto::peer) fn forget_former_offer(
-        &mut self,
-        item: ItemId,
-        common: &mut Common,
-        now: Now,
-    ) {
-        let Some(offered) = self.typed_offer(item) else { return };
-        if offered.former.take().is_some() || matches!(offered.cut, Cut::AsBefore(_)) {
-            self.say_withdrawn(item, common, now);
+    /// Whether it is going to be, if this `register` fails.
+    pub(in crate::proto::peer) fn is_offered_as_before(&mut self, item: ItemId) -> bool {
+        self.typed_offer(item).is_some_and(|offered| offered.former.is_some())
+    }
+
+    /// A file that cannot be read is not offered as it was before, either.
+    pub(in crate::proto::peer) fn forget_former_offer(&mut self, item: ItemId) {
+        if let Some(offered) = self.typed_offer(item) {
+            offered.former = None;
         }
     }
 
     /// The server has a file in its catalog as ours.
     pub(in crate::proto::peer) fn on_typed_registered(&mut self, item: ItemId, holders: u64) {
-        if let Some(offered) = self.typed_offer(item) {
-            offered.former = None;
-        }
+        self.forget_former_offer(item);
         if self.is_doing(&What::Register(item)) {
             let answer = format!("{} {holders}", self.library.at(item).name);
             if let Some(talker) = self.talker() {
@@ -133,7 +127,7 @@ impl Member {
             if code == ErrorCode::FileDiffers {
                 text += " (searchFile says how many that one has)";
             }
-            if self.typed_offer(item).is_some_and(|offered| offered.former.is_some()) {
+            if self.is_offered_as_before(item) {
                 text += "; it is offered as before";
             }
             self.refuse_typed(code, &text);

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use crate::proto::ids::{LinkId, Name};
 use crate::proto::machine::{Change, KeptFile, Os};
 use crate::proto::server::Server;
-use crate::proto::server::catalog::Who;
+use crate::proto::server::catalog::{Registered, Who};
 use crate::proto::server::chat::{Awaited, Until};
 use crate::proto::server::directory::Refusal;
 use crate::proto::server::registry::kept;
@@ -19,11 +19,16 @@ pub(in crate::proto::server) struct Registering {
     pub(in crate::proto::server) link: LinkId,
     pub(in crate::proto::server) who: Who,
     pub(in crate::proto::server) file: KeptFile<'static>,
-    /// See [`Registered`](crate::proto::server::catalog::Registered).
-    pub(in crate::proto::server) holders: u64,
-    pub(in crate::proto::server) is_news: bool,
-    /// It was `WITHDRAW`.
-    pub(in crate::proto::server) withdraws: bool,
+    pub(in crate::proto::server) word: FileWord,
+}
+
+/// What was said of a file.
+#[derive(Debug)]
+pub(in crate::proto::server) enum FileWord {
+    /// Its sender takes part in it.
+    Registered(Registered),
+    /// Its sender takes no part in it.
+    Withdrawn,
 }
 
 impl Server {
@@ -60,16 +65,14 @@ impl Server {
         let user = self.guests.user(&who);
         match user.and_then(|user| self.registry.kept(&who.group, file, &user)) {
             Some(file) => {
-                let (holders, is_news) = (0, false);
-                let registering = Registering { link, who, file, holders, is_news, withdraws: true };
-                self.conclude_register(registering, os);
+                self.conclude_register(Registering { link, who, file, word: FileWord::Withdrawn }, os);
             }
             None => self.send(link, &Message::OkWithdraw { file }, os),
         }
         Ok(())
     }
 
-    /// Answers a `REGISTER` that the catalog has taken: now, or when what a user holds is kept.
+    /// Answers what the catalog has taken: now, or when what a user holds is kept.
     pub(in crate::proto::server) fn conclude_register(&mut self, registering: Registering, os: &mut dyn Os) {
         let Registering { link, who, ref file, .. } = registering;
         let user = self.guests.user(&who);
@@ -101,7 +104,7 @@ impl Server {
         now: Now,
         os: &mut dyn Os,
     ) {
-        let Registering { link, who, ref file, .. } = *registering;
+        let Registering { link, who, ref file, ref word } = *registering;
         let is_here = self.who(link) == Some(who);
         match result {
             Ok(()) if is_here => self.answer_register(registering, os),
@@ -113,7 +116,7 @@ impl Server {
                 } else if self.accounts.contains(who.id) {
                     self.registry.put(file, who.id);
                 }
-                self.status.files_refused += 1;
+                self.status.files_refused += u64::from(matches!(word, FileWord::Registered(_)));
                 let text = super::mail::not_kept(error);
                 self.complain(link, ErrorCode::LocalDisk, &text, now, os);
             }

@@ -32,7 +32,7 @@ use crate::proto::wire::{Chat as Line, ErrorCode, Message};
 pub(super) use book::Book;
 pub(super) use crier::Comings;
 pub(super) use doubts::Doubt;
-pub(super) use holdings::Registering;
+pub(super) use holdings::{FileWord, Registering};
 pub(super) use landing::Landings;
 pub(super) use login::Logins;
 use login::Proof;

@@ -6,7 +6,7 @@ use crate::proto::limits::FILES_PER_MEMBER_MAX;
 use crate::proto::server::tests::Desk;
 use crate::proto::server::tests::files::{guest, share};
 
-/// A file that was withdrawn counts no more: nor does a name that was, or an empty file, bind anybody.
+/// A file that was withdrawn counts no more, and its name is free. An empty file counts as any other, until it is withdrawn.
 #[test]
 fn a_member_may_have_any_number_of_files_one_after_another() {
     let mut desk = Desk::new();

@@ -28,7 +28,7 @@ impl DropBox {
         if let Err(why) = self.make_place(remote, now, os) {
             return self.send_away(link, why, remote, "", now, os);
         }
-        self.places.take(remote);
+        self.places.take(remote.ip());
         self.clients.insert(link, Client::new(remote, now.mono));
         self.waiting.insert((now.mono, link));
         self.wheel.insert(Timer::Header(link), now.mono + HEADER_TIMEOUT);
@@ -38,7 +38,7 @@ impl DropBox {
 
     /// Who has begun a file is never pushed out for somebody who may never begin one.
     fn make_place(&mut self, remote: SocketAddr, now: Now, os: &mut dyn Os) -> Result<(), Refusal> {
-        if self.places.of_address(remote) >= self.config.clients_per_address_max {
+        if self.places.of_address(remote.ip()) >= self.config.clients_per_address_max {
             return Err(Refusal::TooManyOfAddress);
         }
         if self.places.total() < self.config.clients_max {
@@ -185,7 +185,7 @@ impl DropBox {
 
     fn cut_header(&mut self, link: LinkId, now: Now) {
         let Some(Client { state: State::Header { head }, remote, .. }) = self.take_out(link) else { return };
-        self.places.give_back(remote);
+        self.places.give_back(remote.ip());
         if head.is_empty() {
             // Who looks whether somebody listens is no news.
             self.status.refused[Refusal::HeaderCut as usize] += 1;
@@ -234,21 +234,20 @@ impl DropBox {
     /// Takes a client out with all that was begun for it; returns what its file was, for the log.
     pub(super) fn give_up(&mut self, link: LinkId, os: &mut dyn Os) -> (Client, String) {
         let client = self.take_out(link).expect("it is there");
-        self.places.give_back(client.remote);
-        let text = match &client.state {
-            State::Counting { upload } => upload.about(),
-            state => match client.file().and_then(|file| self.uploads.remove_entry(&file)) {
-                Some((file, upload)) => {
-                    self.quota.give_back(upload.bytes);
-                    os.perform(Effect::Release { file });
-                    let written = match state {
-                        State::Receiving { written_bytes, .. } => format!(" written={written_bytes}"),
-                        _ => String::new(),
-                    };
-                    upload.about() + &written
-                }
-                None => String::new(),
-            },
+        let upload = client.file().and_then(|file| self.uploads.remove_entry(&file));
+        match &upload {
+            Some((file, upload)) => {
+                self.give_back(upload);
+                os.perform(Effect::Release { file: *file });
+            }
+            None => self.places.give_back(client.remote.ip()),
+        }
+        let text = match (&client.state, upload) {
+            (State::Counting { upload }, _) => upload.about(),
+            (State::Receiving { written_bytes, .. }, Some((_, upload))) => {
+                format!("{} written={written_bytes}", upload.about())
+            }
+            (_, upload) => upload.map_or_else(String::new, |(_, upload)| upload.about()),
         };
         (client, text)
     }
@@ -286,7 +285,10 @@ impl DropBox {
         match self.lines.say(counted_address(remote.ip()), trouble, now.mono) {
             Say::Yes => log::log!(level, "upload {what} from={remote}{about}"),
             Say::Last => {
-                log::log!(level, "upload {what} from={remote}{about}; the next like it are not logged")
+                log::log!(
+                    level,
+                    "upload {what} from={remote}{about} then=\"the next like it are not logged\""
+                )
             }
             Say::No => {
                 self.status.unlogged += 1;

@@ -109,7 +109,7 @@ impl DropBox {
         let Some(upload) = self.uploads.remove(&file) else { return };
         os.perform(Effect::Release { file });
         self.quota.store(upload.bytes);
-        self.places.give_back(upload.remote);
+        self.places.give_back(upload.remote.ip());
         self.status.files += 1;
         self.status.bytes += upload.bytes;
         let path = moved.unwrap_or(&upload.name);
@@ -156,8 +156,7 @@ impl DropBox {
             (None, _) => {
                 let Some(upload) = self.uploads.remove(&file) else { return };
                 os.perform(Effect::Release { file });
-                self.quota.give_back(upload.bytes);
-                self.places.give_back(upload.remote);
+                self.give_back(&upload);
                 let about = upload.about() + &about;
                 self.note_failure(Failure::FinishFailed, upload.remote, &about, now);
             }
@@ -170,10 +169,6 @@ impl DropBox {
         if error == ErrorKind::AlreadyExists && upload.tries < UPLOAD_OPEN_TRIES_MAX {
             return self.begin(link, upload, os);
         }
-        // Nothing is open that could be released.
-        self.quota.give_back(upload.bytes);
-        self.take_out(link);
-        self.places.give_back(upload.remote);
         let why = match error {
             ErrorKind::StorageFull => Refusal::DiskFull,
             ErrorKind::TooManyLinks => Refusal::NameFull,
@@ -182,8 +177,17 @@ impl DropBox {
         if why == Refusal::NameFull {
             self.full_names.note(&upload.name, now.mono);
         }
+        // Nothing is open that could be released.
+        self.take_out(link);
+        self.give_back(&upload);
         let about = format!("{} error=\"{}\"", upload.about(), Why(error));
         self.send_away(link, why, upload.remote, &about, now, os);
+    }
+
+    /// Gives back the room and the place of a file that will not be stored.
+    pub(super) fn give_back(&mut self, upload: &Upload) {
+        self.quota.give_back(upload.bytes);
+        self.places.give_back(upload.remote.ip());
     }
 
     /// Gives up a file whose client was told to go ahead. It must not take our end for success, so it sees a reset.

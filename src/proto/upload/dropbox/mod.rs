@@ -5,7 +5,6 @@ mod client;
 mod coming;
 mod files;
 mod full;
-mod places;
 mod quota;
 mod status;
 #[cfg(test)]
@@ -18,11 +17,12 @@ use std::time::Duration;
 
 use crate::proto::ids::{FileId, LinkId};
 use crate::proto::limits::{FILES_PER_MEMBER_MAX, UPLOAD_RATE_BYTES};
-use crate::proto::machine::{Effect, FolderFile, Input, LinkMap, Machine, Os, Tell, Why, counted_bytes};
+use crate::proto::machine::{
+    Effect, FolderFile, Input, LinkMap, Machine, Os, Places, Tell, Why, counted_bytes,
+};
 use crate::proto::time::{Mono, Now};
 use crate::proto::upload::dropbox::client::{Client, State, Upload};
 use crate::proto::upload::dropbox::full::FullNames;
-use crate::proto::upload::dropbox::places::Places;
 use crate::proto::upload::dropbox::quota::Quota;
 use crate::proto::upload::dropbox::trouble::Lines;
 use crate::proto::wheel::Wheel;
@@ -62,6 +62,7 @@ pub struct DropBox {
     waiting: BTreeSet<(Mono, LinkId)>,
     /// Files that the disk knows of.
     uploads: BTreeMap<FileId, Upload>,
+    /// A place is kept until the client is gone and the disk is done with its file, so that places bound open files too.
     places: Places,
     quota: Quota,
     full_names: FullNames,
@@ -251,7 +252,8 @@ impl Machine for DropBox {
         assert_eq!(reserved, self.quota.reserved_bytes());
         let left_alone = self.uploads.values().filter(|upload| upload.link.is_none());
         let clients = self.clients.iter().map(|(_, client)| client.remote);
-        self.places.check_invariants(clients.chain(left_alone.map(|upload| upload.remote)));
+        let held_by = clients.chain(left_alone.map(|upload| upload.remote));
+        self.places.check_invariants(held_by.map(|remote| remote.ip()));
         assert!(self.places.total() <= self.config.clients_max);
         for (link, client) in self.clients.iter() {
             let is_waiting = matches!(client.state, State::Header { .. });

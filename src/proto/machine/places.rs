@@ -1,35 +1,41 @@
-//! Who may come in: places in all and of each address. A place is kept until the client is gone and the disk is done
-//! with its file, so that places bound open files too.
+//! Places that are taken, in all and of each address. Holds the numbers; whoever gives places decides how many there are.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use crate::proto::machine::counted_address;
 
-/// Places that are taken.
+/// Places that are taken, by [`counted_address`].
 #[derive(Debug, Default)]
-pub(super) struct Places {
+pub struct Places {
     total: usize,
     of_address: BTreeMap<IpAddr, usize>,
 }
 
 impl Places {
-    pub(super) fn total(&self) -> usize {
+    /// How many, in all.
+    pub fn total(&self) -> usize {
         self.total
     }
 
-    pub(super) fn of_address(&self, of: SocketAddr) -> usize {
-        self.of_address.get(&counted_address(of.ip())).copied().unwrap_or_default()
+    /// How many by hosts that count as that one.
+    pub fn of_address(&self, of: IpAddr) -> usize {
+        self.of_address.get(&counted_address(of)).copied().unwrap_or_default()
     }
 
-    pub(super) fn take(&mut self, by: SocketAddr) {
+    /// One more.
+    pub fn take(&mut self, by: IpAddr) {
         self.total += 1;
-        *self.of_address.entry(counted_address(by.ip())).or_default() += 1;
+        *self.of_address.entry(counted_address(by)).or_default() += 1;
     }
 
-    pub(super) fn give_back(&mut self, by: SocketAddr) {
+    /// One less.
+    ///
+    /// # Panics
+    /// If that address has none.
+    pub fn give_back(&mut self, by: IpAddr) {
         self.total -= 1;
-        let ip = counted_address(by.ip());
+        let ip = counted_address(by);
         let left = self.of_address.get_mut(&ip).expect("who gives back has a place");
         *left -= 1;
         if *left == 0 {
@@ -37,10 +43,11 @@ impl Places {
         }
     }
 
-    pub(super) fn check_invariants(&self, held_by: impl Iterator<Item = SocketAddr>) {
+    /// Asserts that they are taken by these.
+    pub fn check_invariants(&self, held_by: impl Iterator<Item = IpAddr>) {
         let mut held = Places::default();
         held_by.for_each(|by| held.take(by));
-        assert_eq!((held.total, held.of_address), (self.total, self.of_address.clone()));
+        assert_eq!((held.total, &held.of_address), (self.total, &self.of_address));
     }
 }
 
@@ -50,8 +57,7 @@ mod tests {
 
     #[test]
     fn places_are_counted_by_address_and_forgotten_with_the_last() {
-        let [a, b, again] =
-            ["[fd00::1:0:0:0:1]:1", "10.0.0.2:1", "[fd00::1:9:9:9:9]:2"].map(|at| at.parse().unwrap());
+        let [a, b, again] = ["fd00::1:0:0:0:1", "10.0.0.2", "fd00::1:9:9:9:9"].map(|at| at.parse().unwrap());
         let mut places = Places::default();
         [a, b, again].into_iter().for_each(|by| places.take(by));
         assert_eq!((places.total(), places.of_address(a), places.of_address(b)), (3, 2, 1));
