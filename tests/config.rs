@@ -107,6 +107,17 @@ fn units_are_what_systemd_takes() {
         format!("ExecStart=\"{}\" server --config /etc/tickmesh.toml\n", env!("CARGO_BIN_EXE_tickmesh"));
     assert!(service.contains(&start), "{service}");
     assert_eq!(said(folder, "unit", 0), service.replace(" --config /etc/tickmesh.toml", ""));
+    // One that has ended is started again as long as it takes, and never without its sockets.
+    for line in
+        ["StartLimitIntervalSec=0\n", "Wants=network-online.target tickmesh.socket tickmesh-upload.socket\n"]
+    {
+        assert!(service.contains(line), "{service}");
+    }
+    let sockets = files[1..].iter().map(|file| std::fs::read_to_string(file).unwrap());
+    // A socket that fails would leave the service to ports of its own.
+    sockets.for_each(|socket| assert!(socket.contains("FreeBind=yes\n"), "{socket}"));
+    let hidden = said(folder, "unit --config /home/t.toml", 0);
+    assert!(hidden.contains("cannot see its configuration there") && !service.contains("its configuration"));
     assert!(said(folder, "unit timer", 2).contains("is no unit"));
     assert!(said(folder, "unit --config here.toml", 2).contains("a path from the root on is expected"));
     let verify = Command::new("systemd-analyze").arg("verify").args(&files).stdin(Stdio::null()).output();

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use common::{PATIENCE, Running, finish, ready_line, start_command, tickmesh, wait_for};
 use nix::sys::signal::Signal;
+use nix::sys::stat::fstat;
 
 /// What a service manager hears.
 struct Ear(UnixDatagram);
@@ -52,7 +53,7 @@ fn service(folder: &Path, args: &str) -> Command {
 fn ready_is_said_when_every_listener_is_open() {
     let folder = tempfile::tempdir().unwrap();
     let ear = Ear::in_folder(folder.path());
-    let args = "server --listen 127.0.0.1:0 --listen 127.0.0.1:0 --upload-listen 127.0.0.1:0";
+    let args = "server --listen 127.0.0.1:0 --listen 127.0.0.1:0 --upload-listen 127.0.0.1:0 --grace 2h";
     let running = start_command(service(folder.path(), args)).unwrap();
     let word = ear.word();
     let status = word.strip_prefix("READY=1\nSTATUS=").unwrap_or_else(|| panic!("{word}"));
@@ -64,7 +65,9 @@ fn ready_is_said_when_every_listener_is_open() {
         TcpStream::connect(addr).unwrap();
     }
     running.signal(Signal::SIGTERM);
-    assert_eq!(ear.word(), "STOPPING=1\nSTATUS=ending\n");
+    // Or the manager would kill it when its own patience is over.
+    let expected = "STOPPING=1\nSTATUS=ending\nEXTEND_TIMEOUT_USEC=7205000000\n";
+    assert_eq!(ear.word(), expected);
     assert!(finish(running).status.success());
     assert!(ear.word_within(Duration::from_millis(1)).is_none(), "nothing more");
 }
@@ -153,6 +156,55 @@ fn a_manager_may_have_a_name_that_is_no_path_or_not_be_there() {
     assert!(output.status.success());
     let log = String::from_utf8(output.stderr).unwrap();
     assert_eq!(log.matches("manager cannot be told").count(), 1, "{log}");
+}
+
+/// What the journal gets of standard error. `given`: that is the stream that the journal has given. The program is asked to
+/// end when it is ready, if it ever is.
+fn journal(folder: &Path, args: &str, given: bool) -> Vec<String> {
+    let ear = Ear::in_folder(folder);
+    let (journal, stderr) = net::UnixStream::pair().unwrap();
+    let known = fstat(&stderr).unwrap();
+    let inode = if given { known.st_ino } else { known.st_ino + 1 };
+    let mut command = service(folder, args);
+    // A variable that is no flag is a warning.
+    command.env("JOURNAL_STREAM", format!("{}:{inode}", known.st_dev)).env("TICKMESH_PORT", "1");
+    command.stdout(Stdio::null()).stderr(OwnedFd::from(stderr));
+    let mut running = Running::of(command.spawn().unwrap());
+    // With it goes our end of its standard error.
+    drop(command);
+    let ready = wait_for("a server that is ready or has ended", || {
+        let word = ear.word_within(Duration::from_millis(10));
+        (word.is_some() || running.has_ended()).then_some(word)
+    });
+    if ready.is_some() {
+        running.signal(Signal::SIGTERM);
+    }
+    let lines = BufReader::new(journal).lines().map(Result::unwrap).collect();
+    finish(running);
+    std::fs::remove_file(folder.join("notify")).unwrap();
+    lines
+}
+
+#[test]
+fn lines_in_the_journal_have_the_weight_of_their_level() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let args = "server --listen 127.0.0.1:0 --log-level debug";
+    let lines = journal(folder, args, true);
+    for (weight, level) in [("<4>", "[WARN]"), ("<6>", "[INFO]"), ("<7>", "[DEBUG]")] {
+        let (these, others): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.contains(level));
+        assert!(!these.is_empty() && these.iter().all(|line| line.starts_with(weight)), "{lines:?}");
+        assert!(others.iter().all(|line| !line.starts_with(weight)), "{lines:?}");
+    }
+    let lines = journal(folder, args, false);
+    assert!(lines.iter().all(|line| line.starts_with("20")), "a file is no journal: {lines:?}");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let args = format!("server --listen {}", taken.local_addr().unwrap());
+    let lines = journal(folder, &args, true);
+    assert!(lines.last().unwrap().starts_with("<3>tickmesh: cannot listen at "), "{lines:?}");
+    std::fs::write(folder.join("t.toml"), "interval = \"5s\"\nloglevel = 1\n").unwrap();
+    let lines = journal(folder, "server --config t.toml", true);
+    assert!(lines.len() > 1 && lines.iter().all(|line| line.starts_with("<3>")), "{lines:?}");
 }
 
 /// The program with sockets as descriptors 3 and 4, as a service manager passes them. `names`: `LISTEN_FDNAMES`.

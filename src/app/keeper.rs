@@ -2,6 +2,7 @@
 //! servers and peers do.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::app::systemd::{Manager, Watchdog};
 use crate::app::{logging, terminal};
@@ -12,15 +13,18 @@ use crate::proto::time::{Mono, Now};
 pub(super) struct Keeper {
     manager: Option<Rc<Manager>>,
     watchdog: Option<Watchdog>,
+    /// How long an orderly end may take.
+    grace: Duration,
     /// It logs to a terminal, and ends with that.
     at_terminal: bool,
 }
 
 impl Keeper {
-    /// `manager`: who has started the server and wants to know how it is. `logs_here`: to standard error, not into a file.
-    pub(super) fn new(manager: Option<Rc<Manager>>, logs_here: bool) -> Keeper {
+    /// `manager`: who has started the server and wants to know how it is. `grace`: how long an orderly end may take. `logs_here`: to
+    /// standard error, not into a file.
+    pub(super) fn new(manager: Option<Rc<Manager>>, grace: Duration, logs_here: bool) -> Keeper {
         let watchdog = manager.as_ref().and_then(|_| Watchdog::from_environment());
-        Keeper { manager, watchdog, at_terminal: logs_here && terminal::shows_progress() }
+        Keeper { manager, watchdog, grace, at_terminal: logs_here && terminal::shows_progress() }
     }
 
     fn reload(&self, os: &mut dyn Os) {
@@ -35,7 +39,7 @@ impl Keeper {
 
     /// The others are asked to end then, if they were not yet.
     fn end(&self, os: &mut dyn Os) {
-        self.manager.iter().for_each(|manager| manager.stopping());
+        self.manager.iter().for_each(|manager| manager.stopping(self.grace));
         os.perform(Effect::Exit);
     }
 }
@@ -64,7 +68,6 @@ impl Machine for Keeper {
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::UnixDatagram;
-    use std::time::Duration;
 
     use super::*;
     use crate::proto::time::Wall;
@@ -85,7 +88,7 @@ mod tests {
         heard.set_nonblocking(true).unwrap();
         let manager = Some(Rc::new(Manager::at(path.as_os_str()).unwrap()));
         let watchdog = Some(Watchdog::new(Duration::from_secs(4)));
-        let mut keeper = Keeper { manager, watchdog, at_terminal: false };
+        let mut keeper = Keeper { manager, watchdog, grace: Duration::ZERO, at_terminal: false };
         let at = |seconds: u64| Now { mono: Mono(seconds * 1_000_000_000), wall: Wall(0) };
         // It took three seconds until the loop began.
         keeper.handle_input(Input::Start, at(3), &mut Nothing);

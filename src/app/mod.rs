@@ -12,6 +12,7 @@ mod demo;
 mod find;
 mod get;
 mod given;
+mod journal;
 mod keeper;
 mod listeners;
 mod logging;
@@ -58,7 +59,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let outcome = match cli::parse(&args) {
         Parsed::Show(text) => terminal::print(&text).map(|()| true),
         Parsed::Wrong(text) => {
-            eprintln!("{text}");
+            terminal::refuse(&text);
             return ExitCode::from(USAGE);
         }
         Parsed::Run(command) => match *command {

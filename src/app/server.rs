@@ -114,7 +114,7 @@ fn serve(
         hosts.push(Host { machine: dropbox, root: uploads.dir.clone() });
         hosts.extend(holder.iter_mut().map(|machine| Host { machine, root: uploads.dir.clone() }));
     }
-    let mut wiring = Keeper::new(manager, options.log.file.is_none());
+    let mut wiring = Keeper::new(manager, options.process.grace, options.log.file.is_none());
     hosts.push(Host { machine: &mut wiring, root: options.out.clone() });
     log::info!("server starts version={} pid={}", env!("CARGO_PKG_VERSION"), std::process::id());
     drive(reactor, &mut hosts).inspect_err(|_| tell_undone(server.machine()))?;

@@ -14,6 +14,9 @@ use sd_notify::NotifyState;
 
 use crate::proto::time::Mono;
 
+/// What an end takes beyond what was given to it: the files are closed, and the database.
+const END_SPARE: Duration = Duration::from_secs(5);
+
 /// The way to the manager. It has its own socket: the crate's call waits while the manager does not read.
 pub(super) struct Manager {
     socket: UnixDatagram,
@@ -55,8 +58,12 @@ impl Manager {
         self.tell(&[NotifyState::Ready]);
     }
 
-    pub(super) fn stopping(&self) {
-        self.tell(&[NotifyState::Stopping, NotifyState::Status("ending")]);
+    /// It takes no longer than `grace`, and a little that nobody bounds. A manager that would wait for less is asked to wait.
+    pub(super) fn stopping(&self, grace: Duration) {
+        // The crate has 32 bits for it, which is 71 minutes.
+        let patience = format!("EXTEND_TIMEOUT_USEC={}", (grace + END_SPARE).as_micros());
+        let words = [NotifyState::Stopping, NotifyState::Status("ending"), NotifyState::Custom(&patience)];
+        self.tell(&words);
     }
 
     fn tell(&self, words: &[NotifyState<'_>]) {

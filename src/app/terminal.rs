@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
+use log::Level;
 
+use crate::app::journal::Weights;
 use crate::app::stderr::Outlet;
 
 /// A progress line stands on the terminal and has to be wiped before anything else is written.
@@ -33,9 +35,16 @@ pub(super) fn print(text: &str) -> Result<()> {
 
 /// Tells a person what is wrong. Where standard error is closed, nobody wants to know.
 pub(super) fn complain(text: &dyn Display) {
+    refuse(&format!("tickmesh: {text}"));
+}
+
+/// The same in lines that say themselves who it is that complains.
+pub(super) fn refuse(text: &str) {
     // The rest of a line, if there is one.
     write_if_ready(b"");
-    let _ = writeln!(io::stderr(), "tickmesh: {text}");
+    let weight = Weights::of_stderr().of(Level::Error);
+    let lines: String = text.lines().map(|line| format!("{weight}{line}\n")).collect();
+    let _ = io::stderr().write_all(lines.as_bytes());
 }
 
 /// Standard error is a terminal, so that a progress line makes sense.

@@ -1,6 +1,6 @@
 //! `tickmesh unit`: what systemd needs to run a server, as text. Installs nothing.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
@@ -22,12 +22,13 @@ pub(super) fn run(options: &UnitOptions) -> Result<bool> {
 }
 
 fn service(program: &Path, config: Option<&Path>) -> String {
-    let hidden = ["/home", "/root", "/tmp", "/run/user", "/var/tmp"].map(PathBuf::from);
-    let note = if hidden.iter().any(|folder| program.starts_with(folder)) {
-        "# The service cannot see the program there: copy it to /usr/local/bin, say, and change the next line.\n"
-    } else {
-        ""
-    };
+    let mut notes = String::new();
+    if is_hidden(program) {
+        notes += "# The service cannot see the program there: copy it to /usr/local/bin, say, and change the next line.\n";
+    }
+    if config.is_some_and(is_hidden) {
+        notes += "# The service cannot see its configuration there: copy it to /etc, say, and change the next line.\n";
+    }
     let config = config.map(|path| format!(" --config {}", path.display())).unwrap_or_default();
     let program = program.display().to_string().replace('%', "%%");
     format!(
@@ -36,10 +37,13 @@ fn service(program: &Path, config: Option<&Path>) -> String {
 [Unit]
 Description=tickmesh server
 After=network-online.target tickmesh.socket tickmesh-upload.socket
-Wants=network-online.target
+# If there are socket units, their sockets are opened first: without them the service opens ports of its own.
+Wants=network-online.target tickmesh.socket tickmesh-upload.socket
+# What keeps it from starting may take longer to go than a few tries.
+StartLimitIntervalSec=0
 
 [Service]
-{note}ExecStart=\"{program}\" server{config}
+{notes}ExecStart=\"{program}\" server{config}
 ExecReload=kill -HUP $MAINPID
 EnvironmentFile=-/etc/default/tickmesh
 Type=notify
@@ -97,6 +101,11 @@ WantedBy=multi-user.target
     )
 }
 
+/// The sandbox of the unit shows nothing that is there.
+fn is_hidden(path: &Path) -> bool {
+    ["/home", "/root", "/tmp", "/run/user", "/var/tmp"].iter().any(|folder| path.starts_with(folder))
+}
+
 fn socket(name: &str, addr: &str) -> String {
     let (file, words) = match name {
         "mesh" => ("tickmesh", "peers and people"),
@@ -110,6 +119,8 @@ Description=tickmesh, the port for {words}
 
 [Socket]
 ListenStream={addr}
+# The host may get that address later than this.
+FreeBind=yes
 # What the program knows it by.
 FileDescriptorName={name}
 Service=tickmesh.service

@@ -58,9 +58,6 @@ pub const SPARE_BUFFERS_MAX: usize = 256;
 pub const SPARE_BUFFER_BYTES_MAX: usize = 32 << 10;
 /// Connections that the kernel holds for us until they are accepted.
 pub const ACCEPT_BACKLOG: i32 = 1024;
-/// Connections accepted from one listener in one visit: a fraction of a millisecond of work, so that a storm of them keeps
-/// nobody waiting, and still thousands a second.
-pub const ACCEPT_BUDGET: usize = 8;
 /// How long a connection attempt may take before it counts as failed.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a closed link may take to send what is queued and see the other side's end.
@@ -69,8 +66,6 @@ pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// list at `Effect::Close` do not wait, so that a flood of them takes no more descriptors, and accepting goes on for
 /// everybody. Over a path of 100 ms this many are gone in time at 2500 a second.
 pub const LINGERING_MAX: usize = 256;
-/// How long accepting pauses when descriptors have run out.
-pub const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// Silence after which the kernel probes a link, between two probes, and how many of them.
 /// A dead host is found after `KEEPALIVE_IDLE + KEEPALIVE_PROBES * KEEPALIVE_INTERVAL`.
 pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);

@@ -25,9 +25,15 @@ impl Line {
         Line { bytes: Vec::new(), second: None, date: String::new() }
     }
 
-    /// Makes a line with its end. Controls become blanks, so that it stays one, and what is longer than
+    /// Makes a line with its end, behind `weight`. Controls become blanks, so that it stays one, and what is longer than
     /// [`LOG_LINE_BYTES_MAX`] is cut.
-    pub(super) fn compose(&mut self, level: Level, text: fmt::Arguments<'_>, at: Wall) -> &[u8] {
+    pub(super) fn compose(
+        &mut self,
+        weight: &str,
+        level: Level,
+        text: fmt::Arguments<'_>,
+        at: Wall,
+    ) -> &[u8] {
         let (second, nanos) = (at.0 / SECOND_NS, at.0 % SECOND_NS);
         if self.second != Some(second) {
             self.second = Some(second);
@@ -36,7 +42,7 @@ impl Line {
         }
         self.bytes.clear();
         // A text that cannot be shown is shown as far as it can.
-        let _ = write!(self.bytes, "{}.{nanos:09}Z [{level}] {text}", self.date);
+        let _ = write!(self.bytes, "{weight}{}.{nanos:09}Z [{level}] {text}", self.date);
         self.bytes.iter_mut().filter(|byte| byte.is_ascii_control()).for_each(|byte| *byte = b' ');
         if self.bytes.len() < LOG_LINE_BYTES_MAX {
             self.bytes.push(b'\n');
@@ -59,7 +65,7 @@ mod tests {
     use super::*;
 
     fn compose(line: &mut Line, text: &str, at: u64) -> String {
-        String::from_utf8(line.compose(Level::Info, format_args!("{text}"), Wall(at)).to_vec()).unwrap()
+        String::from_utf8(line.compose("", Level::Info, format_args!("{text}"), Wall(at)).to_vec()).unwrap()
     }
 
     #[test]

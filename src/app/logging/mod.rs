@@ -13,6 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use anyhow::{Result, anyhow};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
+use crate::app::journal::Weights;
 use crate::app::logging::line::Line;
 use crate::app::logging::pace::Pace;
 use crate::app::terminal;
@@ -51,19 +52,19 @@ struct Desk {
 }
 
 enum Place {
-    Stderr,
+    Stderr(Weights),
     File(LogFile),
 }
 
 static LOGGER: Logger =
-    Logger(Mutex::new(Desk { place: Place::Stderr, line: Line::new(), lost: 0, pace: None }));
+    Logger(Mutex::new(Desk { place: Place::Stderr(Weights::NONE), line: Line::new(), lost: 0, pace: None }));
 
 /// Starts logging.
 ///
 /// # Errors
 /// If the file cannot be opened.
 pub(super) fn start(options: &LogOptions) -> Result<()> {
-    if let Some(path) = &options.file {
+    let place = if let Some(path) = &options.file {
         let opened = LogFile::open(path, options.rules);
         let file = opened.map_err(|error| match error.kind() {
             ErrorKind::ResourceBusy => {
@@ -71,8 +72,11 @@ pub(super) fn start(options: &LogOptions) -> Result<()> {
             }
             _ => anyhow!("cannot log into {}: {error}; choose another file with --log-file", path.display()),
         })?;
-        LOGGER.desk().place = Place::File(file);
-    }
+        Place::File(file)
+    } else {
+        Place::Stderr(Weights::of_stderr())
+    };
+    LOGGER.desk().place = place;
     LOGGER.desk().pace = (options.level <= LevelFilter::Info).then(Pace::new);
     log::set_logger(&LOGGER).map_err(|error| anyhow!("{error}"))?;
     log::set_max_level(options.level);
@@ -82,7 +86,7 @@ pub(super) fn start(options: &LogOptions) -> Result<()> {
 /// Opens the log file by its name again, and says in the log how that went. Where there is none, nothing happens.
 pub(super) fn reopen() {
     let outcome = match &mut LOGGER.desk().place {
-        Place::Stderr => return,
+        Place::Stderr(_) => return,
         Place::File(file) => file.reopen().map(|()| file.path().to_owned()),
     };
     match outcome {
@@ -103,7 +107,7 @@ pub(super) fn let_go() {
 /// Has the helper of that loop see to old log files, so that the loop does not.
 pub(super) fn use_helper(reactor: &mut Reactor) {
     let shelf = match &LOGGER.desk().place {
-        Place::Stderr => None,
+        Place::Stderr(_) => None,
         Place::File(file) => file.shelf(),
     };
     // The desk is free meanwhile, for this may log.
@@ -186,10 +190,11 @@ impl Desk {
     }
 
     fn put(&mut self, level: Level, text: std::fmt::Arguments<'_>, at: Wall) -> bool {
-        let line = self.line.compose(level, text, at);
         match &mut self.place {
-            Place::Stderr => terminal::write_stderr(line),
-            Place::File(file) => file.write(line, at),
+            Place::Stderr(weights) => {
+                terminal::write_stderr(self.line.compose(weights.of(level), level, text, at))
+            }
+            Place::File(file) => file.write(self.line.compose("", level, text, at), at),
         }
     }
 }

@@ -58,7 +58,7 @@ fn trouble_with_a_rotation_is_told() {
     let mut desk = desk(&path);
     let rules = LogRules { bytes_max: Some(10), keep: 1, ..RULES };
     // A log is one writer's.
-    desk.place = Place::Stderr;
+    desk.place = Place::Stderr(Weights::NONE);
     desk.place = Place::File(LogFile::open(&path, rules).unwrap());
     for name in ["a.log.0/x", "a.log.1/x"] {
         fs::create_dir_all(folder.path().join(name)).unwrap();

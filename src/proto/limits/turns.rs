@@ -14,6 +14,11 @@ pub const SLICE_MAX: Duration = Duration::from_micros(500);
 pub const SLICE_BULK: Duration = Duration::from_micros(200);
 /// The same once a deadline has passed: deadlines that come as fast as turns do not starve reads.
 pub const SLICE_MIN: Duration = Duration::from_micros(50);
+/// Connections accepted from one listener in one visit: a fraction of a millisecond of work, so that a storm of them keeps
+/// nobody waiting, and still thousands a second.
+pub const ACCEPT_BUDGET: usize = 8;
+/// How long accepting pauses when descriptors have run out.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// How long accepting pauses when everybody who was accepted in one visit was sent away at once: 1600 a second are told why,
 /// and ticks have the rest of the processor.
 pub const REFUSAL_PAUSE: Duration = Duration::from_millis(5);
