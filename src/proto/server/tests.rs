@@ -4,6 +4,7 @@
 mod comings;
 mod files;
 mod guests;
+mod readers;
 mod runs;
 mod withdrawn;
 
@@ -285,35 +286,6 @@ fn who_comes_back_with_its_run_over_ends_what_waited_for_it() {
     let again = desk.connect(3);
     desk.say(again, &format!("JOIN lab b 1000 * 0 {key}\n"));
     assert_eq!(read_table(&desk.hand.files[&FileId(1)]).unwrap().complete.unwrap().cause, None);
-}
-
-#[test]
-fn a_slow_reader_is_not_answered_late() {
-    let mut desk = Desk::new();
-    let a = desk.connect(0);
-    desk.say(a, "JOIN lab a 0 * *\n");
-    desk.input(Input::Blocked { link: a });
-    assert_eq!(desk.say(a, "TICK 0 5\n"), "");
-    desk.input(Input::Drained { link: a });
-    assert!(desk.say(a, "TICK 1 6\n").starts_with("TOCK 1 6 "));
-    assert_eq!(desk.server.status().blocked, 1);
-}
-
-#[test]
-fn who_does_not_read_is_not_read_unless_it_ticks() {
-    let mut desk = Desk::new();
-    let member = desk.connect(0);
-    desk.say(member, "JOIN lab a 0 * *\n");
-    let guest = desk.connect(1);
-    desk.say(guest, "HELLO guest\n");
-    for link in [member, guest] {
-        desk.input(Input::Blocked { link });
-    }
-    assert_eq!(desk.hand.paused, BTreeSet::from([guest.index]));
-    for link in [member, guest] {
-        desk.input(Input::Drained { link });
-    }
-    assert!(desk.hand.paused.is_empty());
 }
 
 #[test]
