@@ -1,13 +1,13 @@
 //! What a hundred peers notice while their server is abused: 5,000 connections that say nothing, 200 that send noise as
 //! fast as it is taken, 200 that ask for much and read nothing, and a disk that is full for three seconds. The real program with its
-//! default limits, as processes of their own, over loopback, the abuse from 250 addresses of this host.
+//! default limits, as processes of their own, over loopback, the abuse from 500 addresses of this host.
 //!
-//! Those who abuse share the processors with those who are measured, so their process has the lowest priority (`nice -n 19`): what is
+//! Those who abuse share the processors with those who are measured, so they get what nobody else wants (`chrt --idle 0`): what is
 //! measured is the server, and not who gets a processor. The server's files are on a file system of their own if this may mount one (root);
 //! otherwise the disk stays as it is, which is said.
 //!
 //! `cargo bench --bench abuse`, and behind `--` some of `quiet abuse` for only these. ABUSE_SILENT, ABUSE_NOISY, ABUSE_DEAF set how many
-//! there are, ABUSE_S how long it lasts (default 12), ABUSE_DISK=0 leaves the disk alone.
+//! there are, ABUSE_ADDRESSES where they come from, ABUSE_S how long it lasts (default 12), ABUSE_DISK=0 leaves the disk alone.
 
 #![allow(clippy::disallowed_methods)] // a benchmark measures time
 

@@ -33,8 +33,8 @@ use crate::io::token::Source;
 use crate::io::typing::Typing;
 use crate::proto::ids::LinkId;
 use crate::proto::limits::{
-    ANSWER_BUDGET, EVENTS_MAX, LINKS_MAX, READ_BUDGET_BYTES, SLICE_BULK, SLICE_MAX, SLICE_MIN,
-    SLOW_READER_TIMEOUT, WAKE_AHEAD,
+    ANSWER_BUDGET, EVENTS_MAX, LINKS_MAX, READ_BUDGET_BYTES, SLICE_MAX, SLICE_MIN, SLOW_READER_TIMEOUT,
+    WAKE_AHEAD,
 };
 use crate::proto::machine::{Input, Machine};
 use crate::proto::time::{Mono, Now, ns};
@@ -359,11 +359,8 @@ impl Reactor {
         }) {
             self.visit(hosts, source);
             let now = self.clock.mono();
-            let slice = match self.deadline {
-                Some(at) if at <= now => SLICE_MIN,
-                _ if self.fresh.is_empty() => SLICE_BULK,
-                _ => SLICE_MAX,
-            };
+            let is_due = self.deadline.is_some_and(|at| at <= now);
+            let slice = if is_due { SLICE_MIN } else { SLICE_MAX };
             if now >= self.turn_began + slice {
                 break;
             }

@@ -42,7 +42,7 @@ pub const LINK_RANGES_MAX: usize = 32;
 pub const READ_BUDGET_BYTES: usize = 256 << 10;
 /// The same from a link of which nothing is known yet. How much it is afterwards follows from how long the machine takes
 /// with it ([`VISIT_TIME`]).
-pub const READ_BUDGET_BYTES_FIRST: usize = 512;
+pub const READ_BUDGET_BYTES_FIRST: usize = 1 << 10;
 /// However long that is: two lines of usual length.
 pub const READ_BUDGET_BYTES_MIN: usize = 256;
 /// A link that has brought so much at once is served behind those that bring little: bulk and noise wait for ticks, not the

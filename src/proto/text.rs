@@ -58,6 +58,12 @@ pub struct Shown<'a>(pub &'a str);
 /// The same with `_` for each character that is replaced: for names of files. It cannot be undone.
 pub struct Masked<'a>(pub &'a str);
 
+/// A text from somebody else as it may be logged between quotes, all of it, so that it can be undone as [`Shown`] can: what is between the
+/// quotes ends where they do, whatever somebody calls a file.
+pub fn quotable(text: &str) -> String {
+    Shown(text).to_string().replace('"', "\\u{22}")
+}
+
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_kept(self.0, f, |f, character| write!(f, "\\u{{{:x}}}", u32::from(character)))
@@ -120,6 +126,11 @@ mod tests {
 
     fn shown(text: &str) -> String {
         Shown(text).to_string()
+    }
+
+    #[test]
+    fn nobody_ends_a_quoted_text_early() {
+        assert_eq!(quotable("q\" as=\"evil\" bytes=1"), "q\\u{22} as=\\u{22}evil\\u{22} bytes=1");
     }
 
     /// What was shown, as it was before.

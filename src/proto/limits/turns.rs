@@ -10,8 +10,6 @@ pub const EVENTS_MAX: usize = 1024;
 pub const ANSWER_BUDGET: usize = 4096;
 /// Work after which a turn sends what it has and looks at the timers, although sockets still wait.
 pub const SLICE_MAX: Duration = Duration::from_micros(500);
-/// The same for what is served behind the others. Quick links are looked at again so often, which costs a few microseconds.
-pub const SLICE_BULK: Duration = Duration::from_micros(200);
 /// The same once a deadline has passed: deadlines that come as fast as turns do not starve reads.
 pub const SLICE_MIN: Duration = Duration::from_micros(50);
 /// Connections accepted from one listener in one visit: a fraction of a millisecond of work, so that a storm of them keeps

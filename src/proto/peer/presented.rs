@@ -17,7 +17,7 @@ use crate::proto::peer::library::{ItemId, State};
 use crate::proto::peer::member::{Contact, Member};
 use crate::proto::peer::offer::Trouble;
 use crate::proto::peer::presented::names::Names;
-use crate::proto::text::Shown;
+use crate::proto::text::quotable;
 use crate::proto::time::{Mono, Now};
 
 /// What is known of them.
@@ -190,7 +190,7 @@ impl Member {
         let item = known.unwrap_or_else(|| {
             let name = presented.names.free(&path, |name| self.library.find(name).is_some());
             if name.as_str() != &*path {
-                log::info!("file offered under another name file=\"{}\" as={name}", Shown(&path));
+                log::info!("file offered under another name file=\"{}\" as={name}", quotable(&path));
             }
             self.library.expect(name, None)
         });

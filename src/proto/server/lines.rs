@@ -10,24 +10,25 @@ use crate::proto::time::{Now, Wall};
 use crate::proto::wire::{Departure, ErrorCode, Message, ParseError, Piece, TOO_LONG_TEXT};
 
 impl Server {
-    /// Whoever does not read the answers is not asked for more questions: the link is not read meanwhile. That of a member is, for its
-    /// ticks are of no use later.
     pub(super) fn set_blocked(&mut self, link: LinkId, blocked: bool, os: &mut dyn Os) {
         let Some(session) = self.sessions.get_mut(link) else { return };
         session.blocked = blocked;
         if !blocked {
             session.talk.forgive();
-            os.perform(Effect::ResumeReading { link });
-        } else if session.seat.is_none() {
-            os.perform(Effect::PauseReading { link });
+            if std::mem::take(&mut session.paused) {
+                os.perform(Effect::ResumeReading { link });
+            }
         }
     }
 
+    /// Whoever does not read the answers and asks on is not read until it does. A member is, for its ticks are of no use later.
     pub(super) fn on_received(&mut self, link: LinkId, bytes: &[u8], at: Wall, now: Now, os: &mut dyn Os) {
         let Some(session) = self.sessions.get_mut(link) else { return };
         session.last_heard = now.mono;
         if !session.blocked {
             session.talk.forgive();
+        } else if session.seat.is_none() && !std::mem::replace(&mut session.paused, true) {
+            os.perform(Effect::PauseReading { link });
         }
         self.feed(link, bytes, at, now, os);
     }

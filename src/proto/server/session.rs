@@ -28,6 +28,8 @@ pub(super) struct Session {
     pub(super) reader: LineReader,
     pub(super) errors: u32,
     pub(super) blocked: bool,
+    /// It is not read until it is not blocked any more.
+    pub(super) paused: bool,
     pub(super) last_heard: Mono,
     pub(super) talk: Talk,
     pub(super) talker: Talker,
@@ -50,7 +52,18 @@ impl Session {
     pub(super) fn new(local: SocketAddr, remote: SocketAddr) -> Session {
         let (reader, talk, talker) = (LineReader::default(), Talk::default(), Talker::default());
         let last_heard = Mono(0);
-        Session { remote, seat: None, local, reader, errors: 0, blocked: false, last_heard, talk, talker }
+        Session {
+            remote,
+            seat: None,
+            local,
+            reader,
+            errors: 0,
+            blocked: false,
+            paused: false,
+            last_heard,
+            talk,
+            talker,
+        }
     }
 
     /// Whether the other side is on the server's own host: it came over loopback, or from the address that it dialed.

@@ -25,6 +25,8 @@ fn who_does_not_read_is_not_read_unless_it_ticks() {
     desk.say(guest, "HELLO guest\n");
     for link in [member, guest] {
         desk.input(Input::Blocked { link });
+        assert!(desk.hand.paused.is_empty());
+        desk.say(link, "whoelse\nwhoelse\n");
     }
     assert_eq!(desk.hand.paused, BTreeSet::from([guest.index]));
     for link in [member, guest] {

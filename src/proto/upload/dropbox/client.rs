@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use crate::proto::ids::{FileId, LinkId};
 use crate::proto::limits::UPLOAD_SHOWN_CHARS_MAX;
-use crate::proto::text::Shown;
+use crate::proto::text::quotable;
 use crate::proto::time::Mono;
 
 /// A client whose link is up.
@@ -84,11 +84,6 @@ pub(super) fn shown(name: &[u8]) -> Box<str> {
     shown.into()
 }
 
-/// The same, all of it, and as [`Shown`] it can be undone: what is between the quotes ends where they do, whatever somebody calls a file.
-pub(super) fn quotable(name: &str) -> String {
-    Shown(name).to_string().replace('"', "\\u{22}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,7 +104,6 @@ mod tests {
         assert_eq!(&*shown(b"a b.txt"), "a b.txt");
         assert_eq!(&*shown(b"a\"\nas=\"x"), "a\\u{22}\\u{a}as=\\u{22}x");
         assert_eq!(&*shown(b"a\xffb"), "a\u{fffd}b");
-        assert_eq!(quotable("q\" as=\"evil\" bytes=1"), "q\\u{22} as=\\u{22}evil\\u{22} bytes=1");
         let long = shown(&[b'x'; 5000]);
         assert_eq!(&*long, format!("{}...", "x".repeat(UPLOAD_SHOWN_CHARS_MAX)));
         assert!(shown(&[b'\n'; 5000]).len() < 200);

@@ -7,9 +7,10 @@ use std::net::SocketAddr;
 use crate::proto::ids::{FileId, LinkId};
 use crate::proto::limits::{UPLOAD_OPEN_TRIES_MAX, UPLOAD_RATE_BYTES};
 use crate::proto::machine::{CloseReason, Effect, FileOp, OpenMode, Os, Why};
+use crate::proto::text::quotable;
 use crate::proto::time::Now;
 use crate::proto::upload::GO_AHEAD;
-use crate::proto::upload::dropbox::client::{Client, State, Upload, quotable};
+use crate::proto::upload::dropbox::client::{Client, State, Upload};
 use crate::proto::upload::dropbox::trouble::{Failure, Refusal, Trouble};
 use crate::proto::upload::dropbox::{DropBox, Timer};
 
