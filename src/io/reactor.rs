@@ -352,6 +352,7 @@ impl Reactor {
     fn work(&mut self, hosts: &mut [Host<'_>]) {
         let mut leftover_due = self.leftover.len();
         let mut leftover_missed = leftover_due > 0;
+        let (first_end, last_end) = (self.turn_began + SLICE_MIN, self.turn_began + SLICE_MAX);
         while let Some(source) = self.fresh.pop_front().or_else(|| {
             leftover_due = leftover_due.checked_sub(1)?;
             leftover_missed = false;
@@ -359,9 +360,8 @@ impl Reactor {
         }) {
             self.visit(hosts, source);
             let now = self.clock.mono();
-            let is_due = self.deadline.is_some_and(|at| at <= now);
-            let slice = if is_due { SLICE_MIN } else { SLICE_MAX };
-            if now >= self.turn_began + slice {
+            let end = if self.deadline.is_some_and(|at| at <= now) { first_end } else { last_end };
+            if now >= end {
                 break;
             }
         }

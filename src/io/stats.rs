@@ -34,7 +34,7 @@ pub struct Stats {
     pub hurried: u64,
     /// Times that accepting paused because descriptors or memory had run out.
     pub accept_pauses: u64,
-    /// Times that it paused because everybody who came was sent away at once.
+    /// Times that it paused because everybody who came was sent away at once, or too many of them lingered.
     pub refusal_pauses: u64,
     /// Reads whose time of arrival the kernel had noted.
     pub stamped: u64,

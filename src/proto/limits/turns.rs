@@ -17,8 +17,9 @@ pub const SLICE_MIN: Duration = Duration::from_micros(50);
 pub const ACCEPT_BUDGET: usize = 8;
 /// How long accepting pauses when descriptors have run out.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
-/// How long accepting pauses when everybody who was accepted in one visit was sent away at once: 1600 a second are told why,
-/// and ticks have the rest of the processor.
+/// How long accepting pauses when everybody who was accepted in one visit was sent away at once, or when
+/// [`LINGERING_MAX`](crate::proto::limits::LINGERING_MAX) that were sent away linger: 1600 a second are told why, and ticks have the
+/// rest of the processor.
 pub const REFUSAL_PAUSE: Duration = Duration::from_millis(5);
 /// Time that a machine should take with what is read from one link at once. Lines may cost much more than their bytes say: four
 /// thousand short questions fit into [`READ_BUDGET_BYTES`] several times over.

@@ -39,7 +39,7 @@ pub struct DriverFigures {
     pub hurried: u64,
     /// Times that accepting paused because descriptors or memory had run out.
     pub accept_pauses: u64,
-    /// Times that it paused because everybody who came was sent away at once.
+    /// Times that it paused because everybody who came was sent away at once, or too many of them lingered.
     pub refusal_pauses: u64,
     /// Dials that succeeded.
     pub dialed: u64,
